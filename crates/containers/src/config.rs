@@ -1,0 +1,39 @@
+//! Which backend to use, and the one place that opens it.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{ContainerFactory, Error, process};
+
+/// The backend and its settings. In a file: `[containers.process]` or `[containers.docker]`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Config {
+    /// Sandboxed processes on this machine; nothing need be installed.
+    Process(process::Config),
+    /// Containers of a Docker engine.
+    #[cfg(feature = "docker")]
+    Docker(crate::docker::Config),
+    /// The scripted fake of a test.
+    #[cfg(any(test, feature = "test-util"))]
+    #[serde(skip)]
+    Scripted(crate::scripted::Factory),
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config::Process(process::Config::default())
+    }
+}
+
+/// Opens the configured backend. Must be called inside a tokio runtime.
+pub fn open(config: &Config) -> Result<Arc<dyn ContainerFactory>, Error> {
+    match config {
+        Config::Process(process) => process::open(process),
+        #[cfg(feature = "docker")]
+        Config::Docker(docker) => crate::docker::open(docker),
+        #[cfg(any(test, feature = "test-util"))]
+        Config::Scripted(factory) => Ok(Arc::new(factory.clone())),
+    }
+}

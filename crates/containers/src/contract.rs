@@ -1,0 +1,1 @@
+//! The promises of the seam as tests over any factory.

@@ -1,0 +1,123 @@
+//! Containers: where actions run, seen through one seam with several backends.
+//!
+//! **Responsibility.** [`ContainerFactory`] makes containers, [`Container`] is one of them: it carries `/init` and `/run`
+//! to the action proxy inside, collects the log lines of each activation, freezes, thaws and destroys. What a backend
+//! promises is written at each method and checked by the suite in `contract` (feature `test-util`).
+//!
+//! **Left to others.** When a container is made, reused, paused or removed, and what an answer means for an activation
+//! record, is the invoker's business; this crate reports facts ([`Answer`], [`CallError`], [`Error`]) and their
+//! documentation names the verdict that follows from each. Limits and names are checked before they get here.
+//!
+//! **Invariants.**
+//! * Nothing of a container outlives it: not a process, a mount, a control group, a file; not even when this process is
+//!   killed, after which [`ContainerFactory::sweep`] of the next life removes what the kernel did not.
+//! * Code inside a container reaches no other container, nothing of the platform, and not its own control connection.
+//! * Every wait has a limit, every buffer has a bound. A log line is never shown to another activation.
+//! * A failed `/run` says whether the request may have been seen: only [`CallError::Refused`] and
+//!   [`CallError::Unavailable`] allow running it again.
+//!
+//! **Upstream behaviour honoured.** A container is initialised once; `/init` is retried while nobody listens, `/run` is
+//! never retried; status 503 means "shutting down, go elsewhere"; an answer may be chunked or have no body; two sentinel
+//! lines, one per stream, end the log of an activation.
+
+mod call;
+mod config;
+mod error;
+mod layers;
+mod logs;
+
+#[cfg(feature = "docker")]
+mod docker;
+mod process;
+
+#[cfg(any(test, feature = "test-util"))]
+pub mod contract;
+#[cfg(any(test, feature = "test-util"))]
+pub mod scripted;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+pub use call::{Answer, Call, Payload};
+pub use config::{Config, open};
+#[cfg(feature = "docker")]
+pub use docker::Config as DockerConfig;
+pub use error::{CallError, Error};
+pub use layers::{Layer, LayerState};
+pub use logs::{LogLine, LogRequest, Logs, SENTINEL, Stream, Until};
+#[cfg(any(test, feature = "test-util"))]
+pub use process::Guards;
+pub use process::{Config as ProcessConfig, Network};
+
+/// What to make. A spec for a stem cell is the same as one for an action: nothing of the action is known yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spec {
+    /// A name for people: it shows in process lists, control groups and engine listings. Need not be unique; the factory
+    /// makes it so. Characters outside `[A-Za-z0-9_.-]` are replaced.
+    pub name: String,
+    /// Docker reference of the image. The process backend does not use it except in messages.
+    pub image: String,
+    /// What the process backend starts: `argv`, with `argv[0]` absolute, or looked up beside our own executable, then on
+    /// `PATH`. Empty when the kind exists as an image only: the process backend answers [`Error::ProgramMissing`].
+    pub program: Vec<String>,
+    /// Hard limit of memory in MiB, no swap beyond it. The weight in sharing the processor is proportional to it.
+    pub memory_mb: u32,
+    /// How many `/run` may be in flight at once; at least 1.
+    pub concurrency: u32,
+    /// Environment of the container, on top of what the image or the sandbox sets. Later entries win.
+    pub env: Vec<(String, String)>,
+    /// `false` for an image of the user's own: its failures are the user's, and it is pulled afresh.
+    pub managed: bool,
+}
+
+/// Makes containers of one backend.
+#[async_trait]
+pub trait ContainerFactory: Send + Sync + 'static {
+    /// Starts a container and returns once it runs, which may be before it listens: [`Container::init`] waits for that.
+    /// Dropping the future, or failing, leaves nothing behind.
+    async fn create(&self, spec: Spec) -> Result<Arc<dyn Container>, Error>;
+
+    /// Removes what an earlier life of this factory (same configuration, crashed) left behind and says how many
+    /// containers that were. Call it once, before the first `create`; what this life made is never touched.
+    async fn sweep(&self) -> Result<usize, Error>;
+
+    /// Destroys every container that still exists and refuses further `create` with [`Error::ShuttingDown`]. Idempotent.
+    async fn shutdown(&self) -> Result<(), Error>;
+
+    /// The protections this backend offers here, each with the reason when it is missing. May touch the file system.
+    fn layers(&self) -> Vec<Layer>;
+}
+
+/// One container. All methods may be called from several tasks; calls that make no sense (a `/run` while paused) do not
+/// hang longer than their limit.
+#[async_trait]
+pub trait Container: Send + Sync + 'static {
+    /// Unique among all lives of all factories on this machine.
+    fn id(&self) -> &str;
+
+    /// `POST /init`. While nobody listens it is tried again until the limit; once a connection stood, never again.
+    /// At most once per container.
+    async fn init(&self, call: Call) -> Result<Answer, CallError>;
+
+    /// `POST /run` over a kept-alive connection, never retried. Up to `Spec::concurrency` at a time, more wait.
+    ///
+    /// Dropping the future gives the answer up; the container must then be destroyed, as the action still runs.
+    async fn run(&self, call: Call) -> Result<Answer, CallError>;
+
+    /// The log of the next activation whose log was not collected yet: activations are served in the order in which their
+    /// sentinels came. To be called once for each activation that ran user code (a failed `/init` included), may be
+    /// called while the next one already runs, and after `destroy` (then it returns what is left, without waiting).
+    async fn logs(&self, request: LogRequest) -> Logs;
+
+    /// Freezes every process of the container. Returns when no more of its code runs. Idempotent.
+    async fn pause(&self) -> Result<(), Error>;
+
+    /// Thaws what [`pause`](Container::pause) froze. Idempotent.
+    async fn resume(&self) -> Result<(), Error>;
+
+    /// Kills everything inside and removes every trace, frozen or not. Calls in flight end with
+    /// [`CallError::ConnectionLost`]. Idempotent; when it returns the memory is free again. A container that is dropped
+    /// without it is removed in the background.
+    async fn destroy(&self) -> Result<(), Error>;
+}
