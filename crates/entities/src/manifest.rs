@@ -1,0 +1,173 @@
+//! The runtimes manifest: which kinds exist, and what runs them.
+
+use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Exec};
+
+/// The runtimes manifest in upstream's shape, with one key of ours per entry: `process`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    pub runtimes: IndexMap<String, Vec<Runtime>>,
+    /// Images treated as native: not pulled, trusted to write sentinels.
+    #[serde(default)]
+    pub blackboxes: Vec<Image>,
+}
+
+/// One kind.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Runtime {
+    pub kind: String,
+    pub image: Image,
+    #[serde(default)]
+    pub default: bool,
+    #[serde(default)]
+    pub deprecated: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attached: Option<AttachedCode>,
+    #[serde(default)]
+    pub require_main: bool,
+    #[serde(default = "yes")]
+    pub sentinelled_logs: bool,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stem_cells: Vec<StemCell>,
+    /// What the process backend runs for this kind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub process: Option<ProcessProgram>,
+}
+
+/// How code of a kind is attached to its document.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AttachedCode {
+    pub attachment_name: String,
+    pub attachment_type: String,
+}
+
+/// A container image, and, for blackboxes known to the platform, what the process backend runs in its place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Image {
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub registry: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub prefix: String,
+    pub name: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub tag: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub process: Option<ProcessProgram>,
+}
+
+/// The program that the process backend runs for a kind or image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessProgram {
+    /// The command line; the first word is looked up beside the platform's own program, then on `PATH`.
+    pub program: Vec<String>,
+    /// An interpreter that must be on `PATH` for the kind to be offered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub needs: Option<String>,
+}
+
+/// Prewarmed containers to hold for a kind.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StemCell {
+    #[serde(alias = "count")]
+    pub initial_count: u32,
+    /// A size such as `256 MB`.
+    pub memory: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reactive: Option<Reactive>,
+}
+
+/// How the number of prewarmed containers follows demand.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Reactive {
+    pub min_count: u32,
+    pub max_count: u32,
+    /// A duration such as `2 minutes`.
+    pub ttl: String,
+    pub threshold: u32,
+    pub increment: u32,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl Image {
+    /// `[registry/][prefix/]name[:tag]`.
+    pub fn reference(&self) -> String {
+        let mut out = String::new();
+        for part in [&self.registry, &self.prefix] {
+            if !part.is_empty() {
+                out.push_str(part);
+                out.push('/');
+            }
+        }
+        out.push_str(&self.name);
+        if !self.tag.is_empty() {
+            out.push(':');
+            out.push_str(&self.tag);
+        }
+        out
+    }
+
+    /// Whether `reference` names this image; a missing tag equals `latest`.
+    pub fn matches(&self, reference: &str) -> bool {
+        let untagged = |r: &str| r.strip_suffix(":latest").unwrap_or(r).to_owned();
+        let own = untagged(&self.reference());
+        own == untagged(reference) || own.split_once(':').is_some_and(|(name, _)| name == reference)
+    }
+}
+
+impl Manifest {
+    /// Parses and checks a manifest. Errors: [`Error::Rejected`] naming the family or field at fault.
+    pub fn parse(text: &str) -> Result<Manifest, Error> {
+        let manifest: Manifest =
+            serde_json::from_str(text).map_err(|e| Error::Rejected(format!("runtimes manifest: {e}")))?;
+        for (family, kinds) in &manifest.runtimes {
+            match kinds.iter().filter(|k| k.default).count() {
+                0 if kinds.len() > 1 => {
+                    return Err(Error::Rejected(format!("{family} has multiple versions, but no default.")));
+                }
+                0 | 1 => {}
+                _ => return Err(Error::Rejected(format!("Found more than one default for {family}"))),
+            }
+        }
+        Ok(manifest)
+    }
+
+    /// Every kind, in manifest order.
+    pub fn kinds(&self) -> impl Iterator<Item = &Runtime> {
+        self.runtimes.values().flatten()
+    }
+
+    /// The runtime of a kind as clients write it: trimmed, lower-cased, `family:default` resolved.
+    pub fn resolve(&self, kind: &str) -> Option<&Runtime> {
+        let kind = kind.trim().to_lowercase();
+        match kind.strip_suffix(":default") {
+            Some(family) => {
+                let kinds = self.runtimes.get(family)?;
+                kinds.iter().find(|k| k.default).or_else(|| if kinds.len() == 1 { kinds.first() } else { None })
+            }
+            None => self.kinds().find(|k| k.kind == kind),
+        }
+    }
+
+    /// The native image a blackbox reference names, if it does.
+    pub fn native(&self, image: &str) -> Option<&Image> {
+        self.blackboxes.iter().find(|i| i.matches(image))
+    }
+
+    /// What the process backend runs for `exec`; none for sequences and images it does not know.
+    pub fn program(&self, exec: &Exec) -> Option<&ProcessProgram> {
+        match exec {
+            Exec::Code { kind, .. } => self.resolve(kind)?.process.as_ref(),
+            Exec::Blackbox { image, .. } => self.native(image)?.process.as_ref(),
+            Exec::Sequence { .. } => None,
+        }
+    }
+}

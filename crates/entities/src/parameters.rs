@@ -1,0 +1,122 @@
+//! Parameters and annotations: arrays of `{key, value}`, unique by key.
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::{Error, Json, Object};
+
+/// One parameter or annotation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parameter {
+    pub key: String,
+    pub value: Json,
+    /// Offered as environment at `/init` and left out of `/run`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub init: bool,
+    /// Name of the algorithm when the value is stored encrypted; never sent by clients.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encryption: Option<String>,
+}
+
+/// An ordered set of parameters; the last of a repeated key wins.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Parameters(Vec<Parameter>);
+
+impl Parameters {
+    pub fn new() -> Parameters {
+        Parameters::default()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Parameter> {
+        self.0.iter()
+    }
+
+    pub fn get(&self, key: &str) -> Option<&Json> {
+        self.0.iter().find(|p| p.key == key).map(|p| &p.value)
+    }
+
+    /// Whether the value under `key` is exactly the JSON value `true`.
+    pub fn is_true(&self, key: &str) -> bool {
+        self.get(key).is_some_and(Json::is_true)
+    }
+
+    /// Upstream's truthiness of the value under `key`; `absent` when there is none.
+    pub fn is_truthy(&self, key: &str, absent: bool) -> bool {
+        self.get(key).map_or(absent, Json::is_truthy)
+    }
+
+    /// Sets `key` to `value`, keeping its place when it is there already.
+    pub fn set(&mut self, key: &str, value: Json) {
+        self.insert(Parameter { key: key.to_owned(), value, init: false, encryption: None });
+    }
+
+    pub fn insert(&mut self, parameter: Parameter) {
+        match self.0.iter_mut().find(|p| p.key == parameter.key) {
+            Some(slot) => *slot = parameter,
+            None => self.0.push(parameter),
+        }
+    }
+
+    pub fn remove(&mut self, key: &str) -> Option<Parameter> {
+        let at = self.0.iter().position(|p| p.key == key)?;
+        Some(self.0.remove(at))
+    }
+
+    /// These parameters overlaid by `later`, which wins.
+    pub fn merged(&self, later: &Parameters) -> Parameters {
+        let mut out = self.clone();
+        for parameter in &later.0 {
+            out.insert(parameter.clone());
+        }
+        out
+    }
+
+    /// As an object, for arguments.
+    pub fn to_object(&self) -> Object {
+        self.0.iter().map(|p| (p.key.clone(), p.value.clone())).collect()
+    }
+
+    /// Names of the bound (not null) parameters, which `final` makes immutable.
+    pub fn bound(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().filter(|p| !p.value.is_null()).map(|p| p.key.as_str())
+    }
+
+    /// Size as the limits count it: names plus compact JSON values, in bytes.
+    pub fn size(&self) -> u64 {
+        self.0.iter().map(|p| (p.key.len() + p.value.as_str().len()) as u64).sum()
+    }
+
+    /// Reads the array form of a request body. Errors: [`Error::Malformed`] `parameters malformed!`.
+    pub fn from_json(json: &Json) -> Result<Parameters, Error> {
+        serde_json::from_str(json.as_str()).map_err(|_| Error::malformed("parameters malformed!"))
+    }
+}
+
+impl FromIterator<Parameter> for Parameters {
+    fn from_iter<I: IntoIterator<Item = Parameter>>(iter: I) -> Parameters {
+        let mut out = Parameters::new();
+        for parameter in iter {
+            out.insert(parameter);
+        }
+        out
+    }
+}
+
+impl Serialize for Parameters {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Parameters {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Parameters, D::Error> {
+        Vec::<Parameter>::deserialize(deserializer).map(Parameters::from_iter)
+    }
+}
