@@ -1,0 +1,95 @@
+//! What an operator chooses about the bus.
+
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// Which adapter carries the messages.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Config {
+    /// Everything in this process; the shape for standalone, tests and simulations.
+    InProcess(InProcess),
+}
+
+/// Options of the in-process bus.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct InProcess {
+    /// Where and how durable messages are kept. Without it they live as long as the process.
+    pub journal: Option<Journal>,
+}
+
+/// The journal of durable messages.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Journal {
+    /// Folder of the journal's segment files; made when missing. One process at a time.
+    pub dir: PathBuf,
+    /// Size of one segment file in bytes. Disk space comes back a segment at a time.
+    pub segment_bytes: u64,
+    /// Most bytes that the journal may hold; beyond it durable publishes answer [`crate::Error::JournalFull`].
+    pub max_bytes: u64,
+    /// Most durable publishes that wait for the writer; more wait their turn without failing.
+    pub queue: usize,
+}
+
+/// How a topic shares its messages out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TopicKind {
+    /// Each message to one subscriber; kept until committed.
+    Queue,
+    /// Each message to every group subscribed at that moment.
+    Broadcast,
+}
+
+/// A topic and its bounds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicConfig {
+    /// Name, as in OpenWhisk: `invoker0`, `completed0`, `health`, ...
+    pub name: String,
+    /// How messages are shared out.
+    pub kind: TopicKind,
+    /// Most messages that may wait (of a broadcast: per group).
+    pub max_messages: usize,
+    /// Most bytes that may wait (of a broadcast: per group), after [`crate::Message::size`].
+    pub max_bytes: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self::InProcess(InProcess::default())
+    }
+}
+
+impl Default for Journal {
+    fn default() -> Self {
+        Self {
+            dir: PathBuf::from("journal"),
+            segment_bytes: 16 << 20,
+            max_bytes: 512 << 20,
+            queue: 4096,
+        }
+    }
+}
+
+impl TopicConfig {
+    /// A queue with the usual bounds: 10,000 messages, 128 MiB.
+    pub fn queue(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            kind: TopicKind::Queue,
+            max_messages: 10_000,
+            max_bytes: 128 << 20,
+        }
+    }
+
+    /// A broadcast with the usual bounds: 1,000 messages, 1 MiB per group.
+    pub fn broadcast(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            kind: TopicKind::Broadcast,
+            max_messages: 1_000,
+            max_bytes: 1 << 20,
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! What publishers and subscribers hold in their hands.
+
+use crate::in_process;
+use crate::{Error, Key, Message, Payload};
+use bytes::Bytes;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+/// A member of a group on a topic. Dropping it leaves the group; what it had not committed is redelivered.
+pub trait Subscription: Send {
+    /// Polls for the next message; see [`next`](trait.Subscription.html#method.next). Cancel-safe.
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Delivery>>;
+}
+
+/// One delivered message. Commit it when its effect is safe; dropping it uncommitted hands it back.
+#[derive(Debug)]
+pub struct Delivery {
+    pub(crate) inner: in_process::Delivery,
+}
+
+/// Proof that a message was published.
+#[derive(Debug)]
+pub struct Receipt {
+    pub(crate) inner: Published,
+}
+
+/// How far a publish got.
+#[derive(Debug)]
+pub(crate) enum Published {
+    /// As durable as it will get.
+    Settled,
+    /// In memory; may be journalled later.
+    Volatile(in_process::Volatile),
+}
+
+impl dyn Subscription {
+    /// The next message, waiting for one to come and for the number in flight to fall below the bound.
+    /// `None` once the bus is closed. Cancel-safe: a dropped future takes no message.
+    pub async fn next(&mut self) -> Option<Delivery> {
+        poll_fn(|cx| self.poll_next(cx)).await
+    }
+}
+
+impl Delivery {
+    /// What the message is about.
+    pub fn key(&self) -> &Key {
+        &self.message().key
+    }
+
+    /// The message itself.
+    pub fn message(&self) -> &Message {
+        self.inner.message()
+    }
+
+    /// The published value, when it was a `T` of this process; else decode [`Delivery::bytes`].
+    pub fn local<T: Payload>(&self) -> Option<Arc<T>> {
+        self.message().downcast()
+    }
+
+    /// The wire form.
+    pub fn bytes(&self) -> Bytes {
+        self.message().encode()
+    }
+
+    /// 1 for the first delivery, more for each further one; after a restart at least 2.
+    pub fn attempt(&self) -> u32 {
+        self.inner.attempt()
+    }
+
+    /// Whether somebody may have seen this message before.
+    pub fn redelivered(&self) -> bool {
+        self.attempt() > 1
+    }
+
+    /// Messages lost before this one because the (broadcast) group was full.
+    pub fn gap(&self) -> u64 {
+        self.inner.gap()
+    }
+
+    /// Marks the message processed. Never waits: the mark reaches the disk in a group, and a mark lost in a crash is a
+    /// redelivery.
+    pub fn commit(self) {
+        self.inner.commit();
+    }
+}
+
+impl Receipt {
+    /// A receipt of something that needs no more care.
+    pub(crate) fn settled() -> Self {
+        Self {
+            inner: Published::Settled,
+        }
+    }
+
+    /// Makes a volatile message durable after the fact, unless it is committed or durable already.
+    ///
+    /// # Errors
+    /// As for a durable publish. The message stays published, volatile.
+    pub async fn persist(&self) -> Result<(), Error> {
+        match &self.inner {
+            Published::Settled => Ok(()),
+            Published::Volatile(message) => message.persist().await,
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! The message bus: bytes and topics between controllers and invokers.
+//!
+//! **Responsible for** carrying messages, keeping the promised ones over a crash, and saying when it is full.
+//! **Leaves to others** what a message means (typed publishers wrap [`MessageBus`] in the crates that own the meaning),
+//! which topic a message belongs on, and running anything twice or not: consumers tell duplicates by activation id.
+//!
+//! # Contract of every adapter
+//!
+//! *Topics.* A topic is declared with [`MessageBus::ensure_topic`] by whoever uses it, before use, as often as they like.
+//! There are two kinds. A [`TopicKind::Queue`] hands each message to **one** subscriber of its one group (`invoker0`,
+//! `completed0`). A [`TopicKind::Broadcast`] hands each message to **every** group (`health`, `cacheInvalidation`).
+//!
+//! *Ordering.* Messages of one topic are first delivered in the order in which their publishes took effect: for
+//! [`Durability::Volatile`] the order of the calls, for [`Durability::Durable`] the order in which they reached the disk.
+//! Between the two kinds, between topics, and after a redelivery there is no order.
+//!
+//! *Groups.* Subscribers with the same topic and group share the messages. A queue has one group; a second group name is
+//! refused with [`Error::GroupTaken`]. A broadcast group starts with what is published after it first subscribed and ends
+//! with its last subscriber. A subscriber that no longer calls `next` must be dropped, so that others get its share.
+//!
+//! *Redelivery.* Delivery is at least once. A [`Delivery`] that is dropped without [`Delivery::commit`], or whose
+//! subscription or process died, comes back with [`Delivery::redelivered`] true: at once in process, on the group's next
+//! rebalance elsewhere. After a restart uncommitted durable messages come before anything new. A lost commit is only a
+//! redelivery; a commit is never undone.
+//!
+//! *Durability.* `publish(.., Durable)` and [`Receipt::persist`] return only when the message would survive SIGKILL and
+//! power loss. A durable message is delivered only once it is durable, so a publish that failed was not run.
+//! A publish whose future is dropped may or may not take effect. An adapter opened without a disk (memory only, for tests
+//! and simulations) keeps durable messages as long as the process lives.
+//!
+//! *Back-pressure.* Every topic is bounded in messages and bytes that wait (messages in flight are bounded by
+//! `max_in_flight`). A full queue refuses **at once** with [`Error::TopicFull`]; the bus never makes a publisher wait for a
+//! consumer. A full broadcast group loses its oldest message instead and the next delivery's [`Delivery::gap`] says how many,
+//! so that a cache can be cleared. A full disk or journal refuses with [`Error::DiskFull`] or [`Error::JournalFull`] and
+//! recovers by itself; nothing acknowledged is lost meanwhile. Messages to a queue without subscriber are kept, within the
+//! bound.
+//!
+//! Upstream behaviour honoured: topic names and one partition per topic as in OpenWhisk, consumers commit by hand, each
+//! controller has its own group on `health` and `cacheInvalidation`.
+
+mod config;
+mod delivery;
+mod error;
+mod in_process;
+mod message;
+
+pub use config::{Config, InProcess, Journal, TopicConfig, TopicKind};
+pub use delivery::{Delivery, Receipt, Subscription};
+pub use error::Error;
+pub use message::{Body, Key, Message, Payload};
+
+use std::sync::Arc;
+
+/// Whether a publish waits for the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// In memory only until somebody calls [`Receipt::persist`].
+    Volatile,
+    /// On disk before the publish returns.
+    Durable,
+}
+
+/// The seam; the crate documentation is its contract.
+#[async_trait::async_trait]
+pub trait MessageBus: Send + Sync {
+    /// Declares a topic. A topic that exists keeps its messages; its bounds become the given ones.
+    ///
+    /// # Errors
+    /// [`Error::KindMismatch`] when it exists as the other kind, [`Error::Closed`].
+    async fn ensure_topic(&self, topic: &TopicConfig) -> Result<(), Error>;
+
+    /// Publishes one message; on a broadcast topic `durability` is ignored, nothing there outlives its subscribers.
+    ///
+    /// # Errors
+    /// [`Error::UnknownTopic`], [`Error::TopicFull`], [`Error::TooLarge`], [`Error::Closed`]; with `Durable` also
+    /// [`Error::JournalFull`], [`Error::DiskFull`], [`Error::Disk`]. After an error the message was not published.
+    async fn publish(&self, topic: &str, message: Message, durability: Durability) -> Result<Receipt, Error>;
+
+    /// Publishes a whole batch durably with one group write, in the order given. A refused batch is refused whole.
+    ///
+    /// # Errors
+    /// As for a durable [`MessageBus::publish`].
+    async fn publish_all(&self, batch: Vec<(Arc<str>, Message)>) -> Result<(), Error>;
+
+    /// Joins `group` on `topic`, to have at most `max_in_flight` deliveries uncommitted at a time.
+    ///
+    /// # Errors
+    /// [`Error::UnknownTopic`], [`Error::GroupTaken`], [`Error::Closed`].
+    async fn subscribe(&self, topic: &str, group: &str, max_in_flight: usize) -> Result<Box<dyn Subscription>, Error>;
+
+    /// Messages waiting on a topic (not those in flight); of a broadcast, those of its slowest group. For metrics.
+    fn depth(&self, topic: &str) -> u64;
+
+    /// Ends all subscriptions (`next` gives `None`), refuses publishes, and returns when noted commits are on disk.
+    ///
+    /// # Errors
+    /// [`Error::Disk`] or [`Error::DiskFull`] when the commits could not be noted: some messages will be redelivered.
+    async fn close(&self) -> Result<(), Error>;
+}
+
+/// Opens the adapter that the configuration names.
+///
+/// # Errors
+/// [`Error::InUse`] when another process holds the journal, [`Error::Disk`] when it cannot be read or created.
+pub fn open(config: &Config) -> Result<Arc<dyn MessageBus>, Error> {
+    match config {
+        Config::InProcess(config) => Ok(Arc::new(in_process::Bus::open(config)?)),
+    }
+}
