@@ -43,6 +43,7 @@ mod delivery;
 mod error;
 mod in_process;
 mod message;
+pub mod messages;
 
 pub use config::{Config, InProcess, Journal, TopicConfig, TopicKind};
 pub use delivery::{Delivery, Receipt, Subscription};

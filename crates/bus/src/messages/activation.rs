@@ -1,0 +1,78 @@
+//! Controller to invoker: run this.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use wsk_entities::{ActivationId, EntityName, EntityPath, FullName, Identity, Json, TransactionId, Version};
+
+use crate::Payload;
+
+/// The action to run: its resolved name and the version the controller saw.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ActionRef {
+    pub path: EntityPath,
+    pub name: EntityName,
+    pub version: Version,
+    /// The package binding through which the action was named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub binding: Option<EntityPath>,
+}
+
+/// Which controller waits for the acknowledgement.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ControllerIndex {
+    pub as_string: Arc<str>,
+    pub instance_type: Arc<str>,
+}
+
+/// One activation to run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ActivationMessage {
+    pub transid: TransactionId,
+    pub action: ActionRef,
+    /// Revision of the action the controller saw.
+    pub revision: Arc<str>,
+    /// The invoking identity.
+    pub user: Arc<Identity>,
+    pub activation_id: ActivationId,
+    pub root_controller_index: ControllerIndex,
+    pub blocking: bool,
+    /// The merged arguments: an object, or an array inside sequences; absent when there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<Json>,
+    /// Names of the arguments that are init parameters.
+    #[serde(default)]
+    pub init_args: Vec<String>,
+    /// Encrypted arguments, name to algorithm.
+    #[serde(default)]
+    pub locked_args: std::collections::BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<ActivationId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace_context: Option<Json>,
+}
+
+impl ActionRef {
+    pub fn full_name(&self) -> FullName {
+        self.path.with(self.name.clone())
+    }
+}
+
+impl ControllerIndex {
+    pub fn new(controller: &str) -> ControllerIndex {
+        ControllerIndex { as_string: controller.into(), instance_type: "controller".into() }
+    }
+}
+
+impl Payload for ActivationMessage {
+    fn encode(&self) -> Bytes {
+        super::encode(self)
+    }
+
+    fn size(&self) -> usize {
+        1024 + self.content.as_ref().map_or(0, |c| c.as_str().len())
+    }
+}

@@ -1,0 +1,52 @@
+//! The typed messages, in OpenWhisk's JSON.
+//!
+//! Within one process they travel as values ([`Payload`]); [`read`] gives the value either way. Golden files in `golden/`
+//! freeze the wire form.
+
+mod acknowledgement;
+mod activation;
+mod health;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+pub use acknowledgement::{Acknowledgement, Completed};
+pub use activation::{ActionRef, ActivationMessage, ControllerIndex};
+pub use health::{CacheInvalidation, CacheKey, InvokerInstance, Ping};
+
+use crate::{Delivery, Payload};
+
+/// The topic on which an invoker takes work.
+pub fn invoker_topic(invoker: u32) -> String {
+    format!("invoker{invoker}")
+}
+
+/// The topic on which a controller takes acknowledgements.
+pub fn completed_topic(controller: &str) -> String {
+    format!("completed{controller}")
+}
+
+/// Invokers say every second that they are there.
+pub const HEALTH: &str = "health";
+/// Controllers tell each other and the invokers which entities changed.
+pub const CACHE_INVALIDATION: &str = "cacheInvalidation";
+
+/// A delivery that does not hold the message its topic promises.
+#[derive(Debug, thiserror::Error)]
+#[error("a message on the bus cannot be read: {0}")]
+pub struct Unreadable(String);
+
+/// The typed message of a delivery: the published value itself, or decoded from the wire form.
+pub fn read<T: Payload + DeserializeOwned>(delivery: &Delivery) -> Result<Arc<T>, Unreadable> {
+    match delivery.local::<T>() {
+        Some(value) => Ok(value),
+        None => serde_json::from_slice(&delivery.bytes()).map(Arc::new).map_err(|e| Unreadable(e.to_string())),
+    }
+}
+
+fn encode<T: Serialize>(message: &T) -> Bytes {
+    serde_json::to_vec(message).expect("messages of ours serialise").into()
+}
