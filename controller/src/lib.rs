@@ -1,1 +1,18 @@
-//! Under construction.
+//! The controller: the REST API, who may do what, throttles, sequences and compositions, web actions, triggers and rules,
+//! and the placement of activations on invokers.
+//!
+//! It answers requests that the gateway authenticated ([`api::Request`] carries the outcome), keeps entities through the
+//! store, and hands work to invokers over the bus. It never sees a container. `api` extracts, calls one function of `app`
+//! and shapes the reply; `app` applies the rules and knows nothing of HTTP.
+//!
+//! Invariants: an accepted activation is on disk before its 202; a slot or a throttle's count that was taken is given back
+//! exactly once; nothing foreign is told apart from nothing there. Upstream behaviour honoured: `rest-api.md` of the
+//! compatibility facts, section 9 before all others.
+
+pub mod api;
+pub mod app;
+mod config;
+mod metrics;
+
+pub use app::App;
+pub use config::Config;
