@@ -1,0 +1,34 @@
+# The two commands of the README are `make run` and `make test`; the rest is for those who change the code.
+
+# Where cargo puts the programs.
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+PROGRAMS := -p wsk-standalone -p wsk-cli -p wsk-proxy
+
+.PHONY: run build test check lint bench clean
+
+## Build, start the platform on its embedded default, create and invoke first actions, stay up.
+run: build
+	@standalone/tour.sh "$(TARGET)/release"
+
+build:
+	@echo "Building ferrowhisk, wsk and the action proxy (the first time takes some minutes) ..."
+	@cargo build --release $(PROGRAMS)
+
+## Install or start what the tests need, and run all of them.
+test:
+	@.ci/test
+
+## What CI runs.
+check: lint test
+
+lint:
+	cargo fmt --all --check
+	cargo clippy --release --workspace --all-targets -- -D warnings
+	cargo xtask check
+
+## Measure against the baselines; QUICK=1 ends within three minutes.
+bench: build
+	@cargo run --release -p wsk-bench -- $(if $(QUICK),--quick) --bin "$(TARGET)/release"
+
+clean:
+	cargo clean
