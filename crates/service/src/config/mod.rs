@@ -1,0 +1,2 @@
+pub use values::{Duration, Secret, Size};
+mod values;

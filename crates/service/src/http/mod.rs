@@ -1,0 +1,224 @@
+//! The HTTP/1.1 server loop.
+//!
+//! **Responsible for** connections: accepting within a bound, reading whole requests within limits, idle clients, drain.
+//! **Leaves to others** routes, authentication and what an error looks like ([`Handler::reject`] may reshape one).
+//!
+//! **Invariants.** One task per connection and none per request. No timer runs while a request whose body came with its head
+//! is handled. After a drain began no new request is read, and none that was read goes unanswered before the deadline.
+
+mod body;
+mod connection;
+mod request;
+#[cfg(test)]
+mod tests;
+
+pub use body::{Body, Gone, Response, Sender};
+pub use request::{Rejection, Request, text};
+
+use crate::supervise::Cancel;
+use connection::{Connections, Io, Registered};
+use hyper::body::Incoming;
+use hyper::header::{CONNECTION, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
+
+/// Bounds of a listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Open connections; further clients wait in the system's backlog.
+    pub connections: usize,
+    /// How long a connection may stay without a complete request or progress in an answer, to a few seconds.
+    pub idle_timeout: Duration,
+    /// Longest request target in bytes.
+    pub target_bytes: usize,
+    /// Longest request body in bytes.
+    pub body_bytes: u64,
+    /// How long a request body may take to arrive.
+    pub body_timeout: Duration,
+    /// How long a drain waits for requests in flight.
+    pub drain_timeout: Duration,
+}
+
+/// Answers requests.
+pub trait Handler: Send + Sync + 'static {
+    /// Answers one request. Dropped when the client goes away: what must be finished belongs in a task.
+    fn handle(self: Arc<Self>, request: Request) -> impl Future<Output = Response> + Send;
+
+    /// The answer to a request that was turned away; the connection is closed after it.
+    fn reject(&self, _head: &hyper::http::request::Parts, rejection: Rejection) -> Response {
+        rejection.response()
+    }
+}
+
+impl Default for Limits {
+    /// OpenWhisk's: 8192 connections, 70 s idle, targets of 8 KiB, bodies of 50 MB within 30 s.
+    fn default() -> Self {
+        Self {
+            connections: 8192,
+            idle_timeout: Duration::from_secs(70),
+            target_bytes: 8 << 10,
+            body_bytes: 50 << 20,
+            body_timeout: Duration::from_secs(30),
+            drain_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+/// How often idle connections are looked for.
+const SWEEP: Duration = Duration::from_secs(5);
+/// How long to leave the listener alone after it failed (out of descriptors, mostly).
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Serves `listener` until `cancel`, then drains. Returns when every connection has ended or the drain deadline has passed.
+pub async fn serve<H: Handler>(listener: TcpListener, limits: Limits, handler: Arc<H>, cancel: Cancel) {
+    let server = Server {
+        limits: Arc::new(limits),
+        handler,
+        connections: Arc::default(),
+    };
+    let mut sweep = tokio::time::interval(SWEEP);
+    sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let idle_ticks = server.limits.idle_timeout.as_secs().div_ceil(SWEEP.as_secs());
+    let mut cancelled = pin!(cancel.cancelled());
+    loop {
+        let room = server.connections.count() < server.limits.connections;
+        tokio::select! {
+            () = &mut cancelled => break,
+            _ = sweep.tick() => server.connections.sweep(idle_ticks),
+            () = server.connections.ended.notified(), if !room => {}
+            accepted = listener.accept(), if room => match accepted {
+                Ok((stream, peer)) => server.accept(stream, peer),
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            },
+        }
+    }
+    drop(listener);
+    server.drain().await;
+}
+
+/// What the connections of one listener share.
+struct Server<H> {
+    limits: Arc<Limits>,
+    handler: Arc<H>,
+    connections: Arc<Connections>,
+}
+
+impl<H: Handler> Server<H> {
+    fn accept(&self, stream: tokio::net::TcpStream, peer: SocketAddr) {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "cannot set TCP_NODELAY");
+        }
+        let registered = Arc::new(self.connections.register());
+        let (handler, limits) = (self.handler.clone(), self.limits.clone());
+        tokio::spawn(serve_connection(stream, peer, registered, handler, limits));
+    }
+
+    async fn drain(&self) {
+        self.connections.drain();
+        if tokio::time::timeout(self.limits.drain_timeout, self.ended())
+            .await
+            .is_err()
+        {
+            tracing::warn!(
+                connections = self.connections.count(),
+                "connections cut: the drain deadline has passed"
+            );
+            self.connections.kill();
+            self.ended().await;
+        }
+    }
+
+    async fn ended(&self) {
+        loop {
+            let mut ended = pin!(self.connections.ended.notified());
+            ended.as_mut().enable();
+            if self.connections.count() == 0 {
+                return;
+            }
+            ended.await;
+        }
+    }
+}
+
+async fn serve_connection<S, H>(
+    stream: S,
+    peer: SocketAddr,
+    registered: Arc<Registered>,
+    handler: Arc<H>,
+    limits: Arc<Limits>,
+) where
+    S: AsyncRead + AsyncWrite + Unpin,
+    H: Handler,
+{
+    let io = Io::new(stream, registered.clone());
+    let state = registered.connection.clone();
+    let service = service_fn(move |request: hyper::Request<Incoming>| {
+        let (handler, limits, registered) = (handler.clone(), limits.clone(), registered.clone());
+        async move {
+            let busy = registered.busy();
+            let mut response = answer(request, peer, &handler, &limits).await;
+            response.body_mut().keep(busy);
+            Ok::<_, Infallible>(response)
+        }
+    });
+    let mut connection = pin!(
+        http1::Builder::new()
+            .header_read_timeout(None)
+            .serve_connection(io, service)
+    );
+    let (mut known, mut draining) = (false, false);
+    let ended = poll_fn(|cx| {
+        if !known {
+            state.run_by(cx.waker());
+            known = true;
+        }
+        if state.should_end() {
+            return Poll::Ready(Ok(()));
+        }
+        if !draining && state.should_drain() {
+            connection.as_mut().graceful_shutdown();
+            draining = true;
+        }
+        connection.as_mut().poll(cx)
+    });
+    if let Err(error) = ended.await {
+        tracing::debug!(%error, "connection ended");
+    }
+}
+
+async fn answer<H: Handler>(
+    request: hyper::Request<Incoming>,
+    peer: SocketAddr,
+    handler: &Arc<H>,
+    limits: &Limits,
+) -> Response {
+    let (head, body) = request.into_parts();
+    let target = head.uri.path_and_query().map_or(0, |target| target.as_str().len());
+    let collected = if target > limits.target_bytes {
+        Err(Rejection::TargetTooLong)
+    } else {
+        request::collect(body, limits).await
+    };
+    match collected {
+        Ok(body) => handler.clone().handle(Request { head, body, peer }).await,
+        Err(rejection) => {
+            let mut response = handler.reject(&head, rejection);
+            response
+                .headers_mut()
+                .insert(CONNECTION, HeaderValue::from_static("close"));
+            response
+        }
+    }
+}
