@@ -1,0 +1,56 @@
+//! B1, B2: calls per second under a closed loop.
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::{Plan, outcome};
+use crate::baselines::Server;
+use crate::goals::Outcome;
+use crate::load::{Request, throughput};
+use crate::measure::Samples;
+use crate::platform::{Platform, Settings, echo, runtime};
+
+const RUN: &str = r#"{"value":{"n":1},"activation_id":"0","namespace":"guest","action_name":"/guest/x","deadline":"0"}"#;
+const CONNECTIONS: usize = 32;
+
+pub fn run(plan: &Plan) -> Result<Vec<Outcome>> {
+    let data = tempfile::tempdir()?;
+    let platform = Platform::start(&plan.bin, data.path(), Settings::default())?;
+    let echo_server = Server::baseline(&["echo"])?;
+    let hop = Server::baseline(&["hop", "--to", &echo_server.address])?;
+    let nodes: Vec<Server> = (0..2).map(|_| Server::runtime()).collect::<Result<_>>()?;
+    let init = r#"{"value":{"code":"function main(args) { return args; }","main":"main"}}"#;
+    for node in &nodes {
+        Request::post(&node.address, "/init", None, init).once()?;
+    }
+    platform.put("echo", echo())?;
+    platform.put("runtime", runtime())?;
+    let direct: Vec<Request> = nodes.iter().map(|n| Request::post(&n.address, "/run", None, RUN)).collect();
+    let b1 = compare(plan, "B1", &[platform.invoke("runtime", r#"{"n":1}"#)], &direct[..1], "direct")?;
+    let hop_request = [Request::post(&hop.address, "/run", None, RUN)];
+    let b2 = compare(plan, "B2", &[platform.invoke("echo", r#"{"n":1}"#)], &hop_request, "hop")?;
+    Ok(vec![b1, b2])
+}
+
+fn compare(plan: &Plan, id: &'static str, ours: &[Request], theirs: &[Request], name: &str) -> Result<Outcome> {
+    let time = Duration::from_millis(plan.amount(2000, 1000));
+    throughput(ours, CONNECTIONS, time)?;
+    let (mut ratio, mut a, mut b, mut calls) = (Samples::default(), Samples::default(), Samples::default(), 0);
+    for _ in 0..plan.amount(10, 3) {
+        let (rate, n) = throughput(ours, CONNECTIONS, time)?;
+        let (base, _) = throughput(theirs, CONNECTIONS, time)?;
+        ratio.push(rate / base);
+        a.push(rate);
+        b.push(base);
+        calls += n;
+    }
+    let mut singles = String::new();
+    for connections in [1, 100] {
+        let (rate, _) = throughput(ours, connections, time)?;
+        let (base, _) = throughput(theirs, connections, time)?;
+        singles.push_str(&format!("; {connections} connections: ours {rate:.0}/s, {name} {base:.0}/s"));
+    }
+    let detail = format!("32 connections: ours {:.0}/s, {name} {:.0}/s{singles}", a.median(), b.median());
+    Ok(outcome(id, &ratio, calls as usize, detail))
+}
