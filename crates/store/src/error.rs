@@ -1,7 +1,7 @@
 //! What can go wrong in a store.
 
 /// A failure of a store. The text names the document or file involved and what to do.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
     /// The expectation of a write did not hold; nothing was changed.
     #[error("{0} was changed or created by somebody else meanwhile")]

@@ -19,13 +19,12 @@
 mod embedded;
 mod error;
 
-
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use wsk_entities::{
-    Activation, ActivationId, ActivationSummary, Attachment, Binding, Collection, Entity, EntityPath, FullName, Identity,
-    Namespace, SubjectDocument, Timestamp, UserLimits,
+    Activation, ActivationId, ActivationSummary, Attachment, Binding, Collection, Entity, EntityPath, FullName,
+    Identity, Namespace, SubjectDocument, Timestamp, UserLimits,
 };
 
 pub use embedded::Config as EmbeddedConfig;
@@ -176,7 +175,7 @@ pub struct Stores {
 
 /// Which adapter keeps the data.
 #[derive(Debug, Clone, serde::Deserialize, serde::Serialize)]
-#[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Config {
     Embedded(EmbeddedConfig),
 }

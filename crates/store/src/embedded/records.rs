@@ -1,0 +1,439 @@
+//! Activation records.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use rusqlite::{Connection, Row, params};
+use serde::{Deserialize, Serialize};
+use wsk_entities::{
+    Activation, ActivationId, ActivationSummary, EntityName, Namespace, Parameters, Response, StatusCode, Timestamp,
+    Version,
+};
+
+use crate::embedded::database::Database;
+use crate::embedded::epochs::{Epochs, Stretch};
+use crate::embedded::failure::corrupted;
+use crate::embedded::names::{self, Kind};
+use crate::embedded::retention::{self, Policy};
+use crate::embedded::tally::{self, Cell, Delta};
+use crate::embedded::writer::Session;
+use crate::embedded::{Config, int};
+use crate::{ActivationFilter, ActivationStore, Error, Page};
+
+pub struct Records {
+    database: Arc<Database>,
+    policy: Policy,
+}
+
+/// What lists show, and all else that is small. Together with [`Body`] OpenWhisk's document.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct HeadRef<'a> {
+    namespace: &'a Namespace,
+    name: &'a EntityName,
+    version: Version,
+    subject: &'a str,
+    activation_id: ActivationId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cause: Option<ActivationId>,
+    start: Timestamp,
+    end: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    duration: Option<u64>,
+    annotations: &'a Parameters,
+    publish: bool,
+    entity_type: &'static str,
+}
+
+/// [`HeadRef`] as read.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Head {
+    namespace: Namespace,
+    name: EntityName,
+    version: Version,
+    subject: Arc<str>,
+    activation_id: ActivationId,
+    cause: Option<ActivationId>,
+    start: Timestamp,
+    end: Timestamp,
+    duration: Option<u64>,
+    annotations: Parameters,
+    publish: bool,
+}
+
+/// What may be large; lists leave it on the disk.
+#[derive(Serialize)]
+struct BodyRef<'a> {
+    response: &'a Response,
+    logs: &'a [String],
+}
+
+#[derive(Deserialize)]
+struct Body {
+    response: Response,
+    logs: Vec<String>,
+}
+
+impl Records {
+    pub fn new(database: Arc<Database>, config: &Config) -> Records {
+        Records {
+            database,
+            policy: Policy::of(config),
+        }
+    }
+}
+
+#[async_trait]
+impl ActivationStore for Records {
+    async fn store(&self, records: Vec<Arc<Activation>>) -> Result<(), Error> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        self.database.write(move |session| insert(session, &records)).await
+    }
+
+    async fn get(&self, namespace: &Namespace, id: ActivationId) -> Result<Option<Activation>, Error> {
+        let namespace = namespace.clone();
+        self.database
+            .read(move |conn| {
+                let Some(ns) = names::find(conn, Kind::Namespace, namespace.as_str())? else {
+                    return Ok(None);
+                };
+                let mut query = conn.prepare_cached("SELECT id, head, body FROM records WHERE id = ?1 AND ns = ?2")?;
+                let mut rows = query.query(params![key(id), ns])?;
+                rows.next()?.map(activation).transpose()
+            })
+            .await
+    }
+
+    async fn summaries(
+        &self,
+        namespace: &Namespace,
+        filter: &ActivationFilter,
+        page: Page,
+    ) -> Result<Vec<ActivationSummary>, Error> {
+        let (namespace, filter) = (namespace.clone(), filter.clone());
+        self.database
+            .read(move |conn| {
+                let rows = page_of(conn, &namespace, &filter, page)?;
+                let mut query = conn.prepare_cached("SELECT id, head, status FROM records WHERE row = ?1")?;
+                rows.into_iter().map(|row| one(&mut query, row, summary)).collect()
+            })
+            .await
+    }
+
+    async fn records(
+        &self,
+        namespace: &Namespace,
+        filter: &ActivationFilter,
+        page: Page,
+    ) -> Result<Vec<Activation>, Error> {
+        let (namespace, filter) = (namespace.clone(), filter.clone());
+        self.database
+            .read(move |conn| {
+                let rows = page_of(conn, &namespace, &filter, page)?;
+                let mut query = conn.prepare_cached("SELECT id, head, body FROM records WHERE row = ?1")?;
+                rows.into_iter().map(|row| one(&mut query, row, activation)).collect()
+            })
+            .await
+    }
+
+    async fn count(&self, namespace: &Namespace, filter: &ActivationFilter) -> Result<u64, Error> {
+        let (namespace, filter) = (namespace.clone(), filter.clone());
+        self.database
+            .read(move |conn| {
+                let Some(range) = Range::resolve(conn, &namespace, &filter)? else {
+                    return Ok(0);
+                };
+                let stretches = range.stretches(conn)?;
+                stretches
+                    .into_iter()
+                    .map(|(stretch, whole)| range.count(conn, stretch, whole))
+                    .sum()
+            })
+            .await
+    }
+
+    async fn exists(&self, id: ActivationId) -> Result<bool, Error> {
+        self.database
+            .read(move |conn| {
+                Ok(conn
+                    .prepare_cached("SELECT 1 FROM records WHERE id = ?1")?
+                    .exists([key(id)])?)
+            })
+            .await
+    }
+
+    async fn retain(&self, now: Timestamp) -> Result<u64, Error> {
+        let policy = self.policy;
+        let mut gone = 0;
+        loop {
+            // Step by step, so that other writes come in between.
+            let step = self
+                .database
+                .write(move |session| retention::step(session, policy, now))
+                .await?;
+            gone += step;
+            if step < retention::STEP {
+                return Ok(gone);
+            }
+        }
+    }
+}
+
+/// Which records a list is about, in numbers.
+struct Range {
+    ns: i64,
+    name: Option<i64>,
+    since: i64,
+    upto: i64,
+}
+
+impl Range {
+    /// None when no record can match.
+    fn resolve(conn: &Connection, namespace: &Namespace, filter: &ActivationFilter) -> Result<Option<Range>, Error> {
+        let Some(ns) = names::find(conn, Kind::Namespace, namespace.as_str())? else {
+            return Ok(None);
+        };
+        let name = match &filter.name {
+            None => None,
+            Some(name) => match names::find(conn, Kind::Action, name)? {
+                None => return Ok(None),
+                found @ Some(_) => found,
+            },
+        };
+        Ok(Some(Range {
+            ns,
+            name,
+            since: filter.since.map_or(0, int),
+            upto: filter.upto.map_or(i64::MAX, int),
+        }))
+    }
+
+    /// The stretches of start times to look at, newest first, and whether each is a whole epoch.
+    fn stretches(&self, conn: &Connection) -> Result<Vec<(Stretch, bool)>, Error> {
+        let epochs = Epochs::load(conn)?;
+        let cut = |s: Stretch| {
+            let (from, to) = (s.from.max(self.since), s.to.min(self.upto));
+            (from <= to).then_some((
+                Stretch {
+                    epoch: s.epoch,
+                    from,
+                    to,
+                },
+                from == s.from && to == s.to,
+            ))
+        };
+        Ok(epochs.stretches().rev().filter_map(cut).collect())
+    }
+
+    fn count(&self, conn: &Connection, stretch: Stretch, whole: bool) -> Result<u64, Error> {
+        let Stretch { epoch, from, to } = stretch;
+        if whole {
+            return tally::of_epoch(conn, self.ns, epoch, self.name);
+        }
+        let n: i64 = match self.name {
+            Some(name) => {
+                let sql = "SELECT count(*) FROM records INDEXED BY records_name
+                           WHERE ns = ?1 AND epoch = ?2 AND name = ?3 AND start BETWEEN ?4 AND ?5";
+                conn.prepare_cached(sql)?
+                    .query_row([self.ns, epoch, name, from, to], |row| row.get(0))?
+            }
+            None => {
+                let sql = "SELECT count(*) FROM records INDEXED BY records_list
+                           WHERE ns = ?1 AND start BETWEEN ?2 AND ?3";
+                conn.prepare_cached(sql)?
+                    .query_row([self.ns, from, to], |row| row.get(0))?
+            }
+        };
+        Ok(super::unsigned(n))
+    }
+
+    /// Rows of a stretch, newest first.
+    fn rows(&self, conn: &Connection, stretch: Stretch, skip: u64, limit: u64) -> Result<Vec<i64>, Error> {
+        let Stretch { epoch, from, to } = stretch;
+        let (skip, limit) = (int(skip), int(limit));
+        let number = |row: &Row<'_>| row.get(0);
+        let rows: Result<Vec<i64>, _> = match self.name {
+            Some(name) => {
+                let sql = "SELECT row FROM records INDEXED BY records_name
+                           WHERE ns = ?1 AND epoch = ?2 AND name = ?3 AND start BETWEEN ?4 AND ?5
+                           ORDER BY start DESC, id LIMIT ?6 OFFSET ?7";
+                let mut query = conn.prepare_cached(sql)?;
+                query
+                    .query_map([self.ns, epoch, name, from, to, limit, skip], number)?
+                    .collect()
+            }
+            None => {
+                let sql = "SELECT row FROM records INDEXED BY records_list
+                           WHERE ns = ?1 AND start BETWEEN ?2 AND ?3
+                           ORDER BY start DESC, id LIMIT ?4 OFFSET ?5";
+                let mut query = conn.prepare_cached(sql)?;
+                query.query_map([self.ns, from, to, limit, skip], number)?.collect()
+            }
+        };
+        Ok(rows?)
+    }
+}
+
+/// The rows of a page. Whole epochs before it are skipped by their counts.
+fn page_of(conn: &Connection, namespace: &Namespace, filter: &ActivationFilter, page: Page) -> Result<Vec<i64>, Error> {
+    let Some(range) = Range::resolve(conn, namespace, filter)? else {
+        return Ok(Vec::new());
+    };
+    let (mut skip, mut wanted, mut rows) = (page.skip, page.limit, Vec::new());
+    for (stretch, whole) in range.stretches(conn)? {
+        if wanted == 0 {
+            break;
+        }
+        if skip > 0 {
+            let here = range.count(conn, stretch, whole)?;
+            if here <= skip {
+                skip -= here;
+                continue;
+            }
+        }
+        let found = range.rows(conn, stretch, skip, wanted)?;
+        skip = 0;
+        wanted -= found.len() as u64;
+        rows.extend(found);
+    }
+    Ok(rows)
+}
+
+fn one<T>(
+    query: &mut rusqlite::Statement<'_>,
+    row: i64,
+    read: impl FnOnce(&Row<'_>) -> Result<T, Error>,
+) -> Result<T, Error> {
+    let mut rows = query.query([row])?;
+    let row = rows.next()?.expect("the index and the table are one snapshot");
+    read(row)
+}
+
+fn insert(session: &mut Session, records: &[Arc<Activation>]) -> Result<(), Error> {
+    let Session { conn, names, tally, .. } = session;
+    let mut delta = Delta::default();
+    {
+        let mut insert = conn.prepare_cached(
+            "INSERT INTO records (id, ns, epoch, name, start, status, head, body)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (id) DO NOTHING",
+        )?;
+        for record in records {
+            let start = int(record.start);
+            let epoch = tally.epochs(conn)?.of(start);
+            let ns = names.number(conn, Kind::Namespace, record.namespace.as_str(), epoch)?;
+            let name = names.number(conn, Kind::Action, &record.filter_name(), epoch)?;
+            let status = record.response.status_code as u8;
+            let (head, body) = encode(record);
+            let added = insert.execute(params![
+                key(record.activation_id),
+                ns,
+                epoch,
+                name,
+                start,
+                status,
+                head,
+                body
+            ])?;
+            if added > 0 {
+                delta.add(Cell { ns, epoch, name }, 1, start);
+            }
+        }
+    }
+    tally.accept(conn, delta)
+}
+
+fn encode(record: &Activation) -> (String, String) {
+    let head = HeadRef {
+        namespace: &record.namespace,
+        name: &record.name,
+        version: record.version,
+        subject: &record.subject,
+        activation_id: record.activation_id,
+        cause: record.cause,
+        start: record.start,
+        end: record.end,
+        duration: record.duration,
+        annotations: &record.annotations,
+        publish: record.publish,
+        entity_type: "activation",
+    };
+    let body = BodyRef {
+        response: &record.response,
+        logs: &record.logs,
+    };
+    let json = "records serialise to JSON";
+    (
+        serde_json::to_string(&head).expect(json),
+        serde_json::to_string(&body).expect(json),
+    )
+}
+
+/// Reads columns `id, head, status`.
+fn summary(row: &Row<'_>) -> Result<ActivationSummary, Error> {
+    let Head {
+        namespace,
+        name,
+        version,
+        publish,
+        annotations,
+        activation_id,
+        start,
+        end,
+        cause,
+        ..
+    } = parse(row, 1)?;
+    let ended = end != 0;
+    let status = row.get::<_, u8>(2)?;
+    Ok(ActivationSummary {
+        namespace,
+        name,
+        version,
+        publish,
+        annotations,
+        activation_id,
+        start,
+        end: ended.then_some(end),
+        duration: ended.then(|| end.saturating_sub(start)),
+        status_code: if ended { StatusCode::from_number(status) } else { None },
+        cause,
+    })
+}
+
+/// Reads columns `id, head, body`.
+fn activation(row: &Row<'_>) -> Result<Activation, Error> {
+    let head: Head = parse(row, 1)?;
+    let body: Body = parse(row, 2)?;
+    Ok(Activation {
+        namespace: head.namespace,
+        name: head.name,
+        version: head.version,
+        subject: head.subject,
+        activation_id: head.activation_id,
+        cause: head.cause,
+        start: head.start,
+        end: head.end,
+        duration: head.duration,
+        response: body.response,
+        logs: body.logs,
+        annotations: head.annotations,
+        publish: head.publish,
+    })
+}
+
+/// Parses one column; the id in the first names the record when it does not.
+fn parse<T: serde::de::DeserializeOwned>(row: &Row<'_>, column: usize) -> Result<T, Error> {
+    let id = || {
+        row.get(0).map_or("an activation".to_owned(), |id| {
+            ActivationId::from_bits(u128::from_be_bytes(id)).to_string()
+        })
+    };
+    let text = row.get_ref(column)?.as_str().map_err(|e| corrupted(&id(), e))?;
+    serde_json::from_str(text).map_err(|e| corrupted(&id(), e))
+}
+
+fn key(id: ActivationId) -> [u8; 16] {
+    id.bits().to_be_bytes()
+}
