@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// Options of the controller.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(default, rename_all = "snake_case", deny_unknown_fields)]
 pub struct Config {
     /// Name of this controller among its peers, part of its topic's name.
     pub id: String,
@@ -20,8 +20,14 @@ pub struct Config {
     pub sequence_length: u32,
     /// Most bytes of an invocation's payload.
     pub max_payload_bytes: u64,
+    /// Controllers that share the limits and the invokers.
+    pub cluster_size: u32,
+    /// Compositions that may run at the same time; more wait their turn on the bus.
+    pub compositions: usize,
     /// Entities held in the cache.
     pub entity_cache: usize,
+    /// Most bytes of parameters and annotations held in the cache.
+    pub entity_cache_bytes: usize,
 }
 
 impl Default for Config {
@@ -34,7 +40,30 @@ impl Default for Config {
             max_action_concurrency: 1,
             sequence_length: 50,
             max_payload_bytes: 1_048_576,
+            cluster_size: 1,
+            compositions: 10_000,
             entity_cache: 10_000,
+            entity_cache_bytes: 64 * 1024 * 1024,
         }
+    }
+}
+
+/// What a limit that is not set shows as.
+const UNLIMITED: u32 = i32::MAX as u32;
+
+impl Config {
+    /// Invocations per minute as documents show them.
+    pub fn shown_invocations_per_minute(&self) -> u32 {
+        self.invocations_per_minute.unwrap_or(UNLIMITED)
+    }
+
+    /// Activations in flight as documents show them.
+    pub fn shown_concurrent_invocations(&self) -> u32 {
+        self.concurrent_invocations.unwrap_or(UNLIMITED)
+    }
+
+    /// Trigger fires per minute as documents show them.
+    pub fn shown_fires_per_minute(&self) -> u32 {
+        self.fires_per_minute.unwrap_or(UNLIMITED)
     }
 }

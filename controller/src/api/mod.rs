@@ -1,1 +1,250 @@
-//! HTTP in, HTTP out.
+//! HTTP in, HTTP out: finds the route, reads what it needs, calls one function of [`crate::app`], shapes the reply.
+//!
+//! Order of judgement, as upstream's: target and verb, route, key, names in the path, then whatever the handler checks
+//! (entitlement, sizes, query, body, existence). Every answer carries the request's id; answers of handlers carry the CORS
+//! headers of their surface, answers of the layer before them do not.
+
+mod actions;
+mod activations;
+mod cors;
+mod description;
+mod error;
+mod info;
+mod invoke;
+mod limits;
+mod namespaces;
+mod packages;
+mod query;
+mod reply;
+mod request;
+pub mod router;
+mod rules;
+mod triggers;
+mod web;
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use hyper::Method;
+use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use wsk_entities::Collection;
+use wsk_service::http::Response;
+
+use crate::app::App;
+use cors::Surface;
+pub use error::{Error, Layout};
+pub use query::{Listing, Query};
+pub use request::{Call, Request, transaction_id};
+use router::{Captures, Matched, Open, Resource, Route, Start};
+
+/// The request's id, on every answer.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The id of the activation that a request started.
+pub const ACTIVATION_ID: HeaderName = HeaderName::from_static("x-openwhisk-activation-id");
+
+/// Longest request target, in bytes.
+const MAX_TARGET: usize = 8 * 1024;
+/// Largest request body, in bytes.
+pub const MAX_ENTITY: usize = 50 * 1024 * 1024;
+
+impl App {
+    /// Answers a request. Never fails and never hangs longer than a blocking wait.
+    pub async fn handle(self: &Arc<App>, request: Request) -> Response {
+        let mut response = self.answer(&request).await;
+        if let Ok(id) = HeaderValue::from_str(&request.transid.id) {
+            // An action may have set the same header: both are sent, ours first.
+            let theirs = response.headers_mut().insert(REQUEST_ID, id);
+            if let Some(theirs) = theirs {
+                response.headers_mut().append(REQUEST_ID, theirs);
+            }
+        }
+        response
+    }
+
+    async fn answer(self: &Arc<App>, request: &Request) -> Response {
+        if let Err(error) = check_target(request) {
+            return error.response(&request.transid, Layout::Compact);
+        }
+        let path = without_dots(request.parts.uri.path());
+        let (surface, result) = match router::classify(&request.parts.method, &path) {
+            Matched::Known { route: Route::Start(start), captures } => {
+                (Surface::Management, self.start(start, captures, request).await)
+            }
+            // Boxed, so that the rare routes do not make the future of the frequent ones larger.
+            Matched::Known { route: Route::Resource(resource), captures } => {
+                (Surface::Management, Box::pin(self.resource(resource, captures, request)).await)
+            }
+            Matched::Known { route: Route::Open(open), .. } => return self.open(open, request),
+            Matched::Web(path) => return web::handle(self, request, path).await,
+            Matched::Options { management } => return options(management),
+            Matched::UnknownManagement => (Surface::Management, unknown(request)),
+            Matched::NotAllowed { allow } => (Surface::Outside, Err(Error::Method { allow })),
+        };
+        finish(surface, result, request)
+    }
+
+    async fn start(
+        self: &Arc<App>,
+        start: Start,
+        captures: Captures<'_>,
+        request: &Request,
+    ) -> Result<Response, Error> {
+        let call = Call::new(request, request::known(request)?, captures)?;
+        match start {
+            Start::Action => invoke::action(self, &call, call.full_name()?).await,
+            Start::PackagedAction => invoke::action(self, &call, call.packaged_name()?).await,
+            Start::Trigger => invoke::trigger(self, &call, call.full_name()?).await,
+        }
+    }
+
+    async fn resource(
+        self: &Arc<App>,
+        resource: Resource,
+        captures: Captures<'_>,
+        request: &Request,
+    ) -> Result<Response, Error> {
+        use Collection::{Actions, Packages, Rules, Triggers};
+        let call = &Call::new(request, request::known(request)?, captures)?;
+        match resource {
+            Resource::Namespaces => Ok(namespaces::list(call)),
+            Resource::Limits => limits::get(self, call),
+            Resource::LimitsEntity => Err(Error::LimitsEntity),
+            Resource::List(Actions) => actions::list(self, call).await,
+            Resource::List(Triggers) => triggers::list(self, call).await,
+            Resource::List(Rules) => rules::list(self, call).await,
+            Resource::List(Packages) => packages::list(self, call).await,
+            Resource::PackageActions => actions::list_package(self, call).await,
+            Resource::Get(Actions) => actions::get(self, call, call.full_name()?).await,
+            Resource::GetPackaged => actions::get(self, call, call.packaged_name()?).await,
+            Resource::Put(Actions) => actions::put(self, call, call.full_name()?).await,
+            Resource::PutPackaged => actions::put(self, call, call.packaged_name()?).await,
+            Resource::Delete(Actions) => actions::delete(self, call, call.full_name()?).await,
+            Resource::DeletePackaged => actions::delete(self, call, call.packaged_name()?).await,
+            Resource::Get(Triggers) => triggers::get(self, call).await,
+            Resource::Put(Triggers) => triggers::put(self, call).await,
+            Resource::Delete(Triggers) => triggers::delete(self, call).await,
+            Resource::Get(Rules) => rules::get(self, call).await,
+            Resource::Put(Rules) => rules::put(self, call).await,
+            Resource::Delete(Rules) => rules::delete(self, call).await,
+            Resource::RuleStatus => rules::set_status(self, call).await,
+            Resource::Get(Packages) => packages::get(self, call).await,
+            Resource::Put(Packages) => packages::put(self, call).await,
+            Resource::Delete(Packages) => packages::delete(self, call).await,
+            Resource::Activations => activations::list(self, call).await,
+            Resource::Activation => activations::get(self, call).await,
+            Resource::ActivationResult => activations::result(self, call).await,
+            Resource::ActivationLogs => activations::logs(self, call).await,
+        }
+    }
+
+    /// What needs no key. Below `/api/v1` these answers carry CORS headers, outside they do not.
+    fn open(self: &Arc<App>, open: Open, request: &Request) -> Response {
+        let (cors, response) = match open {
+            Open::Info => (false, info::platform(self)),
+            Open::Ping => (false, reply::text("pong")),
+            Open::InfoDocs => (false, description::info_docs()),
+            Open::InfoViewer => (false, info::viewer("/api-docs")),
+            Open::ApiInfo => (true, info::api()),
+            Open::ApiDocs => (true, description::api_docs()),
+            Open::ApiViewer => (true, info::viewer("/api/v1/api-docs")),
+            Open::Invokers => (false, invoke::invokers(self)),
+            Open::HealthyInvokers => (false, invoke::healthy_invokers(self)),
+            Open::ReadyInvokers => (false, invoke::ready_invokers(self)),
+            Open::ActivationsInFlight => (false, invoke::in_flight(self)),
+            Open::ActivationsInFlightCount => (false, invoke::in_flight_count(self)),
+        };
+        if cors {
+            return finish(Surface::Management, Ok(response), request);
+        }
+        acceptable(response, request).unwrap_or_else(|e| e.response(&request.transid, Layout::Compact))
+    }
+}
+
+fn unknown(request: &Request) -> Result<Response, Error> {
+    request::known(request)?;
+    Err(Error::NoRoute)
+}
+
+fn options(management: bool) -> Response {
+    let mut response = reply::text("OK");
+    let surface = if management { Surface::Management } else { Surface::Outside };
+    cors::add(surface, cors::ALLOWED_HEADERS, response.headers_mut());
+    response
+}
+
+/// Renders an error, and adds the headers of a surface where upstream has them.
+fn finish(surface: Surface, result: Result<Response, Error>, request: &Request) -> Response {
+    let result = result.and_then(|response| acceptable(response, request));
+    let (mut response, with_cors) = match result {
+        Ok(response) => (response, true),
+        Err(error) => (error.response(&request.transid, Layout::Compact), error.has_cors()),
+    };
+    if with_cors {
+        cors::add(surface, cors::ALLOWED_HEADERS, response.headers_mut());
+    }
+    response
+}
+
+/// Refuses an answer whose type the request's `Accept` excludes. A body that is empty has no type.
+fn acceptable(response: Response, request: &Request) -> Result<Response, Error> {
+    let headers = &request.parts.headers;
+    let Some(accept) = headers.get(hyper::header::ACCEPT) else { return Ok(response) };
+    if accept == "*/*" {
+        return Ok(response);
+    }
+    let Some(media_type) = response.headers().get(CONTENT_TYPE).and_then(|v| v.to_str().ok()) else {
+        return Ok(response);
+    };
+    let essence = media_type.split(';').next().unwrap_or(media_type);
+    if request::accepts(headers, essence) {
+        return Ok(response);
+    }
+    Err(Error::NotAcceptable(media_type.to_owned()))
+}
+
+/// Judges what upstream's HTTP layer judges before any route.
+fn check_target(request: &Request) -> Result<(), Error> {
+    let uri = &request.parts.uri;
+    let target = uri.path_and_query().map_or("", |t| t.as_str());
+    if target.len() > MAX_TARGET {
+        return Err(Error::LongTarget(MAX_TARGET));
+    }
+    if !router::is_known(&request.parts.method) {
+        return Err(Error::UnknownMethod);
+    }
+    if request.body.len() > MAX_ENTITY {
+        return Err(Error::LargeEntity);
+    }
+    let mut rest = target;
+    while let Some(at) = rest.find(['%', '[', ']']) {
+        let digits = rest.as_bytes().get(at + 1..at + 3);
+        if !rest[at..].starts_with('%') || !digits.is_some_and(|d| d.iter().all(u8::is_ascii_hexdigit)) {
+            return Err(Error::Target("a bracket, or a percent sign without two hexadecimal digits"));
+        }
+        rest = &rest[at + 3..];
+    }
+    Ok(())
+}
+
+/// A path with `.` and `..` resolved, as upstream's server does before routing.
+fn without_dots(path: &str) -> Cow<'_, str> {
+    if !path.contains("/.") {
+        return Cow::Borrowed(path);
+    }
+    let mut kept: Vec<&str> = Vec::new();
+    let last = path.rsplit('/').next().unwrap_or_default();
+    for segment in path.split('/').skip(1) {
+        match segment {
+            "." => {}
+            ".." => drop(kept.pop()),
+            _ => kept.push(segment),
+        }
+    }
+    let tail = if matches!(last, "." | "..") { "/" } else { "" };
+    Cow::Owned(format!("/{}{tail}", kept.join("/")))
+}
+
+/// Whether a verb may carry an entity; used by the coverage tests.
+pub fn takes_body(method: &Method) -> bool {
+    matches!(*method, Method::PUT | Method::POST | Method::PATCH)
+}

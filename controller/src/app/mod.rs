@@ -1,18 +1,24 @@
 //! The rules of the platform, one file per resource, over the seam traits.
 
+mod cache;
+mod entitlement;
 mod error;
+mod limits;
+mod resolve;
 
 use std::sync::Arc;
 
 use rand::rngs::StdRng;
 use wsk_bus::MessageBus;
-use wsk_entities::{ActivationId, Identity, Manifest, Timestamp, TransactionId};
+use wsk_entities::{ActivationId, Bounds, Identity, LimitBounds, Manifest, Timestamp, TransactionId};
 use wsk_identity::Authenticator;
-use wsk_store::{ActivationStore, EntityStore};
+use wsk_store::{ActivationStore, EntityStore, Stores};
 
 use crate::Config;
 
+use cache::Cache;
 pub use error::Error;
+pub use resolve::ResolvedAction;
 
 /// Everything the rules work with. One per controller, shared by all requests.
 pub struct App {
@@ -24,6 +30,17 @@ pub struct App {
     pub(crate) identities: Arc<Authenticator>,
     pub(crate) bus: Arc<dyn MessageBus>,
     pub(crate) chance: Chance,
+    cache: Cache,
+}
+
+/// What a controller is made of: opened seams, configuration, and the seed of its randomness.
+pub struct Parts {
+    pub config: Config,
+    pub manifest: Arc<Manifest>,
+    pub stores: Stores,
+    pub identities: Arc<Authenticator>,
+    pub bus: Arc<dyn MessageBus>,
+    pub rng: StdRng,
 }
 
 /// Who asks, and under which transaction.
@@ -36,6 +53,21 @@ pub struct Caller {
 /// The one source of randomness: seeded in simulations.
 #[derive(Debug)]
 pub struct Chance(std::sync::Mutex<StdRng>);
+
+impl App {
+    pub fn new(parts: Parts) -> Arc<App> {
+        let Parts { config, manifest, stores, identities, bus, rng } = parts;
+        let cache = Cache::new(config.entity_cache, config.entity_cache_bytes);
+        let Stores { entities, subjects: _, activations } = stores;
+        Arc::new(App { config, manifest, entities, activations, identities, bus, chance: Chance::new(rng), cache })
+    }
+
+    /// The ranges of action limits that this deployment allows.
+    pub fn bounds(&self) -> LimitBounds {
+        let most = self.config.max_action_concurrency.max(1);
+        LimitBounds { concurrency: Bounds { min: 1, max: most }, ..LimitBounds::default() }
+    }
+}
 
 impl Chance {
     pub fn new(rng: StdRng) -> Chance {

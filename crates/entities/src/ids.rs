@@ -79,6 +79,36 @@ impl TransactionId {
     }
 }
 
+impl TransactionId {
+    /// Prefix of the system's own ids, which no client may use.
+    pub const RESERVED: &'static str = "sid_";
+
+    /// The id of a request: the client's own, unless there is none or it is reserved; else 32 letters and digits from
+    /// `draw`, which gives 128 random bits at a time.
+    pub fn given_or_drawn(given: Option<&str>, start: Timestamp, draw: impl FnMut() -> u128) -> TransactionId {
+        match given.filter(|id| !id.is_empty() && !id.starts_with(Self::RESERVED)) {
+            Some(id) => TransactionId::new(id, start),
+            None => TransactionId::new(drawn(draw), start),
+        }
+    }
+}
+
+/// Eight characters from each 64 bits: 62^8 is below 2^48, so what is left over biases nothing that matters.
+fn drawn(mut draw: impl FnMut() -> u128) -> Arc<str> {
+    const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    let mut text = [0u8; 32];
+    for half in text.chunks_mut(16) {
+        let bits = draw();
+        for (eight, mut bits) in half.chunks_mut(8).zip([bits as u64, (bits >> 64) as u64]) {
+            for byte in eight {
+                *byte = ALPHABET[(bits % 62) as usize];
+                bits /= 62;
+            }
+        }
+    }
+    std::str::from_utf8(&text).expect("the alphabet is ASCII").into()
+}
+
 impl fmt::Display for TransactionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.id)

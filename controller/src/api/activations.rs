@@ -1,0 +1,89 @@
+//! `GET activations…`.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use wsk_entities::{Activation, ActivationId, EntityName};
+use wsk_service::http::Response;
+use wsk_store::ActivationFilter;
+
+use super::query::malformed;
+use super::{Call, Error, Listing, Query, reply};
+use crate::app::{self, App};
+
+#[derive(Serialize)]
+struct Count {
+    activations: u64,
+}
+
+#[derive(Serialize)]
+struct Logs<'a> {
+    logs: &'a [String],
+}
+
+/// `GET activations`.
+pub async fn list(app: &Arc<App>, call: &Call<'_>) -> Result<Response, Error> {
+    call.caller.must_own_namespace(&call.namespace)?;
+    let query = call.query();
+    let listing = query.listing("activations")?;
+    let docs = query.flag("docs", false)?;
+    let filter = filter(query)?;
+    match listing {
+        Listing::Count { .. } if docs => {
+            Err(app::Error::Rejected("The parameter 'docs' is not permitted with 'count'.".into()).into())
+        }
+        Listing::Count { skip } => {
+            let count = app.activation_count(&call.namespace, &filter).await?;
+            Ok(reply::json(&Count { activations: count.saturating_sub(skip) }))
+        }
+        Listing::Page(page) if docs => {
+            let records = app.activation_records(&call.namespace, &filter, page).await?;
+            Ok(reply::json(&records.iter().map(Activation::shown).collect::<Vec<_>>()))
+        }
+        Listing::Page(page) => Ok(reply::json(&app.activation_summaries(&call.namespace, &filter, page).await?)),
+    }
+}
+
+/// `GET activations/{id}`.
+pub async fn get(app: &Arc<App>, call: &Call<'_>) -> Result<Response, Error> {
+    Ok(reply::json(&record(app, call).await?.shown()))
+}
+
+/// `GET activations/{id}/result`.
+pub async fn result(app: &Arc<App>, call: &Call<'_>) -> Result<Response, Error> {
+    Ok(reply::json(&record(app, call).await?.response.shown()))
+}
+
+/// `GET activations/{id}/logs`.
+pub async fn logs(app: &Arc<App>, call: &Call<'_>) -> Result<Response, Error> {
+    Ok(reply::json(&Logs { logs: &record(app, call).await?.logs }))
+}
+
+async fn record(app: &Arc<App>, call: &Call<'_>) -> Result<Activation, Error> {
+    let id: ActivationId = call.text().parse().map_err(Error::Path)?;
+    Ok(app.activation(&call.caller, &call.namespace, id).await?)
+}
+
+fn filter(query: Query<'_>) -> Result<ActivationFilter, Error> {
+    Ok(ActivationFilter { name: name(query)?, since: time(query, "since")?, upto: time(query, "upto")? })
+}
+
+/// `action` or `package/action`; blanks of a path (a slash before, after, doubled) do not count.
+fn name(query: Query<'_>) -> Result<Option<String>, Error> {
+    let Some(given) = query.get("name").filter(|name| !name.is_empty()) else { return Ok(None) };
+    let refused = || {
+        malformed("name", format!("Parameter may be a 'simple' name or 'package-name/simple' name: {given}"))
+    };
+    let parts: Vec<&str> = given.split('/').filter(|part| !part.is_empty()).collect();
+    if parts.is_empty() || parts.len() > 2 || parts.iter().any(|part| EntityName::new(part).is_err()) {
+        return Err(refused().into());
+    }
+    Ok(Some(parts.join("/")))
+}
+
+fn time(query: Query<'_>, parameter: &str) -> Result<Option<u64>, Error> {
+    let Some(text) = query.get(parameter) else { return Ok(None) };
+    let refused = || malformed(parameter, format!("Parameter is not a valid value for epoch seconds: {text}"));
+    let time: i64 = text.parse().map_err(|_| refused())?;
+    Ok(Some(u64::try_from(time).unwrap_or(0)))
+}

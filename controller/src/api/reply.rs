@@ -1,0 +1,31 @@
+//! Shapes of successful answers.
+
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use serde::Serialize;
+use wsk_service::http::{Body, Response};
+
+/// The content type of every JSON answer.
+pub const JSON: HeaderValue = HeaderValue::from_static("application/json");
+/// The content type of plain text answers.
+pub const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=UTF-8");
+
+/// 200 with a value as compact JSON.
+pub fn json<T: Serialize + ?Sized>(value: &T) -> Response {
+    json_text(serde_json::to_vec(value).expect("our own types serialise to JSON"))
+}
+
+/// 200 with JSON that is rendered already.
+pub fn json_text(text: impl Into<bytes::Bytes>) -> Response {
+    typed(JSON, Body::full(text))
+}
+
+/// 200 with text.
+pub fn text(text: &'static str) -> Response {
+    typed(TEXT, Body::from(text))
+}
+
+fn typed(content_type: HeaderValue, body: Body) -> Response {
+    let mut response = Response::new(body);
+    response.headers_mut().insert(CONTENT_TYPE, content_type);
+    response
+}
