@@ -1,1 +1,15 @@
-//! Whole-system tests.
+//! Whole-system tests: the built programs, started as a user starts them, on free ports and fresh folders.
+//!
+//! [`harness`] starts the platform, [`wait`] waits for conditions. The programs are those beside the test program, which
+//! `make test` builds first.
+#![cfg(test)]
+
+mod bad_input;
+mod crash;
+mod cli;
+mod folder;
+mod harness;
+mod hostile;
+mod program;
+mod shutdown;
+mod wait;

@@ -140,7 +140,7 @@ fn manifest_text() -> Result<String> {
 fn config_text(manifest: &Path, settings: Settings) -> String {
     let manifest: PathBuf = manifest.to_owned();
     format!(
-        "manifest = {manifest:?}\n[invoker]\nmemory-mb = {}\npause-grace = \"{}ms\"\n",
+        "manifest = {manifest:?}\n[invoker]\nmemory_mb = {}\npause_grace_ms = {}\n",
         settings.pool_mb, settings.pause_grace_ms
     )
 }
