@@ -39,11 +39,15 @@
 //! controller has its own group on `health` and `cacheInvalidation`.
 
 mod config;
+#[cfg(any(test, feature = "test-util"))]
+#[expect(clippy::unwrap_used, reason = "tests, in a place where other crates find them")]
+pub mod contract;
 mod delivery;
 mod error;
 mod in_process;
 mod message;
 pub mod messages;
+mod metrics;
 
 pub use config::{Config, InProcess, Journal, TopicConfig, TopicKind};
 pub use delivery::{Delivery, Receipt, Subscription};

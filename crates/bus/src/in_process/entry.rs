@@ -1,9 +1,10 @@
 //! One message on its way, and the two handles on it: the publisher's and the consumer's.
 
+use super::journal;
 use super::queue::Seat;
 use crate::{Error, Message};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 /// A message from its publish until its commit.
 #[derive(Debug)]
@@ -13,18 +14,23 @@ pub(crate) struct Entry {
     pub(super) size: usize,
     pub(super) deliveries: AtomicU32,
     fate: Mutex<Fate>,
+    /// Where its commit is noted; none in memory.
+    journal: Option<Arc<journal::Shared>>,
 }
 
-/// What has become of a message.
+/// What has become of a message. Locked before the journal's inbox, so that a commit mark never overtakes its message.
 #[derive(Debug, Default)]
-struct Fate {
-    committed: bool,
+pub(super) struct Fate {
+    pub(super) committed: bool,
+    /// Its number in the journal, from when it was submitted.
+    pub(super) journalled: Option<u64>,
 }
 
 /// A message that the publisher may still want on disk.
 #[derive(Debug)]
 pub(crate) struct Volatile {
     pub(super) entry: Arc<Entry>,
+    pub(super) topic: Arc<str>,
 }
 
 /// A message in a consumer's hands.
@@ -37,12 +43,26 @@ pub(crate) struct Delivery {
 }
 
 impl Entry {
-    pub(super) fn new(message: Message) -> Self {
+    pub(super) fn new(message: Message, journal: Option<Arc<journal::Shared>>) -> Self {
         Self {
             size: message.size(),
             message,
             deliveries: AtomicU32::new(0),
             fate: Mutex::default(),
+            journal,
+        }
+    }
+
+    /// A message that the journal kept over a restart; somebody may have seen it.
+    pub(super) fn restored(message: Message, seq: u64, journal: Arc<journal::Shared>) -> Self {
+        let fate = Mutex::new(Fate {
+            committed: false,
+            journalled: Some(seq),
+        });
+        Self {
+            deliveries: AtomicU32::new(1),
+            fate,
+            ..Self::new(message, Some(journal))
         }
     }
 
@@ -51,19 +71,25 @@ impl Entry {
         self.deliveries.fetch_add(1, Ordering::Relaxed).saturating_add(1)
     }
 
-    fn commit(&self) {
-        self.fate.lock().expect("no panic under this lock").committed = true;
+    pub(super) fn fate(&self) -> MutexGuard<'_, Fate> {
+        self.fate.lock().expect("no panic under this lock")
     }
 
-    fn committed(&self) -> bool {
-        self.fate.lock().expect("no panic under this lock").committed
+    fn commit(&self) {
+        let mut fate = self.fate();
+        fate.committed = true;
+        if let (Some(seq), Some(journal)) = (fate.journalled, &self.journal) {
+            journal.mark(seq);
+        }
     }
 }
 
 impl Volatile {
     pub(crate) async fn persist(&self) -> Result<(), Error> {
-        let _ = self.entry.committed();
-        Ok(())
+        match &self.entry.journal {
+            Some(journal) => journal.persist(&self.entry, &self.topic).await,
+            None => Ok(()),
+        }
     }
 }
 
@@ -87,7 +113,7 @@ impl Delivery {
 
 impl Drop for Delivery {
     fn drop(&mut self) {
-        if !self.entry.committed() {
+        if !self.entry.fate().committed {
             self.seat.queue.give_back(self.entry.clone());
         }
         self.seat.release();

@@ -5,6 +5,7 @@
 //! journal order, once the disk has them, so a cancelled publish leaves nothing half done.
 
 mod entry;
+mod journal;
 mod queue;
 mod topic;
 
@@ -12,20 +13,46 @@ use crate::delivery::{Published, Receipt, Subscription};
 use crate::{Durability, Error, Message, MessageBus, TopicConfig, config};
 use entry::Entry;
 pub(crate) use entry::{Delivery, Volatile};
+use journal::{Item, Journal, Restored, Shared};
+use queue::Reservation;
 use std::collections::HashMap;
 use std::sync::{Arc, RwLock};
-use topic::Topic;
+use topic::{Named, Topic};
 
 /// The adapter.
 pub(crate) struct Bus {
     topics: RwLock<HashMap<Arc<str>, Arc<Topic>>>,
+    journal: Option<Journal>,
 }
 
 impl Bus {
-    /// Opens the bus and its journal, if it has one.
-    pub(crate) fn open(_config: &config::InProcess) -> Result<Self, Error> {
+    /// Opens the bus and its journal, if it has one; what the journal kept is in its queues again.
+    pub(crate) fn open(config: &config::InProcess) -> Result<Self, Error> {
+        let mut topics: HashMap<Arc<str>, Arc<Topic>> = HashMap::new();
+        let adopt = |Restored { seq, topic, message }: Restored, journal: &Arc<Shared>| {
+            let entry = Arc::new(Entry::restored(message, seq, journal.clone()));
+            // Its bounds come with the first `ensure_topic`; only queues are journalled.
+            let fresh = || Arc::new(Topic::new(&TopicConfig::queue(&*topic)));
+            if let Topic::Queue(named) = &**topics.entry(topic.clone()).or_insert_with(fresh) {
+                named.queue.restore(entry.clone());
+            }
+            entry
+        };
+        let journal = config
+            .journal
+            .as_ref()
+            .map(|config| Journal::open(config, adopt))
+            .transpose()?;
+        let redelivered: u64 = topics.values().map(|topic| topic.depth()).sum();
+        if redelivered > 0 {
+            tracing::info!(
+                messages = redelivered,
+                "the journal redelivers what an earlier process did not finish"
+            );
+        }
         Ok(Self {
-            topics: RwLock::default(),
+            topics: RwLock::new(topics),
+            journal,
         })
     }
 
@@ -35,6 +62,28 @@ impl Bus {
             .get(name)
             .cloned()
             .ok_or_else(|| Error::UnknownTopic { topic: name.to_owned() })
+    }
+
+    fn shared(&self) -> Option<&Arc<Shared>> {
+        self.journal.as_ref().map(|journal| &journal.shared)
+    }
+
+    /// Takes room in the queue for a message.
+    fn place(&self, named: &Named, message: Message) -> Result<(Arc<Entry>, Reservation), Error> {
+        let entry = Arc::new(Entry::new(message, self.shared().cloned()));
+        let reservation = named.queue.reserve(entry.size)?;
+        Ok((entry, reservation))
+    }
+}
+
+fn item(named: &Named, entry: Arc<Entry>, reservation: Reservation) -> Item {
+    let body = entry.message.encode();
+    Item {
+        entry,
+        topic: named.name.clone(),
+        body,
+        reservation: Some(reservation),
+        seq: 0,
     }
 }
 
@@ -51,28 +100,61 @@ impl MessageBus for Bus {
         }
     }
 
-    async fn publish(&self, topic: &str, message: Message, _durability: Durability) -> Result<Receipt, Error> {
-        match &*self.topic(topic)? {
+    async fn publish(&self, topic: &str, message: Message, durability: Durability) -> Result<Receipt, Error> {
+        let topic = self.topic(topic)?;
+        let named = match &*topic {
             Topic::Broadcast(broadcast) => {
                 broadcast.publish(&message)?;
+                return Ok(Receipt::settled());
+            }
+            Topic::Queue(named) => named,
+        };
+        let (entry, reservation) = self.place(named, message)?;
+        match (durability, self.shared()) {
+            (Durability::Durable, Some(journal)) => {
+                journal.append(vec![item(named, entry, reservation)]).await?;
                 Ok(Receipt::settled())
             }
-            Topic::Queue(named) => {
-                let entry = Arc::new(Entry::new(message));
-                let reservation = named.queue.reserve(entry.size)?;
+            (Durability::Volatile, _) | (Durability::Durable, None) => {
                 reservation.fulfil(entry.clone());
                 Ok(Receipt {
-                    inner: Published::Volatile(Volatile { entry }),
+                    inner: Published::Volatile(Volatile {
+                        entry,
+                        topic: named.name.clone(),
+                    }),
                 })
             }
         }
     }
 
     async fn publish_all(&self, batch: Vec<(Arc<str>, Message)>) -> Result<(), Error> {
-        for (topic, message) in batch {
-            self.publish(&topic, message, Durability::Durable).await?;
+        let (mut placed, mut broadcasts) = (Vec::with_capacity(batch.len()), Vec::new());
+        for (name, message) in batch {
+            let topic = self.topic(&name)?;
+            match &*topic {
+                Topic::Broadcast(broadcast) => broadcasts.push((broadcast.clone(), message)),
+                Topic::Queue(named) => {
+                    let (entry, reservation) = self.place(named, message)?;
+                    placed.push((topic, entry, reservation));
+                }
+            }
         }
-        Ok(())
+        if let Some(journal) = self.shared() {
+            let items = placed
+                .into_iter()
+                .filter_map(|(topic, entry, reservation)| match &*topic {
+                    Topic::Queue(named) => Some(item(named, entry, reservation)),
+                    Topic::Broadcast(_) => None,
+                });
+            journal.append(items.collect()).await?;
+        } else {
+            placed
+                .into_iter()
+                .for_each(|(_, entry, reservation)| reservation.fulfil(entry));
+        }
+        broadcasts
+            .into_iter()
+            .try_for_each(|(broadcast, message)| broadcast.publish(&message))
     }
 
     async fn subscribe(&self, topic: &str, group: &str, max_in_flight: usize) -> Result<Box<dyn Subscription>, Error> {
@@ -87,6 +169,9 @@ impl MessageBus for Bus {
         for topic in self.topics.read().expect("no panic under this lock").values() {
             topic.close();
         }
-        Ok(())
+        match self.shared() {
+            Some(journal) => journal.close().await,
+            None => Ok(()),
+        }
     }
 }

@@ -16,7 +16,7 @@ pub(crate) enum Topic {
 /// A queue and the group that claimed it.
 #[derive(Debug)]
 pub(crate) struct Named {
-    name: String,
+    pub(super) name: Arc<str>,
     owner: Mutex<Option<String>>,
     pub(super) queue: Arc<Queue>,
 }
@@ -51,7 +51,7 @@ impl Topic {
     pub(super) fn new(config: &TopicConfig) -> Self {
         match config.kind {
             TopicKind::Queue => Self::Queue(Named {
-                name: config.name.clone(),
+                name: config.name.as_str().into(),
                 owner: Mutex::default(),
                 queue: Arc::new(Queue::new(config)),
             }),
@@ -129,7 +129,7 @@ impl Named {
             return Ok(self.queue.clone());
         }
         Err(Error::GroupTaken {
-            topic: self.name.clone(),
+            topic: self.name.to_string(),
             group: group.to_owned(),
             owner: owner.clone(),
         })
@@ -153,7 +153,7 @@ impl Broadcast {
         audience
             .groups
             .iter()
-            .for_each(|group| group.queue.push_dropping(Arc::new(Entry::new(message.clone()))));
+            .for_each(|group| group.queue.push_dropping(Arc::new(Entry::new(message.clone(), None))));
         Ok(())
     }
 

@@ -20,11 +20,24 @@ pub enum Completed {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Acknowledgement {
     /// The answer is ready and the slot is free.
-    Combined { transid: TransactionId, response: Completed, is_system_error: bool, instance: InvokerInstance },
+    Combined {
+        transid: TransactionId,
+        response: Completed,
+        is_system_error: bool,
+        instance: InvokerInstance,
+    },
     /// The slot is free.
-    Completion { transid: TransactionId, activation_id: ActivationId, is_system_error: bool, instance: InvokerInstance },
+    Completion {
+        transid: TransactionId,
+        activation_id: ActivationId,
+        is_system_error: bool,
+        instance: InvokerInstance,
+    },
     /// The answer is ready, the slot still busy.
-    Result { transid: TransactionId, response: Completed },
+    Result {
+        transid: TransactionId,
+        response: Completed,
+    },
 }
 
 impl Completed {
@@ -101,23 +114,37 @@ struct Wire {
 impl Serialize for Acknowledgement {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let wire = match self.clone() {
-            Acknowledgement::Combined { transid, response, is_system_error, instance } => Wire {
+            Acknowledgement::Combined {
+                transid,
+                response,
+                is_system_error,
+                instance,
+            } => Wire {
                 transid,
                 activation_id: None,
                 response: Some(response),
                 is_system_error: Some(is_system_error),
                 instance: Some(instance),
             },
-            Acknowledgement::Completion { transid, activation_id, is_system_error, instance } => Wire {
+            Acknowledgement::Completion {
+                transid,
+                activation_id,
+                is_system_error,
+                instance,
+            } => Wire {
                 transid,
                 activation_id: Some(activation_id),
                 response: None,
                 is_system_error: Some(is_system_error),
                 instance: Some(instance),
             },
-            Acknowledgement::Result { transid, response } => {
-                Wire { transid, activation_id: None, response: Some(response), is_system_error: None, instance: None }
-            }
+            Acknowledgement::Result { transid, response } => Wire {
+                transid,
+                activation_id: None,
+                response: Some(response),
+                is_system_error: None,
+                instance: None,
+            },
         };
         wire.serialize(serializer)
     }
@@ -125,17 +152,31 @@ impl Serialize for Acknowledgement {
 
 impl<'de> Deserialize<'de> for Acknowledgement {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Acknowledgement, D::Error> {
-        let Wire { transid, activation_id, response, is_system_error, instance } = Wire::deserialize(deserializer)?;
+        let Wire {
+            transid,
+            activation_id,
+            response,
+            is_system_error,
+            instance,
+        } = Wire::deserialize(deserializer)?;
         let is_system_error = is_system_error.unwrap_or(false);
         match (response, instance, activation_id) {
-            (Some(response), Some(instance), _) => {
-                Ok(Acknowledgement::Combined { transid, response, is_system_error, instance })
-            }
-            (None, Some(instance), Some(activation_id)) => {
-                Ok(Acknowledgement::Completion { transid, activation_id, is_system_error, instance })
-            }
+            (Some(response), Some(instance), _) => Ok(Acknowledgement::Combined {
+                transid,
+                response,
+                is_system_error,
+                instance,
+            }),
+            (None, Some(instance), Some(activation_id)) => Ok(Acknowledgement::Completion {
+                transid,
+                activation_id,
+                is_system_error,
+                instance,
+            }),
             (Some(response), None, _) => Ok(Acknowledgement::Result { transid, response }),
-            (None, _, _) => Err(serde::de::Error::custom("an acknowledgement has a response or an instance with an id")),
+            (None, _, _) => Err(serde::de::Error::custom(
+                "an acknowledgement has a response or an instance with an id",
+            )),
         }
     }
 }

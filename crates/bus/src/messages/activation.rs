@@ -63,7 +63,10 @@ impl ActionRef {
 
 impl ControllerIndex {
     pub fn new(controller: &str) -> ControllerIndex {
-        ControllerIndex { as_string: controller.into(), instance_type: "controller".into() }
+        ControllerIndex {
+            as_string: controller.into(),
+            instance_type: "controller".into(),
+        }
     }
 }
 

@@ -43,7 +43,9 @@ pub struct Unreadable(String);
 pub fn read<T: Payload + DeserializeOwned>(delivery: &Delivery) -> Result<Arc<T>, Unreadable> {
     match delivery.local::<T>() {
         Some(value) => Ok(value),
-        None => serde_json::from_slice(&delivery.bytes()).map(Arc::new).map_err(|e| Unreadable(e.to_string())),
+        None => serde_json::from_slice(&delivery.bytes())
+            .map(Arc::new)
+            .map_err(|e| Unreadable(e.to_string())),
     }
 }
 

@@ -1,0 +1,545 @@
+//! The contract of [`MessageBus`] as tests that every adapter runs.
+//!
+//! Each function takes `open`, which gives a bus on the same data each time: once it was closed and dropped, opening again is
+//! a restart. [`every_bus`] runs what holds for all adapters, [`durable_bus`] what one with a disk promises besides.
+
+use crate::{Body, Delivery, Durability, Error, Key, Message, MessageBus, Payload, Subscription, TopicConfig};
+use Durability::{Durable, Volatile};
+use bytes::Bytes;
+use std::collections::BTreeSet;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// An adapter under test.
+pub type Bus = Arc<dyn MessageBus>;
+
+/// How long to wait for something that must come.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How long to watch for something that must not come.
+const SILENCE: Duration = Duration::from_millis(50);
+
+/// What any adapter promises.
+pub async fn every_bus(open: impl AsyncFn() -> Bus) {
+    order_is_kept(&open().await).await;
+    a_value_arrives_as_itself_or_as_its_wire_form(&open().await).await;
+    a_queue_gives_each_message_to_one_member(&open().await).await;
+    a_broadcast_reaches_every_group_from_its_start(&open().await).await;
+    mistakes_are_named(&open().await).await;
+    what_is_dropped_comes_back(&open().await).await;
+    a_member_that_dies_loses_nothing(&open().await).await;
+    in_flight_is_bounded(&open().await).await;
+    a_full_queue_refuses_at_once(&open().await).await;
+    a_slow_group_is_told_of_its_gap(&open().await).await;
+    a_queue_keeps_messages_for_whoever_comes(&open().await).await;
+    a_wait_that_is_given_up_takes_nothing(&open().await).await;
+    a_batch_is_refused_whole(&open().await).await;
+    closing_ends_everybody(open().await).await;
+}
+
+/// What an adapter with a disk promises.
+pub async fn durable_bus(open: impl AsyncFn() -> Bus) {
+    uncommitted_messages_survive_and_come_first(&open).await;
+    persisting_later_is_as_good(&open).await;
+    a_batch_survives_in_order(&open).await;
+    many_publishers_at_once_lose_nothing(&open).await;
+    a_publish_given_up_leaves_the_bus_usable(&open).await;
+}
+
+/// A name that no other test of a shared broker uses.
+fn unique(name: &str) -> String {
+    format!("contract-{name}-{:016x}", RandomState::new().hash_one(name))
+}
+
+fn numbered(id: u128) -> Message {
+    Message::bytes(Key::Id(id), id.to_string())
+}
+
+fn id(delivery: &Delivery) -> u128 {
+    let Key::Id(id) = *delivery.key() else {
+        panic!("a key of another kind: {}", delivery.key())
+    };
+    assert_eq!(delivery.bytes(), id.to_string(), "key and body belong together");
+    id
+}
+
+async fn queue(bus: &Bus, name: &str) -> String {
+    let topic = unique(name);
+    bus.ensure_topic(&TopicConfig::queue(&topic)).await.unwrap();
+    topic
+}
+
+async fn join(bus: &Bus, topic: &str) -> Box<dyn Subscription> {
+    bus.subscribe(topic, "group", 1000).await.unwrap()
+}
+
+async fn publish(bus: &Bus, topic: &str, ids: impl IntoIterator<Item = u128>, durability: Durability) {
+    for id in ids {
+        bus.publish(topic, numbered(id), durability).await.unwrap();
+    }
+}
+
+async fn next(subscription: &mut Box<dyn Subscription>) -> Delivery {
+    tokio::time::timeout(PATIENCE, subscription.next())
+        .await
+        .expect("a message in time")
+        .expect("an open bus")
+}
+
+async fn silent(subscription: &mut Box<dyn Subscription>) -> bool {
+    tokio::time::timeout(SILENCE, subscription.next()).await.is_err()
+}
+
+async fn take(subscription: &mut Box<dyn Subscription>, count: usize) -> Vec<u128> {
+    let mut ids = Vec::new();
+    for _ in 0..count {
+        let delivery = next(subscription).await;
+        ids.push(id(&delivery));
+        delivery.commit();
+    }
+    ids
+}
+
+async fn restart(bus: Bus, open: &impl AsyncFn() -> Bus) -> Bus {
+    bus.close().await.unwrap();
+    drop(bus);
+    open().await
+}
+
+/// Ordering, for both durabilities.
+async fn order_is_kept(bus: &Bus) {
+    for durability in [Volatile, Durable] {
+        let topic = queue(bus, "order").await;
+        let mut subscription = join(bus, &topic).await;
+        publish(bus, &topic, 0..100, durability).await;
+        assert_eq!(take(&mut subscription, 100).await, (0..100).collect::<Vec<_>>());
+        assert!(silent(&mut subscription).await, "a committed message came again");
+        assert_eq!(bus.depth(&topic), 0);
+    }
+}
+
+#[derive(Debug, PartialEq)]
+struct Typed(u32);
+
+impl Payload for Typed {
+    fn encode(&self) -> Bytes {
+        self.0.to_string().into()
+    }
+
+    fn size(&self) -> usize {
+        4
+    }
+}
+
+async fn a_value_arrives_as_itself_or_as_its_wire_form(bus: &Bus) {
+    let topic = queue(bus, "typed").await;
+    let mut subscription = join(bus, &topic).await;
+    for durability in [Volatile, Durable] {
+        let message = Message {
+            key: Key::Text("seven".into()),
+            body: Body::Local(Arc::new(Typed(7))),
+        };
+        bus.publish(&topic, message, durability).await.unwrap();
+        let delivery = next(&mut subscription).await;
+        assert_eq!(delivery.bytes(), "7");
+        assert_eq!(*delivery.key(), Key::Text("seven".into()));
+        assert!((delivery.attempt(), delivery.redelivered(), delivery.gap()) == (1, false, 0));
+        if let Some(value) = delivery.local::<Typed>() {
+            assert_eq!(*value, Typed(7));
+        }
+        delivery.commit();
+    }
+}
+
+async fn a_queue_gives_each_message_to_one_member(bus: &Bus) {
+    let topic = queue(bus, "shared").await;
+    publish(bus, &topic, 0..50, Volatile).await;
+    let (mut one, mut two) = (join(bus, &topic).await, join(bus, &topic).await);
+    let mut seen = Vec::new();
+    while seen.len() < 50 {
+        let delivery = tokio::select! {
+            delivery = one.next() => delivery,
+            delivery = two.next() => delivery,
+            () = tokio::time::sleep(PATIENCE) => panic!("only {} of 50 came", seen.len()),
+        };
+        let delivery = delivery.expect("an open bus");
+        seen.push(id(&delivery));
+        delivery.commit();
+    }
+    seen.sort_unstable();
+    assert_eq!(seen, (0..50).collect::<Vec<_>>());
+    drop(one);
+    publish(bus, &topic, [50], Volatile).await;
+    assert_eq!(take(&mut two, 1).await, [50], "who is left gets what comes");
+}
+
+async fn a_broadcast_reaches_every_group_from_its_start(bus: &Bus) {
+    let topic = unique("broadcast");
+    bus.ensure_topic(&TopicConfig::broadcast(&topic)).await.unwrap();
+    let mut early = bus.subscribe(&topic, "early", 10).await.unwrap();
+    publish(bus, &topic, [1], Volatile).await;
+    let mut late = bus.subscribe(&topic, "late", 10).await.unwrap();
+    publish(bus, &topic, [2], Volatile).await;
+    assert_eq!(take(&mut early, 2).await, [1, 2]);
+    assert_eq!(take(&mut late, 1).await, [2]);
+    drop(late);
+    publish(bus, &topic, [3], Durable).await;
+    assert_eq!(take(&mut early, 1).await, [3]);
+    let mut again = bus.subscribe(&topic, "late", 10).await.unwrap();
+    assert!(silent(&mut again).await, "a group that ended kept messages");
+}
+
+async fn mistakes_are_named(bus: &Bus) {
+    let missing = unique("missing");
+    let unknown = |error: Option<Error>| matches!(error, Some(Error::UnknownTopic { topic }) if topic == missing);
+    assert!(unknown(bus.publish(&missing, numbered(1), Volatile).await.err()));
+    assert!(unknown(
+        bus.publish_all(vec![(missing.as_str().into(), numbered(1))])
+            .await
+            .err()
+    ));
+    assert!(unknown(bus.subscribe(&missing, "group", 1).await.err()));
+    assert_eq!(bus.depth(&missing), 0);
+
+    let topic = queue(bus, "owned").await;
+    let _owner = join(bus, &topic).await;
+    let taken = bus.subscribe(&topic, "other", 1).await.err();
+    assert!(matches!(taken, Some(Error::GroupTaken { owner, .. }) if owner == "group"));
+    let mismatch = bus.ensure_topic(&TopicConfig::broadcast(&topic)).await;
+    assert!(matches!(mismatch, Err(Error::KindMismatch { .. })));
+
+    let small = unique("small");
+    bus.ensure_topic(&TopicConfig {
+        max_bytes: 10,
+        ..TopicConfig::queue(&small)
+    })
+    .await
+    .unwrap();
+    for durability in [Volatile, Durable] {
+        let error = bus
+            .publish(&small, Message::bytes(Key::None, vec![0; 11]), durability)
+            .await
+            .unwrap_err();
+        assert!(
+            matches!(
+                error,
+                Error::TooLarge {
+                    size: 11,
+                    limit: 10,
+                    ..
+                }
+            ) && !error.retryable(),
+            "{error}"
+        );
+    }
+}
+
+async fn what_is_dropped_comes_back(bus: &Bus) {
+    let topic = queue(bus, "dropped").await;
+    let mut subscription = join(bus, &topic).await;
+    for durability in [Volatile, Durable] {
+        publish(bus, &topic, [1], durability).await;
+        drop(next(&mut subscription).await);
+        let again = next(&mut subscription).await;
+        assert!((id(&again), again.redelivered(), again.attempt()) == (1, true, 2));
+        again.commit();
+    }
+    assert!(silent(&mut subscription).await);
+}
+
+async fn a_member_that_dies_loses_nothing(bus: &Bus) {
+    let topic = queue(bus, "death").await;
+    publish(bus, &topic, 0..10, Volatile).await;
+    let mut doomed = bus.subscribe(&topic, "group", 3).await.unwrap();
+    let task = tokio::spawn(async move {
+        let _held = [
+            next(&mut doomed).await,
+            next(&mut doomed).await,
+            next(&mut doomed).await,
+        ];
+        panic!("the consumer dies with three messages in its hands");
+    });
+    assert!(task.await.unwrap_err().is_panic());
+    let mut heir = join(bus, &topic).await;
+    let mut seen = BTreeSet::new();
+    while seen.len() < 10 {
+        let delivery = next(&mut heir).await;
+        assert_eq!(delivery.redelivered(), id(&delivery) < 3, "{}", id(&delivery));
+        seen.insert(id(&delivery));
+        delivery.commit();
+    }
+}
+
+async fn in_flight_is_bounded(bus: &Bus) {
+    let topic = queue(bus, "flight").await;
+    publish(bus, &topic, 0..4, Volatile).await;
+    let mut subscription = bus.subscribe(&topic, "group", 2).await.unwrap();
+    let (first, second) = (next(&mut subscription).await, next(&mut subscription).await);
+    assert!(silent(&mut subscription).await, "a third message is in flight");
+    assert_eq!(bus.depth(&topic), 2);
+    let waiting = tokio::spawn(async move {
+        let third = next(&mut subscription).await;
+        (third, subscription)
+    });
+    tokio::task::yield_now().await;
+    first.commit();
+    let (third, mut subscription) = waiting.await.unwrap();
+    assert_eq!(id(&third), 2);
+    second.commit();
+    assert_eq!(take(&mut subscription, 1).await, [3]);
+}
+
+async fn a_full_queue_refuses_at_once(bus: &Bus) {
+    let topic = unique("full");
+    bus.ensure_topic(&TopicConfig {
+        max_messages: 3,
+        ..TopicConfig::queue(&topic)
+    })
+    .await
+    .unwrap();
+    publish(bus, &topic, 0..3, Volatile).await;
+    for durability in [Volatile, Durable] {
+        let error = bus.publish(&topic, numbered(9), durability).await.unwrap_err();
+        assert!(
+            matches!(error, Error::TopicFull { messages: 3, .. }) && error.retryable(),
+            "{error}"
+        );
+    }
+    let mut subscription = join(bus, &topic).await;
+    assert_eq!(take(&mut subscription, 1).await, [0]);
+    publish(bus, &topic, [3], Durable).await;
+    assert_eq!(take(&mut subscription, 3).await, [1, 2, 3]);
+    bus.ensure_topic(&TopicConfig {
+        max_messages: 5,
+        ..TopicConfig::queue(&topic)
+    })
+    .await
+    .unwrap();
+    publish(bus, &topic, 0..5, Volatile).await;
+}
+
+async fn a_slow_group_is_told_of_its_gap(bus: &Bus) {
+    let topic = unique("gap");
+    bus.ensure_topic(&TopicConfig {
+        max_messages: 3,
+        ..TopicConfig::broadcast(&topic)
+    })
+    .await
+    .unwrap();
+    let mut slow = bus.subscribe(&topic, "slow", 10).await.unwrap();
+    publish(bus, &topic, 0..10, Volatile).await;
+    let first = next(&mut slow).await;
+    assert!((id(&first), first.gap()) == (7, 7));
+    let second = next(&mut slow).await;
+    assert!((id(&second), second.gap()) == (8, 0));
+}
+
+async fn a_queue_keeps_messages_for_whoever_comes(bus: &Bus) {
+    let topic = queue(bus, "kept").await;
+    publish(bus, &topic, 0..3, Volatile).await;
+    assert_eq!(bus.depth(&topic), 3);
+    bus.ensure_topic(&TopicConfig::queue(&topic)).await.unwrap();
+    let mut subscription = join(bus, &topic).await;
+    assert_eq!(take(&mut subscription, 3).await, [0, 1, 2]);
+}
+
+async fn a_wait_that_is_given_up_takes_nothing(bus: &Bus) {
+    let topic = queue(bus, "given-up").await;
+    let mut subscription = join(bus, &topic).await;
+    assert!(silent(&mut subscription).await);
+    publish(bus, &topic, [1], Volatile).await;
+    assert_eq!(take(&mut subscription, 1).await, [1]);
+}
+
+async fn a_batch_is_refused_whole(bus: &Bus) {
+    let (wide, narrow) = (queue(bus, "wide").await, unique("narrow"));
+    bus.ensure_topic(&TopicConfig {
+        max_messages: 2,
+        ..TopicConfig::queue(&narrow)
+    })
+    .await
+    .unwrap();
+    let batch = |count| {
+        let wide = (0..3).map(|id| (Arc::from(wide.as_str()), numbered(id)));
+        wide.chain((0..count).map(|id| (Arc::from(narrow.as_str()), numbered(id))))
+            .collect::<Vec<_>>()
+    };
+    let error = bus.publish_all(batch(3)).await.unwrap_err();
+    assert!(matches!(error, Error::TopicFull { .. }), "{error}");
+    assert_eq!((bus.depth(&wide), bus.depth(&narrow)), (0, 0));
+    bus.publish_all(batch(2)).await.unwrap();
+    assert_eq!(take(&mut join(bus, &wide).await, 3).await, [0, 1, 2]);
+    assert_eq!(take(&mut join(bus, &narrow).await, 2).await, [0, 1]);
+}
+
+async fn closing_ends_everybody(bus: Bus) {
+    let topic = queue(&bus, "closed").await;
+    let mut subscription = join(&bus, &topic).await;
+    let waiting = tokio::spawn(async move { subscription.next().await.is_none() });
+    tokio::task::yield_now().await;
+    bus.close().await.unwrap();
+    assert!(waiting.await.unwrap());
+    for durability in [Volatile, Durable] {
+        assert!(matches!(
+            bus.publish(&topic, numbered(1), durability).await,
+            Err(Error::Closed)
+        ));
+    }
+}
+
+async fn uncommitted_messages_survive_and_come_first(open: &impl AsyncFn() -> Bus) {
+    let bus = open().await;
+    let topic = queue(&bus, "restart").await;
+    publish(&bus, &topic, 0..10, Durable).await;
+    publish(&bus, &topic, [99], Volatile).await;
+    let mut subscription = join(&bus, &topic).await;
+    assert_eq!(take(&mut subscription, 4).await, [0, 1, 2, 3]);
+    let held = next(&mut subscription).await;
+    drop(subscription);
+    let bus = restart(bus, open).await;
+    drop(held);
+    bus.ensure_topic(&TopicConfig::queue(&topic)).await.unwrap();
+    publish(&bus, &topic, [10], Durable).await;
+    let mut subscription = join(&bus, &topic).await;
+    for expected in 4..=10 {
+        let delivery = next(&mut subscription).await;
+        assert_eq!((id(&delivery), delivery.redelivered()), (expected, expected < 10));
+        delivery.commit();
+    }
+    let bus = restart(bus, open).await;
+    bus.ensure_topic(&TopicConfig::queue(&topic)).await.unwrap();
+    assert!(
+        silent(&mut join(&bus, &topic).await).await,
+        "a committed message came again"
+    );
+}
+
+async fn persisting_later_is_as_good(open: &impl AsyncFn() -> Bus) {
+    let bus = open().await;
+    let topic = queue(&bus, "persist").await;
+    let mut receipts = Vec::new();
+    for id in 0..6 {
+        receipts.push(bus.publish(&topic, numbered(id), Volatile).await.unwrap());
+    }
+    let mut subscription = join(&bus, &topic).await;
+    assert_eq!(take(&mut subscription, 2).await, [0, 1]);
+    // 1 is committed already; 2 is in flight and committed after; 3 is in flight and stays; 4 waits; 5 is left volatile.
+    let (two, three) = (next(&mut subscription).await, next(&mut subscription).await);
+    for receipt in &receipts[1..5] {
+        receipt.persist().await.unwrap();
+    }
+    two.commit();
+    drop((receipts, subscription));
+    let bus = restart(bus, open).await;
+    drop(three);
+    bus.ensure_topic(&TopicConfig::queue(&topic)).await.unwrap();
+    let mut subscription = join(&bus, &topic).await;
+    assert_eq!(take(&mut subscription, 2).await, [3, 4]);
+    assert!(silent(&mut subscription).await);
+}
+
+async fn a_batch_survives_in_order(open: &impl AsyncFn() -> Bus) {
+    let bus = open().await;
+    let topic = queue(&bus, "batch").await;
+    bus.publish_all((0..100).map(|id| (Arc::from(topic.as_str()), numbered(id))).collect())
+        .await
+        .unwrap();
+    let bus = restart(bus, open).await;
+    assert_eq!(
+        take(&mut join(&bus, &topic).await, 100).await,
+        (0..100).collect::<Vec<_>>()
+    );
+}
+
+async fn many_publishers_at_once_lose_nothing(open: &impl AsyncFn() -> Bus) {
+    let bus = open().await;
+    let topic = queue(&bus, "many").await;
+    let publishers = (0..32).map(|publisher: u128| {
+        let (bus, topic) = (bus.clone(), topic.clone());
+        tokio::spawn(async move { publish(&bus, &topic, publisher * 20..publisher * 20 + 20, Durable).await })
+    });
+    for publisher in publishers.collect::<Vec<_>>() {
+        publisher.await.unwrap();
+    }
+    let bus = restart(bus, open).await;
+    let seen = take(&mut join(&bus, &topic).await, 640).await;
+    assert_eq!(seen.iter().copied().collect::<BTreeSet<_>>(), (0..640).collect());
+    for publisher in 0..32 {
+        let own: Vec<_> = seen.iter().filter(|id| **id / 20 == publisher).collect();
+        assert!(own.is_sorted(), "the messages of one publisher changed places");
+    }
+}
+
+async fn a_publish_given_up_leaves_the_bus_usable(open: &impl AsyncFn() -> Bus) {
+    let bus = open().await;
+    let topic = unique("abandoned");
+    bus.ensure_topic(&TopicConfig {
+        max_messages: 10,
+        ..TopicConfig::queue(&topic)
+    })
+    .await
+    .unwrap();
+    let mut subscription = join(&bus, &topic).await;
+    for id in 0..100 {
+        let publish = bus.publish(&topic, numbered(id), Durable);
+        drop(tokio::time::timeout(Duration::ZERO, publish).await);
+        // Whether it took effect or not, the place it held is free again after the message.
+        if let Ok(Some(delivery)) = tokio::time::timeout(SILENCE, subscription.next()).await {
+            delivery.commit();
+        }
+    }
+    publish(&bus, &topic, 100..105, Durable).await;
+    let mut last = 0;
+    while last < 104 {
+        let delivery = next(&mut subscription).await;
+        last = last.max(id(&delivery));
+        delivery.commit();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Config, InProcess, Journal, open};
+
+    #[tokio::test]
+    async fn in_memory() {
+        every_bus(async || open(&Config::default()).unwrap()).await;
+    }
+
+    fn journalled(dir: &std::path::Path, segment_bytes: u64) -> Config {
+        Config::InProcess(InProcess {
+            journal: Some(Journal {
+                dir: dir.to_owned(),
+                segment_bytes,
+                ..Journal::default()
+            }),
+        })
+    }
+
+    #[tokio::test]
+    async fn with_a_journal() {
+        let parent = tempfile::tempdir().unwrap();
+        let number = std::cell::Cell::new(0);
+        every_bus(async || {
+            number.set(number.get() + 1);
+            open(&journalled(&parent.path().join(number.get().to_string()), 1 << 20)).unwrap()
+        })
+        .await;
+        let dir = tempfile::tempdir().unwrap();
+        durable_bus(async || open(&journalled(dir.path(), 1 << 20)).unwrap()).await;
+    }
+
+    #[tokio::test]
+    async fn with_a_journal_of_tiny_segments() {
+        let dir = tempfile::tempdir().unwrap();
+        durable_bus(async || open(&journalled(dir.path(), 256)).unwrap()).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn on_several_threads() {
+        every_bus(async || open(&Config::default()).unwrap()).await;
+        let dir = tempfile::tempdir().unwrap();
+        durable_bus(async || open(&journalled(dir.path(), 4 << 10)).unwrap()).await;
+    }
+}

@@ -1,0 +1,148 @@
+//! One file of the journal.
+
+use super::segment_path;
+use crate::Error;
+use std::fs::{File, OpenOptions};
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io::{Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+/// The segment that is being written.
+#[derive(Debug)]
+pub(super) struct Segment {
+    pub(super) id: u64,
+    pub(super) marker: u64,
+    /// Bytes that are good.
+    pub(super) len: u64,
+    path: PathBuf,
+    file: File,
+    /// A write failed; what follows `len` has yet to be cut.
+    torn: bool,
+    /// The disk failed to sync: what it says about this file later is not to be relied on.
+    suspect: bool,
+    #[cfg(test)]
+    pub(super) disk: super::tests::Disk,
+}
+
+/// What the head of a segment says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Header {
+    pub(super) marker: u64,
+    /// Sequence numbers below this were given before the segment began.
+    pub(super) next_seq: u64,
+}
+
+pub(super) const EXTENSION: &str = "journal";
+/// Bytes of the head.
+pub(super) const HEADER: usize = 28;
+const MAGIC: [u8; 8] = *b"FWBUS\0\0\x01";
+
+impl Header {
+    fn encode(self) -> [u8; HEADER] {
+        let mut head = [0; HEADER];
+        head[..8].copy_from_slice(&MAGIC);
+        head[8..16].copy_from_slice(&self.marker.to_le_bytes());
+        head[16..24].copy_from_slice(&self.next_seq.to_le_bytes());
+        let crc = crc32fast::hash(&head[..24]);
+        head[24..].copy_from_slice(&crc.to_le_bytes());
+        head
+    }
+
+    /// Reads the head of a file, if it is one.
+    pub(super) fn decode(file: &[u8]) -> Option<Self> {
+        let head = file.get(..HEADER)?;
+        let number = |at: usize| u64::from_le_bytes(head[at..at + 8].try_into().expect("eight bytes"));
+        let crc = u32::from_le_bytes(head[24..].try_into().expect("four bytes"));
+        let good = head[..8] == MAGIC && crc == crc32fast::hash(&head[..24]);
+        good.then(|| Self {
+            marker: number(8),
+            next_seq: number(16),
+        })
+    }
+}
+
+impl Segment {
+    /// Makes an empty segment that is durably there.
+    pub(super) fn create(dir: &Path, id: u64, next_seq: u64) -> Result<Self, Error> {
+        let path = segment_path(dir, id);
+        let marker = RandomState::new().build_hasher().finish();
+        let create = || {
+            let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(&path)?;
+            file.write_all(&Header { marker, next_seq }.encode())?;
+            file.sync_all()?;
+            File::open(dir)?.sync_all()?;
+            Ok(file)
+        };
+        match create() {
+            Ok(file) => Ok(Self {
+                id,
+                marker,
+                len: HEADER as u64,
+                path,
+                file,
+                torn: false,
+                suspect: false,
+                #[cfg(test)]
+                disk: super::tests::Disk::of(dir),
+            }),
+            Err(source) => {
+                // Half a head would be an oddity to report at the next start.
+                let _absent = std::fs::remove_file(&path);
+                Err(Error::disk("create", &path, source))
+            }
+        }
+    }
+
+    /// Appends and, if `sync`, waits for the disk. After an error nothing of `bytes` is part of the segment.
+    pub(super) fn append(&mut self, bytes: &[u8], sync: bool) -> Result<(), Error> {
+        self.mend()?;
+        let result = self.write(bytes).map_err(|source| ("write", source)).and_then(|()| {
+            if !sync {
+                return Ok(());
+            }
+            self.sync()
+                .inspect_err(|_| self.suspect = true)
+                .map_err(|source| ("sync", source))
+        });
+        if let Err((operation, source)) = result {
+            self.torn = true;
+            // Where this fails too, the next append tries again.
+            let _still_torn = self.mend();
+            return Err(Error::disk(operation, &self.path, source));
+        }
+        self.len += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Whether this file should get no more records.
+    pub(super) fn spent(&self) -> bool {
+        self.suspect
+    }
+
+    fn mend(&mut self) -> Result<(), Error> {
+        if self.torn {
+            let mut cut = || {
+                self.file.set_len(self.len)?;
+                self.file.seek(SeekFrom::Start(self.len))
+            };
+            cut().map_err(|source| Error::disk("cut a failed write off", &self.path, source))?;
+            self.torn = false;
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        #[cfg(test)]
+        if let Err((fits, error)) = self.disk.write(bytes.len()) {
+            self.file.write_all(&bytes[..fits])?;
+            return Err(error);
+        }
+        self.file.write_all(bytes)
+    }
+
+    fn sync(&self) -> std::io::Result<()> {
+        #[cfg(test)]
+        self.disk.sync()?;
+        self.file.sync_data()
+    }
+}
