@@ -1,1 +1,103 @@
-//! What the controller counts.
+//! What the controller counts, under OpenWhisk's names.
+
+use std::sync::LazyLock;
+
+use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts};
+
+/// Activations published and not yet completed.
+pub static INFLIGHT: LazyLock<IntGauge> = LazyLock::new(|| {
+    gauge("loadbalancer_activationsInflight_counter", "Activations that were published and have not completed.")
+});
+
+/// Activations published.
+pub static ACTIVATIONS: LazyLock<IntCounter> =
+    LazyLock::new(|| counter("loadbalancer_activations_counter", "Activations handed to invokers."));
+
+/// Invocations that began.
+pub static STARTED: LazyLock<IntCounter> =
+    LazyLock::new(|| counter("controller_activation_start", "Invocations accepted for placement."));
+
+/// Blocking invocations that began.
+pub static BLOCKING_STARTED: LazyLock<IntCounter> =
+    LazyLock::new(|| counter("controller_blockingActivation_start", "Blocking invocations that began to wait."));
+
+/// How long blocking invocations waited.
+pub static BLOCKING_FINISHED: LazyLock<Histogram> = LazyLock::new(|| {
+    histogram("controller_blockingActivation_finish", "Seconds from publishing a blocking invocation to its answer.")
+});
+
+/// Records fetched from the store for a blocking caller.
+pub static RETRIEVED: LazyLock<IntCounter> = LazyLock::new(|| {
+    counter(
+        "controller_blockingActivationDatabaseRetrieval_counter",
+        "Blocking answers taken from the store because the acknowledgement did not bring them.",
+    )
+});
+
+/// Publishes that the bus refused.
+pub static UNPUBLISHED: LazyLock<IntCounter> =
+    LazyLock::new(|| counter("controller_kafka_error", "Activations that the message bus refused."));
+
+/// Placements beyond the invokers' memory.
+pub static OVERLOADS: LazyLock<IntCounter> = LazyLock::new(|| {
+    counter("controller_managedInvokerSystemOverload_counter", "Activations placed although no invoker had memory free.")
+});
+
+static COMPLETIONS: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    let opts = Opts::new("loadbalancer_completionAck_counter", "Slots freed, by how that came about.");
+    registered(IntCounterVec::new(opts, &["type"]).expect("the description is well formed"))
+});
+
+static INVOKERS: LazyLock<IntGaugeVec> = LazyLock::new(|| {
+    let opts = Opts::new("loadbalancer_invokers_counter", "Invokers, by state.");
+    registered(IntGaugeVec::new(opts, &["state"]).expect("the description is well formed"))
+});
+
+static MEMORY: LazyLock<IntGaugeVec> = LazyLock::new(|| {
+    let opts = Opts::new("loadbalancer_memoryInflight_counter", "MB of memory placed on invokers, by pool.");
+    registered(IntGaugeVec::new(opts, &["pool"]).expect("the description is well formed"))
+});
+
+static REFUSALS: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    let opts = Opts::new("controller_throttled_counter", "Requests refused by a throttle, by which one.");
+    registered(IntCounterVec::new(opts, &["limit"]).expect("the description is well formed"))
+});
+
+/// A slot was freed: `regular`, `forced`, or `regularAfterForced`.
+pub fn completion(kind: &str) {
+    COMPLETIONS.with_label_values(&[kind]).inc();
+}
+
+/// A throttle refused: `timed` or `concurrent`.
+pub fn refused(limit: &str) {
+    REFUSALS.with_label_values(&[limit]).inc();
+}
+
+/// How many invokers are in a state.
+pub fn invokers(state: &str, count: usize) {
+    INVOKERS.with_label_values(&[state]).set(i64::try_from(count).unwrap_or(i64::MAX));
+}
+
+/// MB placed on a pool.
+pub fn memory(pool: &str, placed: i64) {
+    MEMORY.with_label_values(&[pool]).set(placed);
+}
+
+fn counter(name: &str, help: &str) -> IntCounter {
+    registered(IntCounter::new(name, help).expect("the description is well formed"))
+}
+
+fn gauge(name: &str, help: &str) -> IntGauge {
+    registered(IntGauge::new(name, help).expect("the description is well formed"))
+}
+
+fn histogram(name: &str, help: &str) -> Histogram {
+    let buckets = vec![0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 60.0];
+    registered(Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets)).expect("the buckets ascend"))
+}
+
+fn registered<C: prometheus::core::Collector + Clone + 'static>(collector: C) -> C {
+    // A second registration can only be the same metric again, when two controllers share a process.
+    let _ = prometheus::register(Box::new(collector.clone()));
+    collector
+}

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::StatusCode;
-use hyper::header::HeaderValue;
+use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, TRANSFER_ENCODING};
 use serde::Serialize;
-use wsk_entities::{Activation, ActivationId, FullName, Json, StatusCode as Ended};
+use wsk_entities::{Activation, ActivationId, FullName, Json, Object, StatusCode as Ended};
 use wsk_service::http::Response;
 
 use super::query::malformed;
@@ -47,7 +47,7 @@ pub async fn trigger(app: &Arc<App>, call: &Call<'_>, name: FullName) -> Result<
     app.charge_fire(&call.caller)?;
     call.caller.must_own(&name)?;
     let payload = payload(app, call)?;
-    let headers = request_headers(call.request);
+    let headers = Json::from(&request_headers(call.request));
     match app.fire(&call.caller, &name, payload, headers).await? {
         Some(id) => Ok(accepted(id)),
         None => {
@@ -85,13 +85,18 @@ fn wait_limit(text: &str) -> Option<Duration> {
     (!limit.is_zero() && limit <= MAX_WAIT).then_some(limit)
 }
 
-/// The request's headers as an object of strings, names in lower case, the last of a repeated one; for `__ow_headers`.
-pub fn request_headers(request: &Request) -> Json {
-    let mut headers = serde_json::Map::with_capacity(request.parts.headers.len());
+/// Headers that belong to the entity or the connection, which upstream's server takes out of the request.
+const NOT_SHOWN: [HeaderName; 3] = [CONTENT_TYPE, CONTENT_LENGTH, TRANSFER_ENCODING];
+
+/// The request's headers as strings, names in lower case, the last of a repeated one; for `__ow_headers`.
+pub fn request_headers(request: &Request) -> Object {
+    let mut headers = Object::with_capacity(request.parts.headers.len());
     for (name, value) in &request.parts.headers {
-        headers.insert(name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned().into());
+        if !NOT_SHOWN.contains(name) {
+            headers.insert(name.as_str().to_owned(), Json::from(&*String::from_utf8_lossy(value.as_bytes())));
+        }
     }
-    Json::of(&headers)
+    headers
 }
 
 fn accepted(id: ActivationId) -> Response {

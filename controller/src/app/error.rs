@@ -55,6 +55,25 @@ impl Error {
     pub fn concurrent() -> Error {
         Error::Conflict("Concurrent modification to resource detected.".into())
     }
+
+    /// Whether the platform failed, rather than the caller being refused.
+    pub fn is_ours(&self) -> bool {
+        match self {
+            Error::Unavailable(_) | Error::Corrupted(_) | Error::Internal(_) => true,
+            Error::Entity(_)
+            | Error::Rejected(_)
+            | Error::Query { .. }
+            | Error::Unauthorized
+            | Error::Forbidden(_)
+            | Error::NotPermitted(_)
+            | Error::Missing
+            | Error::NotFound(_)
+            | Error::Conflict(_)
+            | Error::TooLarge
+            | Error::Unprocessable(_)
+            | Error::Throttled(_) => false,
+        }
+    }
 }
 
 impl From<wsk_store::Error> for Error {

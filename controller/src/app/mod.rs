@@ -1,10 +1,21 @@
 //! The rules of the platform, one file per resource, over the seam traits.
 
+mod acks;
+mod activations;
+mod balancer;
 mod cache;
+mod composition;
+mod conductor;
 mod entitlement;
 mod error;
+mod fire;
+mod invoke;
 mod limits;
+mod owed;
 mod resolve;
+mod sequences;
+mod throttle;
+mod work;
 
 use std::sync::Arc;
 
@@ -17,8 +28,12 @@ use wsk_store::{ActivationStore, EntityStore, Stores};
 use crate::Config;
 
 use cache::Cache;
+pub use balancer::Health;
 pub use error::Error;
+pub use invoke::{MAX_WAIT, Started, Wait};
 pub use resolve::ResolvedAction;
+pub use work::Duties;
+use work::Work;
 
 /// Everything the rules work with. One per controller, shared by all requests.
 pub struct App {
@@ -31,6 +46,7 @@ pub struct App {
     pub(crate) bus: Arc<dyn MessageBus>,
     pub(crate) chance: Chance,
     cache: Cache,
+    work: Work,
 }
 
 /// What a controller is made of: opened seams, configuration, and the seed of its randomness.
@@ -58,8 +74,9 @@ impl App {
     pub fn new(parts: Parts) -> Arc<App> {
         let Parts { config, manifest, stores, identities, bus, rng } = parts;
         let cache = Cache::new(config.entity_cache, config.entity_cache_bytes);
+        let work = Work::new(&config);
         let Stores { entities, subjects: _, activations } = stores;
-        Arc::new(App { config, manifest, entities, activations, identities, bus, chance: Chance::new(rng), cache })
+        Arc::new(App { config, manifest, entities, activations, identities, bus, chance: Chance::new(rng), cache, work })
     }
 
     /// The ranges of action limits that this deployment allows.

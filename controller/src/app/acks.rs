@@ -1,0 +1,145 @@
+//! What is in flight, and the one task that hears how it ended.
+//!
+//! Every published activation has one entry here from before its publish until its slot is free: the capacity it holds on
+//! an invoker, its place in the namespace's concurrency, and whoever waits for its answer. The acknowledgement alone ends
+//! the entry, so a caller that hangs up changes nothing; when no acknowledgement comes, the sweep ends it by force.
+//!
+//! Invariant: slot and permit live in the entry and leave with it, hence are given back exactly once. Upstream behaviour
+//! honoured: §6.5 (what each acknowledgement means) and forced completion of §7.1.
+
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use dashmap::DashMap;
+use tokio::sync::oneshot;
+use wsk_bus::messages::{Acknowledgement, Completed, InvokerInstance};
+use wsk_entities::{Activation, ActivationId, FullName, Timestamp};
+
+use super::balancer::{Balancer, Demand, Outcome, Placement, Slot};
+use super::throttle::Permit;
+use crate::metrics;
+
+/// The activations of this controller that are in flight, and the capacity they hold.
+pub struct Flights {
+    table: DashMap<ActivationId, Flight>,
+    balancer: Mutex<Balancer>,
+}
+
+/// What a waiting caller is told.
+#[derive(Debug, Clone)]
+pub enum Answer {
+    /// The record, without logs.
+    Record(Arc<Activation>),
+    /// It ended, or nobody knows: the store has the record if anything has.
+    Stored,
+}
+
+/// An activation about to be published.
+pub struct Boarding {
+    /// None for an activation that a former life of this controller published.
+    pub slot: Option<Slot>,
+    pub permit: Option<Permit>,
+    pub waiter: Option<oneshot::Sender<Answer>>,
+    pub action: FullName,
+    /// When it is taken for lost.
+    pub force_at: Timestamp,
+}
+
+type Flight = Boarding;
+
+impl Flights {
+    pub fn new(cluster_size: u32) -> Flights {
+        Flights { table: DashMap::new(), balancer: Mutex::new(Balancer::new(cluster_size)) }
+    }
+
+    /// Takes capacity for an activation; none when no invoker is usable.
+    pub fn place(&self, demand: &Demand<'_>, now: Timestamp, chance: u64) -> Option<Placement> {
+        self.balancer().place(demand, now, chance)
+    }
+
+    /// Enters an activation before it is published.
+    pub fn board(&self, id: ActivationId, boarding: Boarding) {
+        metrics::INFLIGHT.inc();
+        self.table.insert(id, boarding);
+    }
+
+    /// Waits for an activation that a former life of this controller published. It holds no capacity here.
+    pub fn expect(&self, id: ActivationId, action: FullName, force_at: Timestamp) -> oneshot::Receiver<Answer> {
+        let (sender, receiver) = oneshot::channel();
+        self.board(id, Boarding { slot: None, permit: None, waiter: Some(sender), action, force_at });
+        receiver
+    }
+
+    /// Takes back an activation that could not be published.
+    pub fn cancel(&self, id: ActivationId) {
+        self.end(id, Outcome::Unpublished);
+    }
+
+    /// Acts on an acknowledgement. Those of a former life of this controller, or that came twice, change nothing.
+    pub fn acknowledge(&self, ack: &Acknowledgement) {
+        let id = ack.activation_id();
+        if let Some(response) = ack.response() {
+            let waiter = self.table.get_mut(&id).and_then(|mut flight| flight.waiter.take());
+            if let Some(waiter) = waiter {
+                // A caller that went away is no reason to keep anything.
+                let _ = waiter.send(answer(response));
+            }
+        }
+        if let Some(system_error) = ack.freed() {
+            let outcome = if system_error { Outcome::SystemError } else { Outcome::Fine };
+            let known = self.end(id, outcome);
+            metrics::completion(if known { "regular" } else { "regularAfterForced" });
+        }
+    }
+
+    /// Ends what is overdue, as if its invoker had said so.
+    pub fn force_overdue(&self, now: Timestamp) {
+        let overdue: Vec<ActivationId> =
+            self.table.iter().filter(|flight| flight.force_at <= now).map(|flight| *flight.key()).collect();
+        for id in overdue {
+            tracing::warn!(activation_id = %id, "no completion came in time; its slot is freed by force");
+            self.end(id, Outcome::Forced);
+            metrics::completion("forced");
+        }
+    }
+
+    pub fn ping(&self, instance: &InvokerInstance, enabled: bool, now: Timestamp) {
+        self.balancer().ping(instance, enabled, now);
+    }
+
+    /// Id and action of everything in flight, for operators.
+    pub fn list(&self) -> Vec<(ActivationId, FullName)> {
+        self.table.iter().map(|flight| (*flight.key(), flight.action.clone())).collect()
+    }
+
+    pub fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    pub fn contains(&self, id: ActivationId) -> bool {
+        self.table.contains_key(&id)
+    }
+
+    /// The balancer, for looking at its state.
+    pub fn balancer(&self) -> MutexGuard<'_, Balancer> {
+        self.balancer.lock().expect("no holder of the balancer panics")
+    }
+
+    fn end(&self, id: ActivationId, outcome: Outcome) -> bool {
+        let Some((_, flight)) = self.table.remove(&id) else { return false };
+        metrics::INFLIGHT.dec();
+        if let Some(slot) = flight.slot {
+            self.balancer().release(slot, outcome);
+        }
+        if let Some(waiter) = flight.waiter {
+            let _ = waiter.send(Answer::Stored);
+        }
+        true
+    }
+}
+
+fn answer(response: &Completed) -> Answer {
+    match response {
+        Completed::Record(record) => Answer::Record(record.clone()),
+        Completed::Id(_) => Answer::Stored,
+    }
+}

@@ -1,0 +1,411 @@
+//! Which invoker runs an activation: upstream's sharding balancer.
+//!
+//! Pure: time and chance are arguments. The home invoker of an action follows from a hash of the invoking namespace and
+//! the action's name; from there the pool is probed in steps that are coprime with its size, until a usable invoker has
+//! memory free. When none has, a usable one is chosen at random and over-committed. What is in the way of running at all
+//! (no usable invoker) is left to the caller to say.
+//!
+//! Invariants: capacity that a [`Slot`] took is given back exactly once, when [`Balancer::release`] consumes it; an
+//! invoker that is offline, unhealthy or unresponsive gets no work, but for one trial a minute while it is unhealthy.
+//! Upstream behaviour honoured: §7.1 of the facts, hash included.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use wsk_bus::messages::{InvokerInstance, invoker_topic};
+use wsk_entities::{FullName, Namespace, Timestamp};
+
+/// An invoker is offline after this long without a ping, in milliseconds.
+const OFFLINE_AFTER: u64 = 10_000;
+/// One trial per this many milliseconds while an invoker is not healthy.
+const TRIAL_EVERY: u64 = 60_000;
+/// Results remembered per invoker.
+const REMEMBERED: u32 = 10;
+/// Bad results among them that are borne.
+const BORNE: u32 = 3;
+/// Least memory a controller may give out per invoker, in MB: the smallest action.
+const LEAST_MEMORY: i64 = 128;
+
+/// Invokers and what this controller placed on them.
+#[derive(Debug)]
+pub struct Balancer {
+    cluster_size: u32,
+    invokers: Vec<Invoker>,
+    managed: Pool,
+    blackbox: Pool,
+    overloads: u64,
+}
+
+/// What is to be placed.
+#[derive(Debug)]
+pub struct Demand<'a> {
+    /// The invoking namespace.
+    pub namespace: &'a Namespace,
+    pub action: &'a FullName,
+    /// MB.
+    pub memory: u32,
+    /// Activations that one container of the action takes at the same time.
+    pub concurrency: u32,
+    pub blackbox: bool,
+}
+
+/// Capacity taken on an invoker. Not `Clone`: it is given back once.
+#[derive(Debug)]
+#[must_use = "capacity is lost until the slot is released"]
+pub struct Slot {
+    /// Index among the invokers.
+    at: usize,
+    memory: u32,
+    shared: Option<(FullName, u32)>,
+}
+
+/// Where an activation goes.
+#[derive(Debug)]
+pub struct Placement {
+    pub slot: Slot,
+    pub topic: Arc<str>,
+    /// Whether no usable invoker had room.
+    pub overcommitted: bool,
+}
+
+/// How the activation in a slot ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    Fine,
+    SystemError,
+    /// No word came in time.
+    Forced,
+    /// It was never published; says nothing about the invoker.
+    Unpublished,
+}
+
+/// State of an invoker, named as operators see it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Health {
+    Up,
+    Unhealthy,
+    Unresponsive,
+    Down,
+}
+
+impl Health {
+    /// The word operators read.
+    pub fn text(self) -> &'static str {
+        match self {
+            Health::Up => "up",
+            Health::Unhealthy => "unhealthy",
+            Health::Unresponsive => "unresponsive",
+            Health::Down => "down",
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Invoker {
+    instance: InvokerInstance,
+    topic: Arc<str>,
+    enabled: bool,
+    last_ping: Timestamp,
+    last_trial: Timestamp,
+    recent: Recent,
+    capacity: i64,
+    /// MB; negative when over-committed.
+    free: i64,
+    /// Activations per action whose containers take several, with the action's memory.
+    shared: HashMap<(FullName, u32), u32>,
+}
+
+/// The last results of an invoker, newest in the lowest bit.
+#[derive(Debug, Default)]
+struct Recent {
+    system_errors: u32,
+    forced: u32,
+}
+
+/// A range of the invokers, with the steps to probe it.
+#[derive(Debug, Default)]
+struct Pool {
+    first: usize,
+    size: usize,
+    steps: Vec<usize>,
+}
+
+impl Recent {
+    fn note(&mut self, outcome: Outcome) {
+        let (error, forced) = match outcome {
+            Outcome::Fine => (0, 0),
+            Outcome::SystemError => (1, 0),
+            Outcome::Forced => (0, 1),
+            Outcome::Unpublished => return,
+        };
+        let keep = (1 << REMEMBERED) - 1;
+        self.system_errors = ((self.system_errors << 1) | error) & keep;
+        self.forced = ((self.forced << 1) | forced) & keep;
+    }
+}
+
+impl Invoker {
+    fn new(instance: InvokerInstance, cluster_size: u32, now: Timestamp) -> Invoker {
+        let capacity = capacity(&instance, cluster_size);
+        Invoker {
+            topic: invoker_topic(instance.instance).into(),
+            instance,
+            enabled: true,
+            last_ping: now,
+            last_trial: 0,
+            recent: Recent::default(),
+            capacity,
+            free: capacity,
+            shared: HashMap::new(),
+        }
+    }
+
+    fn health(&self, now: Timestamp) -> Health {
+        if now.saturating_sub(self.last_ping) >= OFFLINE_AFTER {
+            Health::Down
+        } else if self.recent.forced.count_ones() > BORNE {
+            Health::Unresponsive
+        } else if !self.enabled || self.recent.system_errors.count_ones() > BORNE {
+            Health::Unhealthy
+        } else {
+            Health::Up
+        }
+    }
+
+    /// Whether it may get work now. An unhealthy one is tried once in a while, which is how it recovers.
+    fn usable(&self, now: Timestamp) -> bool {
+        match self.health(now) {
+            Health::Up => true,
+            Health::Unhealthy | Health::Unresponsive => {
+                self.enabled && now.saturating_sub(self.last_trial) >= TRIAL_EVERY
+            }
+            Health::Down => false,
+        }
+    }
+
+    /// Takes room for one activation, if there is.
+    fn try_take(&mut self, demand: &Demand<'_>) -> bool {
+        let needed = self.needed(demand);
+        if self.free < needed {
+            return false;
+        }
+        self.take(demand);
+        true
+    }
+
+    /// MB that one more activation takes: nothing when a container of its action has a free place.
+    fn needed(&self, demand: &Demand<'_>) -> i64 {
+        if demand.concurrency <= 1 {
+            return i64::from(demand.memory);
+        }
+        let running = self.shared.get(&(demand.action.clone(), demand.memory)).copied().unwrap_or(0);
+        if running % demand.concurrency == 0 { i64::from(demand.memory) } else { 0 }
+    }
+
+    fn take(&mut self, demand: &Demand<'_>) {
+        self.free -= self.needed(demand);
+        if demand.concurrency > 1 {
+            *self.shared.entry((demand.action.clone(), demand.memory)).or_insert(0) += 1;
+        }
+    }
+
+    fn give_back(&mut self, slot: Slot) {
+        let Some((action, concurrency)) = slot.shared else {
+            self.free += i64::from(slot.memory);
+            return;
+        };
+        let key = (action, slot.memory);
+        let running = self.shared.get_mut(&key).expect("a slot's action is counted until the slot is released");
+        *running -= 1;
+        if *running % concurrency == 0 {
+            self.free += i64::from(slot.memory);
+        }
+        if *running == 0 {
+            self.shared.remove(&key);
+        }
+    }
+}
+
+impl Pool {
+    fn new(first: usize, size: usize) -> Pool {
+        Pool { first, size, steps: coprime_steps(size) }
+    }
+}
+
+impl Balancer {
+    pub fn new(cluster_size: u32) -> Balancer {
+        Balancer {
+            cluster_size: cluster_size.max(1),
+            invokers: Vec::new(),
+            managed: Pool::default(),
+            blackbox: Pool::default(),
+            overloads: 0,
+        }
+    }
+
+    /// An invoker said that it is there. Invokers keep their number and with it their place.
+    pub fn ping(&mut self, instance: &InvokerInstance, enabled: bool, now: Timestamp) {
+        match self.invokers.iter_mut().find(|invoker| invoker.instance.instance == instance.instance) {
+            Some(invoker) => {
+                if invoker.instance.user_memory != instance.user_memory {
+                    let capacity = capacity(instance, self.cluster_size);
+                    invoker.free += capacity - invoker.capacity;
+                    invoker.capacity = capacity;
+                    invoker.instance = instance.clone();
+                }
+                if invoker.health(now) == Health::Down {
+                    // A new life of the invoker: what its last one did says nothing.
+                    invoker.recent = Recent::default();
+                }
+                invoker.enabled = enabled;
+                invoker.last_ping = now;
+            }
+            None => {
+                self.invokers.push(Invoker { enabled, ..Invoker::new(instance.clone(), self.cluster_size, now) });
+                self.divide();
+            }
+        }
+    }
+
+    /// Finds a place for an activation; none when no invoker of its pool is usable. `chance` is a random number.
+    pub fn place(&mut self, demand: &Demand<'_>, now: Timestamp, chance: u64) -> Option<Placement> {
+        let pool = if demand.blackbox { &self.blackbox } else { &self.managed };
+        if pool.size == 0 {
+            return None;
+        }
+        let hash = hash(demand.namespace, demand.action) as usize;
+        let (first, size) = (pool.first, pool.size);
+        let (mut at, step) = (hash % size, pool.steps[hash % pool.steps.len()]);
+        for _ in 0..size {
+            let invoker = &mut self.invokers[first + at];
+            if invoker.usable(now) && invoker.try_take(demand) {
+                return Some(self.placed(first + at, demand, now, false));
+            }
+            at = (at + step) % size;
+        }
+        self.overcommit(first, size, demand, now, chance)
+    }
+
+    fn overcommit(
+        &mut self,
+        first: usize,
+        size: usize,
+        demand: &Demand<'_>,
+        now: Timestamp,
+        chance: u64,
+    ) -> Option<Placement> {
+        let usable = |at: &usize| self.invokers[*at].usable(now);
+        let count = (first..first + size).filter(usable).count();
+        if count == 0 {
+            return None;
+        }
+        let at = (first..first + size).filter(usable).nth((chance % count as u64) as usize)?;
+        self.invokers[at].take(demand);
+        self.overloads += 1;
+        Some(self.placed(at, demand, now, true))
+    }
+
+    fn placed(&mut self, at: usize, demand: &Demand<'_>, now: Timestamp, overcommitted: bool) -> Placement {
+        let invoker = &mut self.invokers[at];
+        if invoker.health(now) != Health::Up {
+            invoker.last_trial = now;
+        }
+        let shared = (demand.concurrency > 1).then(|| (demand.action.clone(), demand.concurrency));
+        Placement {
+            slot: Slot { at, memory: demand.memory, shared },
+            topic: invoker.topic.clone(),
+            overcommitted,
+        }
+    }
+
+    /// Gives capacity back and remembers how it went.
+    pub fn release(&mut self, slot: Slot, outcome: Outcome) {
+        let invoker = &mut self.invokers[slot.at];
+        invoker.recent.note(outcome);
+        if outcome == Outcome::Fine {
+            // A trial that went well earns the next one at once, so that recovery takes seconds, not minutes.
+            invoker.last_trial = 0;
+        }
+        invoker.give_back(slot);
+    }
+
+    /// Every invoker's name (`invoker<n>/unique/displayed`) and state.
+    pub fn states(&self, now: Timestamp) -> Vec<(String, Health)> {
+        let name = |instance: &InvokerInstance| {
+            let mut name = format!("invoker{}", instance.instance);
+            for part in [&instance.unique_name, &instance.displayed_name].into_iter().flatten() {
+                name.push('/');
+                name.push_str(part);
+            }
+            name
+        };
+        self.invokers.iter().map(|invoker| (name(&invoker.instance), invoker.health(now))).collect()
+    }
+
+    /// MB placed on the invokers of a pool, and MB they have.
+    pub fn memory(&self, blackbox: bool) -> (i64, i64) {
+        let pool = if blackbox { &self.blackbox } else { &self.managed };
+        let invokers = &self.invokers[pool.first..pool.first + pool.size];
+        (invokers.iter().map(|i| i.capacity - i.free).sum(), invokers.iter().map(|i| i.capacity).sum())
+    }
+
+    /// Activations placed where there was no room.
+    pub fn overloads(&self) -> u64 {
+        self.overloads
+    }
+
+    /// The first nine tenths run managed kinds, the last tenth blackboxes; at least one each.
+    fn divide(&mut self) {
+        let n = self.invokers.len();
+        let managed = (n * 9).div_ceil(10).max(1);
+        let blackbox = (n / 10).max(1);
+        self.managed = Pool::new(0, managed);
+        self.blackbox = Pool::new(n - blackbox, blackbox);
+    }
+}
+
+fn capacity(instance: &InvokerInstance, cluster_size: u32) -> i64 {
+    (megabytes(&instance.user_memory) / i64::from(cluster_size)).max(LEAST_MEMORY)
+}
+
+/// MB of a size such as `2048 MB`, `2 GB` or `1048576 B`; 0 when it cannot be read.
+fn megabytes(size: &str) -> i64 {
+    let size = size.trim();
+    let digits = size.bytes().take_while(u8::is_ascii_digit).count();
+    let number: i64 = size[..digits].parse().unwrap_or(0);
+    match size[digits..].trim().to_ascii_uppercase().as_str() {
+        "G" | "GB" => number.saturating_mul(1024),
+        "K" | "KB" => number / 1024,
+        "B" => number / (1 << 20),
+        _ => number,
+    }
+}
+
+/// The absolute value of the two names' hashes XORed, as the Java virtual machine hashes strings.
+fn hash(namespace: &Namespace, action: &FullName) -> u32 {
+    let step = |hash: i32, b: u8| hash.wrapping_mul(31).wrapping_add(i32::from(b));
+    let of = |hash: i32, text: &str| text.bytes().fold(hash, step);
+    let mut path = of(0, action.namespace().as_str());
+    for part in action.package().into_iter().chain([&action.name]) {
+        path = of(step(path, b'/'), part.as_str());
+    }
+    (of(0, namespace.as_str()) ^ path).unsigned_abs()
+}
+
+/// Numbers up to `n` that are coprime with it and with each other, 1 first.
+fn coprime_steps(n: usize) -> Vec<usize> {
+    let mut steps: Vec<usize> = Vec::new();
+    for candidate in 1..=n.max(1) {
+        if gcd(candidate, n.max(1)) == 1 && steps.iter().all(|step| gcd(candidate, *step) == 1) {
+            steps.push(candidate);
+        }
+    }
+    steps
+}
+
+fn gcd(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
+#[cfg(test)]
+mod tests;

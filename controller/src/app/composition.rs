@@ -1,0 +1,339 @@
+//! Running sequences and compositions: carries out what [`machine`] says, one activation at a time.
+//!
+//! A composition that nobody waits for is a promise from the start (see [`super::owed`]). One that somebody waits for runs
+//! in memory, in a task of its own so that a caller who hangs up stops nothing; when the wait ends first, its state and
+//! the message of the component under way are put on disk before the caller is told that it was accepted.
+
+mod machine;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::{Mutex, oneshot};
+use wsk_bus::{Durability, Receipt};
+use wsk_entities::{
+    Action, Activation, ActivationId, Exec, FullName, Identity, Json, Timestamp, TransactionId,
+};
+
+use super::acks::Answer;
+use super::invoke::{GRACE, Launch, Ready, Started, Wait, arguments, refused};
+use super::owed::Owed;
+use super::{App, Caller, Error, ResolvedAction, now};
+pub use machine::Composition;
+use machine::{Entry, Head, Next, Outcome};
+
+/// A composition as it is written down.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Progress {
+    identity: Arc<Identity>,
+    transid: TransactionId,
+    pub machine: Composition,
+    /// Counts the states of one composition.
+    pub step: u32,
+    pending: Option<Pending>,
+}
+
+/// The activation under way.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Pending {
+    id: ActivationId,
+    action: FullName,
+    /// How long its answer is waited for, in milliseconds.
+    patience: u64,
+}
+
+/// A composition that runs in this process.
+pub struct Run {
+    progress: Progress,
+    /// Whether each step goes to disk.
+    durable: bool,
+    /// Of the component under way, when it was published in memory only.
+    receipt: Option<Receipt>,
+    ended: Option<Arc<Activation>>,
+}
+
+/// What a run does after it was moved on.
+enum Moved {
+    Waiting { id: ActivationId, answer: oneshot::Receiver<Answer>, patience: Duration },
+    Again,
+    Ended(Arc<Activation>),
+}
+
+/// Whether an action is run by the controller, as a sequence or a composition.
+pub fn is_composed(action: &Action) -> bool {
+    is_sequence(action) || is_conductor(action)
+}
+
+fn is_sequence(action: &Action) -> bool {
+    matches!(action.exec, Exec::Sequence { .. })
+}
+
+fn is_conductor(action: &Action) -> bool {
+    !is_sequence(action) && action.annotations.is_truthy("conductor", false)
+}
+
+impl App {
+    /// Starts a sequence or composition.
+    pub(super) async fn compose(
+        self: &Arc<App>,
+        caller: &Caller,
+        target: &ResolvedAction,
+        payload: Option<Json>,
+        wait: Wait,
+    ) -> Result<Started, Error> {
+        let progress = self.begin(caller, target, payload).await?;
+        let id = progress.machine.id();
+        let Wait::UpTo(limit) = wait else {
+            let message = Owed::Composition(Box::new(progress)).message();
+            self.bus.publish(self.work.ledger.topic(), message, Durability::Durable).await.map_err(refused)?;
+            return Ok(Started::Accepted(id));
+        };
+        let run = Arc::new(Mutex::new(Run { progress, durable: false, receipt: None, ended: None }));
+        let (sender, receiver) = oneshot::channel();
+        tokio::spawn(self.clone().see_through(run.clone(), sender));
+        match tokio::time::timeout(limit, receiver).await {
+            Ok(Ok(record)) => Ok(Started::Ended(record)),
+            Ok(Err(_)) | Err(_) => run.lock().await.accept(self).await,
+        }
+    }
+
+    /// The first state of a composition.
+    pub(super) async fn begin(
+        &self,
+        caller: &Caller,
+        target: &ResolvedAction,
+        payload: Option<Json>,
+    ) -> Result<Progress, Error> {
+        if let Exec::Sequence { components } = &target.action.exec {
+            self.may_use_actions(caller, components).await?;
+        }
+        let mut progress = Progress {
+            identity: caller.identity.clone(),
+            transid: caller.transid.clone(),
+            machine: Composition::new(self.config.sequence_length),
+            step: 0,
+            pending: None,
+        };
+        // The name it was called by: through a binding when there was one.
+        let called = match &target.binding {
+            Some(binding) => binding.with(target.action.name.clone()),
+            None => target.full_name(),
+        };
+        progress.enter(self.chance.activation_id(), called, target, payload);
+        Ok(progress)
+    }
+
+    async fn see_through(self: Arc<App>, run: Arc<Mutex<Run>>, waiter: oneshot::Sender<Arc<Activation>>) {
+        let record = finish(&self, &run).await;
+        let id = record.activation_id;
+        // Whoever waited may have gone away, or have been told that it runs on.
+        let _ = waiter.send(record.clone());
+        self.keep(record).await;
+        self.work.ledger.close(id);
+    }
+}
+
+async fn finish(app: &Arc<App>, run: &Mutex<Run>) -> Arc<Activation> {
+    loop {
+        let moved = run.lock().await.move_on(app).await;
+        let (id, answer, patience) = match moved {
+            Moved::Ended(record) => return record,
+            Moved::Again => continue,
+            Moved::Waiting { id, answer, patience } => (id, answer, patience),
+        };
+        let namespace = run.lock().await.progress.identity.namespace.name.clone();
+        let outcome = match app.await_answer(&namespace, id, answer, patience).await {
+            Some(record) => Outcome::of(&record),
+            None => Outcome::Unanswered(id),
+        };
+        let mut run = run.lock().await;
+        run.progress.pending = None;
+        run.receipt = None;
+        run.progress.machine.absorb(outcome, &namespace);
+    }
+}
+
+impl Progress {
+    fn caller(&self) -> Caller {
+        Caller { identity: self.identity.clone(), transid: self.transid.clone() }
+    }
+
+    /// Enters a sequence or conductor with this input.
+    fn enter(&mut self, id: ActivationId, called: FullName, target: &ResolvedAction, input: Option<Json>) {
+        let action = &target.action;
+        let head = Head {
+            called,
+            name: action.full_name(),
+            version: action.version,
+            binding: target.binding.clone(),
+            limits: action.limits,
+        };
+        let entry = Entry { input, requested: self.transid.start, now: now() };
+        match &action.exec {
+            Exec::Sequence { components } => {
+                self.machine.enter_sequence(id, head, components.clone(), entry);
+            }
+            Exec::Code { .. } | Exec::Blackbox { .. } => self.machine.enter_conductor(id, head, entry),
+        }
+    }
+}
+
+impl Run {
+    /// Goes on with a composition that was accepted.
+    pub fn accepted(progress: Progress) -> Run {
+        Run { progress, durable: true, receipt: None, ended: None }
+    }
+
+    pub async fn finish(self, app: &Arc<App>) -> Arc<Activation> {
+        finish(app, &Mutex::new(self)).await
+    }
+
+    /// Makes the run a promise, because its caller stops waiting.
+    async fn accept(&mut self, app: &Arc<App>) -> Result<Started, Error> {
+        if let Some(record) = &self.ended {
+            return Ok(Started::Ended(record.clone()));
+        }
+        let id = self.progress.machine.id();
+        if let Some(receipt) = &self.receipt {
+            receipt.persist().await.map_err(refused)?;
+        }
+        app.work.ledger.hold(id);
+        self.progress.step += 1;
+        let message = Owed::Composition(Box::new(self.progress.clone())).message();
+        let published = app.bus.publish(app.work.ledger.topic(), message, Durability::Durable).await;
+        self.durable = true;
+        published.map(|_| Started::Accepted(id)).map_err(refused)
+    }
+
+    /// Publishes the next activation, or ends.
+    async fn move_on(&mut self, app: &Arc<App>) -> Moved {
+        if let Some(pending) = self.progress.pending.clone() {
+            return self.rejoin(app, &pending).await;
+        }
+        match self.progress.machine.next() {
+            Next::Over => self.leave(app).await,
+            Next::Conductor { name, input, cause } => {
+                match app.resolve_action(&self.progress.caller(), &name).await {
+                    Ok(target) => self.launch(app, &target, input, cause).await,
+                    Err(error) => self.absorb(Outcome::Unpublished, &error),
+                }
+            }
+            Next::Component { name, input, cause } => {
+                match app.resolve_action(&self.progress.caller(), &name).await {
+                    Ok(target) if is_composed(&target.action) => {
+                        self.progress.enter(app.chance.activation_id(), name, &target, input);
+                        Moved::Again
+                    }
+                    Ok(target) => self.launch(app, &target, input, cause).await,
+                    Err(error) => {
+                        let outcome = app.unresolved(&name, &error).await;
+                        self.absorb(outcome, &error)
+                    }
+                }
+            }
+        }
+    }
+
+    fn absorb(&mut self, outcome: Outcome, error: &Error) -> Moved {
+        tracing::debug!(transid = %self.progress.transid, %error, ?outcome, "a component cannot run");
+        let namespace = self.progress.identity.namespace.name.clone();
+        self.progress.machine.absorb(outcome, &namespace);
+        Moved::Again
+    }
+
+    /// Waits for a component that was published before, by this process or a former one.
+    async fn rejoin(&mut self, app: &Arc<App>, pending: &Pending) -> Moved {
+        let patience = Duration::from_millis(pending.patience);
+        match app.activations.get(&self.progress.identity.namespace.name, pending.id).await {
+            Ok(Some(record)) => {
+                self.progress.pending = None;
+                let namespace = self.progress.identity.namespace.name.clone();
+                self.progress.machine.absorb(Outcome::of(&record), &namespace);
+                Moved::Again
+            }
+            Ok(None) | Err(_) => {
+                let force_at: Timestamp = now() + pending.patience;
+                let answer = app.work.flights.expect(pending.id, pending.action.clone(), force_at);
+                Moved::Waiting { id: pending.id, answer, patience }
+            }
+        }
+    }
+
+    async fn launch(
+        &mut self,
+        app: &Arc<App>,
+        target: &ResolvedAction,
+        input: Option<Json>,
+        cause: ActivationId,
+    ) -> Moved {
+        let caller = self.progress.caller();
+        let arguments = arguments(target, input);
+        let launch = Launch { caller: &caller, target, arguments, cause: Some(cause), blocking: true };
+        let ready = match app.check_runnable(target).and_then(|()| app.prepare(&launch)) {
+            Ok(ready) => ready,
+            Err(error) => return self.absorb(Outcome::Unpublished, &error),
+        };
+        let patience = Duration::from_millis(target.action.limits.timeout.into()) + GRACE;
+        self.progress.step += 1;
+        self.progress.pending = Some(Pending {
+            id: ready.id,
+            action: target.full_name(),
+            patience: u64::try_from(patience.as_millis()).unwrap_or(u64::MAX),
+        });
+        let Ready { id, topic, message, answer } = ready;
+        let published = if self.durable {
+            let state = Owed::Composition(Box::new(self.progress.clone())).message();
+            let batch = vec![(topic, message), (app.work.ledger.topic().clone(), state)];
+            app.publish_batch(&[id], batch).await
+        } else {
+            app.publish(id, &topic, message, Durability::Volatile).await.map(|receipt| self.receipt = Some(receipt))
+        };
+        match published {
+            Ok(()) => Moved::Waiting { id, answer, patience },
+            Err(error) => {
+                self.progress.pending = None;
+                self.absorb(Outcome::Unpublished, &error)
+            }
+        }
+    }
+
+    async fn leave(&mut self, app: &Arc<App>) -> Moved {
+        let record = Arc::new(self.progress.machine.leave(&self.progress.identity, now()));
+        if self.progress.machine.is_over() {
+            self.ended = Some(record.clone());
+            return Moved::Ended(record);
+        }
+        app.keep(record).await;
+        Moved::Again
+    }
+}
+
+impl App {
+    /// Why a component cannot run, as its composition is told.
+    async fn unresolved(&self, name: &FullName, error: &Error) -> Outcome {
+        match error {
+            Error::Forbidden(_) => Outcome::NotEntitled,
+            // A package that is not there refuses before the action is looked for.
+            Error::Missing => match name.package_name() {
+                Some(package) if matches!(self.find(&package).await, Ok(None)) => Outcome::NotEntitled,
+                Some(_) | None => Outcome::Missing,
+            },
+            Error::Conflict(_) => Outcome::Missing,
+            _ => Outcome::Unpublished,
+        }
+    }
+
+    /// Publishes prepared activations and what is owed with them in one group write, or none of it.
+    pub(super) async fn publish_batch(
+        &self,
+        ids: &[ActivationId],
+        batch: Vec<(Arc<str>, wsk_bus::Message)>,
+    ) -> Result<(), Error> {
+        crate::metrics::ACTIVATIONS.inc_by(ids.len() as u64);
+        self.bus.publish_all(batch).await.map_err(|error| {
+            ids.iter().for_each(|id| self.work.flights.cancel(*id));
+            refused(error)
+        })
+    }
+}

@@ -1,0 +1,345 @@
+//! Starting actions: what is checked, what the arguments are, who waits for how long.
+//!
+//! An action that is a sequence or a composition is started by [`super::composition`]; every other becomes one message to
+//! one invoker. A caller that does not wait is told its id once the message is on disk; one that waits is answered from
+//! the acknowledgement, without a store or a disk on the way, and its message is put on disk only when the wait ends
+//! without an answer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+use wsk_bus::messages::{ActionRef, ActivationMessage};
+use wsk_bus::{Durability, Key, Message, Receipt};
+use wsk_entities::{Activation, ActivationId, Exec, Json, Namespace, Object};
+
+use super::acks::{Answer, Boarding};
+use super::balancer::Demand;
+use super::limits::parse_size;
+use super::throttle::Kind;
+use super::{App, Caller, Error, ResolvedAction, now};
+use crate::metrics;
+
+/// Longest that a blocking caller waits.
+pub const MAX_WAIT: Duration = Duration::from_secs(60);
+/// Pause between two looks into the store while no acknowledgement comes.
+const POLL_EVERY: Duration = Duration::from_secs(15);
+/// Pauses before the looks into the store after an acknowledgement without a record.
+const QUICK_POLLS: [Duration; 4] =
+    [Duration::from_secs(1), Duration::from_secs(3), Duration::from_secs(5), Duration::from_secs(7)];
+/// A component may take this much longer than its time limit.
+pub(super) const GRACE: Duration = Duration::from_secs(60);
+
+/// Whether the caller waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wait {
+    No,
+    UpTo(Duration),
+}
+
+/// What the caller gets.
+#[derive(Debug)]
+pub enum Started {
+    /// It was accepted and will have a record.
+    Accepted(ActivationId),
+    /// It ended within the wait.
+    Ended(Arc<Activation>),
+}
+
+/// One activation to publish.
+#[derive(Debug)]
+pub struct Launch<'a> {
+    pub caller: &'a Caller,
+    pub target: &'a ResolvedAction,
+    pub arguments: Option<Json>,
+    pub cause: Option<ActivationId>,
+    pub blocking: bool,
+}
+
+/// An activation that is ready to be published; capacity is taken and its entry in flight made.
+pub struct Ready {
+    pub id: ActivationId,
+    pub topic: Arc<str>,
+    pub message: Message,
+    pub answer: oneshot::Receiver<Answer>,
+}
+
+impl App {
+    /// Counts an invocation against the caller's throttles. The first check of all, so that it hides what exists.
+    ///
+    /// # Errors
+    /// [`Error::Throttled`].
+    pub fn charge_invocation(&self, caller: &Caller) -> Result<(), Error> {
+        let identity = &caller.identity;
+        let (uuid, limits) = (&identity.namespace.uuid, &identity.limits);
+        self.work.throttle.charge(uuid, limits, Kind::Invocation, now()).inspect_err(|_| metrics::refused("timed"))?;
+        self.work.throttle.check_concurrency(uuid, limits).inspect_err(|_| metrics::refused("concurrent"))
+    }
+
+    /// Refuses a request body above the caller's payload limit.
+    ///
+    /// # Errors
+    /// [`wsk_entities::Error::TooLarge`].
+    pub fn check_payload_size(&self, caller: &Caller, size: usize) -> Result<(), Error> {
+        let system = self.config.max_payload_bytes;
+        let own = caller.identity.limits.max_payload_size.as_deref().and_then(parse_size);
+        let limit = own.map_or(system, |own| own.min(system));
+        let size = size as u64;
+        if size <= limit {
+            return Ok(());
+        }
+        Err(wsk_entities::Error::TooLarge { field: "Request", size, limit }.into())
+    }
+
+    /// Starts an action that was resolved and paid for. `payload` is an object.
+    ///
+    /// # Errors
+    /// Those of the checks on action and payload, [`Error::Unavailable`] when nothing can run it.
+    pub async fn invoke(
+        self: &Arc<App>,
+        caller: &Caller,
+        target: &ResolvedAction,
+        payload: Option<Json>,
+        wait: Wait,
+    ) -> Result<Started, Error> {
+        self.check_runnable(target)?;
+        if let Some(payload) = &payload {
+            check_final(target, payload)?;
+        }
+        if super::composition::is_composed(&target.action) {
+            return Box::pin(self.compose(caller, target, payload, wait)).await;
+        }
+        let arguments = arguments(target, payload);
+        self.run(Launch { caller, target, arguments, cause: None, blocking: wait != Wait::No }, wait).await
+    }
+
+    async fn run(self: &Arc<App>, launch: Launch<'_>, wait: Wait) -> Result<Started, Error> {
+        let Ready { id, topic, message, answer } = self.prepare(&launch)?;
+        match wait {
+            Wait::No => {
+                self.publish(id, &topic, message, Durability::Durable).await?;
+                Ok(Started::Accepted(id))
+            }
+            Wait::UpTo(limit) => {
+                let receipt = self.publish(id, &topic, message, Durability::Volatile).await?;
+                metrics::BLOCKING_STARTED.inc();
+                let started = Instant::now();
+                let namespace = &launch.caller.identity.namespace.name;
+                let record = self.await_answer(namespace, id, answer, limit).await;
+                metrics::BLOCKING_FINISHED.observe(started.elapsed().as_secs_f64());
+                match record {
+                    Some(record) => Ok(Started::Ended(record)),
+                    None => {
+                        receipt.persist().await.map_err(unavailable)?;
+                        Ok(Started::Accepted(id))
+                    }
+                }
+            }
+        }
+    }
+
+    /// Places an activation and makes its message.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when no invoker is usable.
+    pub(super) fn prepare(&self, launch: &Launch<'_>) -> Result<Ready, Error> {
+        self.prepare_as(self.chance.activation_id(), launch)
+    }
+
+    pub(super) fn prepare_as(&self, id: ActivationId, launch: &Launch<'_>) -> Result<Ready, Error> {
+        metrics::STARTED.inc();
+        let (identity, action) = (&launch.caller.identity, &launch.target.action);
+        let name = action.full_name();
+        let demand = Demand {
+            namespace: &identity.namespace.name,
+            action: &name,
+            memory: action.limits.memory,
+            concurrency: action.limits.concurrency,
+            blackbox: matches!(action.exec, Exec::Blackbox { .. }),
+        };
+        let at = now();
+        let placement = self.work.flights.place(&demand, at, self.chance.draw() as u64).ok_or_else(|| {
+            Error::Unavailable("no invoker is up that could run the action; see GET /invokers".into())
+        })?;
+        if placement.overcommitted {
+            metrics::OVERLOADS.inc();
+        }
+        let message = self.message(id, launch);
+        let (waiter, answer) = oneshot::channel();
+        self.work.flights.board(
+            id,
+            Boarding {
+                slot: Some(placement.slot),
+                permit: Some(self.work.throttle.enter(&identity.namespace.uuid)),
+                waiter: Some(waiter),
+                action: name,
+                force_at: at + force_after(action.limits.timeout),
+            },
+        );
+        Ok(Ready { id, topic: placement.topic, message, answer })
+    }
+
+    fn message(&self, id: ActivationId, launch: &Launch<'_>) -> Message {
+        let (caller, target) = (launch.caller, launch.target);
+        let action = &target.action;
+        let message = ActivationMessage {
+            transid: caller.transid.clone(),
+            action: ActionRef {
+                path: action.namespace.clone(),
+                name: action.name.clone(),
+                version: action.version,
+                binding: target.binding.clone(),
+            },
+            revision: target.revision.0.clone(),
+            user: caller.identity.clone(),
+            activation_id: id,
+            root_controller_index: self.work.index.clone(),
+            blocking: launch.blocking,
+            content: launch.arguments.clone(),
+            init_args: target.parameters.iter().filter(|p| p.init).map(|p| p.key.clone()).collect(),
+            locked_args: Default::default(),
+            cause: launch.cause,
+            trace_context: None,
+        };
+        Message::local(Key::Id(id.bits()), Arc::new(message))
+    }
+
+    /// Publishes a prepared activation; when that fails its capacity is back.
+    pub(super) async fn publish(
+        &self,
+        id: ActivationId,
+        topic: &str,
+        message: Message,
+        durability: Durability,
+    ) -> Result<Receipt, Error> {
+        metrics::ACTIVATIONS.inc();
+        self.bus.publish(topic, message, durability).await.map_err(|error| {
+            self.work.flights.cancel(id);
+            refused(error)
+        })
+    }
+
+    /// Waits for the end of an activation; none when it does not come in time.
+    pub(super) async fn await_answer(
+        &self,
+        namespace: &Namespace,
+        id: ActivationId,
+        mut answer: oneshot::Receiver<Answer>,
+        limit: Duration,
+    ) -> Option<Arc<Activation>> {
+        let deadline = Instant::now() + limit;
+        let mut look = Instant::now() + POLL_EVERY;
+        loop {
+            match tokio::time::timeout_at(look.min(deadline), &mut answer).await {
+                Ok(Ok(Answer::Record(record))) => return Some(record),
+                Ok(Ok(Answer::Stored) | Err(_)) => return self.poll_quickly(namespace, id, deadline).await,
+                Err(_) if Instant::now() >= deadline => return None,
+                Err(_) => {
+                    if let Some(record) = self.retrieve(namespace, id).await {
+                        return Some(record);
+                    }
+                    look += POLL_EVERY;
+                }
+            }
+        }
+    }
+
+    async fn poll_quickly(&self, namespace: &Namespace, id: ActivationId, deadline: Instant) -> Option<Arc<Activation>> {
+        let mut pauses = QUICK_POLLS.into_iter();
+        loop {
+            if let Some(record) = self.retrieve(namespace, id).await {
+                return Some(record);
+            }
+            let next = Instant::now() + pauses.next().unwrap_or(POLL_EVERY);
+            tokio::time::sleep_until(next.min(deadline)).await;
+            if Instant::now() >= deadline {
+                return None;
+            }
+        }
+    }
+
+    /// The record from the store, without logs as every blocking answer.
+    async fn retrieve(&self, namespace: &Namespace, id: ActivationId) -> Option<Arc<Activation>> {
+        match self.activations.get(namespace, id).await {
+            Ok(Some(mut record)) => {
+                metrics::RETRIEVED.inc();
+                record.logs.clear();
+                Some(Arc::new(record))
+            }
+            Ok(None) => None,
+            Err(error) => {
+                tracing::warn!(activation_id = %id, %error, "cannot look for the record of a blocking invocation");
+                None
+            }
+        }
+    }
+
+    /// Refuses what may be kept but no longer run.
+    pub(super) fn check_runnable(&self, target: &ResolvedAction) -> Result<(), Error> {
+        let Exec::Code { kind, .. } = &target.action.exec else { return Ok(()) };
+        if self.manifest.resolve(kind).is_some_and(|runtime| runtime.deprecated) {
+            return Err(Error::Rejected(format!(
+                "The '{kind}' runtime is no longer supported. You may read and delete but not update or invoke this action."
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// The time after which an activation is taken for lost, in milliseconds, for a time limit in milliseconds.
+fn force_after(timeout: u32) -> u64 {
+    u64::from(timeout).max(60_000) * 2 + 60_000
+}
+
+/// Refuses a payload that sets a parameter which `final` protects.
+pub(super) fn check_final(target: &ResolvedAction, payload: &Json) -> Result<(), Error> {
+    if !target.action.annotations.is_true("final") {
+        return Ok(());
+    }
+    let given = payload.object().unwrap_or_default();
+    if target.parameters.bound().any(|key| given.contains_key(key)) {
+        return Err(not_allowed());
+    }
+    Ok(())
+}
+
+pub(super) fn not_allowed() -> Error {
+    Error::Rejected("Request defines parameters that are not allowed (e.g., reserved properties).".into())
+}
+
+/// The action's merged parameters overlaid by the payload. A payload with nothing to merge is passed on as it came, and
+/// an array replaces everything.
+pub(super) fn arguments(target: &ResolvedAction, payload: Option<Json>) -> Option<Json> {
+    if target.parameters.is_empty() {
+        return payload;
+    }
+    let given = match payload {
+        None => Object::new(),
+        Some(payload) => match payload.object() {
+            Some(given) => given,
+            None => return Some(payload),
+        },
+    };
+    let mut merged = target.parameters.to_object();
+    merged.extend(given);
+    Some(Json::from(&merged))
+}
+
+/// What a refused publish means to the caller.
+pub(super) fn refused(error: wsk_bus::Error) -> Error {
+    metrics::UNPUBLISHED.inc();
+    match error {
+        wsk_bus::Error::TooLarge { .. } => Error::TooLarge,
+        other => unavailable(other),
+    }
+}
+
+fn unavailable(error: wsk_bus::Error) -> Error {
+    Error::Unavailable(error.to_string())
+}
+
+impl Wait {
+    /// Blocking for the longest time.
+    pub const LONGEST: Wait = Wait::UpTo(MAX_WAIT);
+}

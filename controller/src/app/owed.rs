@@ -1,0 +1,222 @@
+//! What the controller has promised and not yet delivered: records of its own making, and compositions under way.
+//!
+//! Such a promise is a message on the controller's own topic, on disk before anybody was told. It is committed when the
+//! record it leads to is stored, so after a crash it comes back: a record is stored again (which changes nothing if it was
+//! there), a composition goes on from the step it had reached. Each step of an accepted composition is one group write
+//! that holds the component's message and the composition's new state; the newest state alone counts.
+//!
+//! Invariant: one task at a time works on a composition; states of it that arrive meanwhile replace its older ones.
+
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::Bytes;
+use dashmap::DashMap;
+use dashmap::mapref::entry::Entry;
+use serde::{Deserialize, Serialize};
+use wsk_bus::messages::read;
+use wsk_bus::{Delivery, Key, Message, Payload, Subscription};
+use wsk_entities::{Activation, ActivationId};
+
+use super::App;
+use super::composition::{Progress, Run};
+use crate::Config;
+
+/// Pause before a store that failed is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// One promise.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum Owed {
+    /// A record to store.
+    Record(Arc<Activation>),
+    /// A composition to bring to its end.
+    Composition(Box<Progress>),
+}
+
+/// The compositions this controller works on, with the messages to commit at their end.
+pub struct Ledger {
+    topic: Arc<str>,
+    open: DashMap<ActivationId, Arc<Mutex<Option<Delivery>>>>,
+}
+
+impl Ledger {
+    pub fn new(config: &Config) -> Ledger {
+        Ledger { topic: format!("owed{}", config.id).into(), open: DashMap::new() }
+    }
+
+    /// The topic of this controller's promises.
+    pub fn topic(&self) -> &Arc<str> {
+        &self.topic
+    }
+
+    /// Says that a task works on this composition, before its first promise is published.
+    pub fn hold(&self, id: ActivationId) {
+        self.open.entry(id).or_default();
+    }
+
+    /// The record of a composition is stored: commits its newest state.
+    pub fn close(&self, id: ActivationId) {
+        let held = self.open.remove(&id);
+        let held = held.and_then(|(_, held)| held.lock().expect("no holder of a delivery panics").take());
+        if let Some(delivery) = held {
+            delivery.commit();
+        }
+    }
+
+    /// Compositions under way that were accepted.
+    pub fn len(&self) -> usize {
+        self.open.len()
+    }
+}
+
+impl Owed {
+    fn id(&self) -> ActivationId {
+        match self {
+            Owed::Record(record) => record.activation_id,
+            Owed::Composition(progress) => progress.machine.id(),
+        }
+    }
+
+    pub fn message(self) -> Message {
+        Message::local(Key::Id(self.id().bits()), Arc::new(self))
+    }
+}
+
+impl Payload for Owed {
+    fn encode(&self) -> Bytes {
+        serde_json::to_vec(self).expect("promises serialise").into()
+    }
+
+    fn size(&self) -> usize {
+        match self {
+            Owed::Record(record) => 1024 + record.response.result.as_str().len() + 256 * record.logs.len(),
+            Owed::Composition(progress) => 2048 + progress.machine.weight(),
+        }
+    }
+}
+
+/// Settles what is owed, first what a former life left behind.
+pub async fn settle(app: Arc<App>, mut owed: Box<dyn Subscription>) {
+    let mut backlog: Vec<(Arc<Owed>, Delivery)> = Vec::new();
+    let mut first = None;
+    while let Poll::Ready(Some(delivery)) = std::future::poll_fn(|cx| Poll::Ready(owed.poll_next(cx))).await {
+        if !delivery.redelivered() {
+            first = Some(delivery);
+            break;
+        }
+        if let Some(owed) = readable(&delivery) {
+            backlog.push((owed, delivery));
+        }
+    }
+    for (owed, delivery) in newest(backlog) {
+        app.take_on(owed, delivery);
+    }
+    loop {
+        let next = match first.take() {
+            Some(delivery) => Some(delivery),
+            None => owed.next().await,
+        };
+        let Some(delivery) = next else { return };
+        if let Some(owed) = readable(&delivery) {
+            app.take_on(owed, delivery);
+        }
+    }
+}
+
+/// A promise that cannot be read is given up, with a word in the log: it would come back for ever.
+fn readable(delivery: &Delivery) -> Option<Arc<Owed>> {
+    match read::<Owed>(delivery) {
+        Ok(owed) => Some(owed),
+        Err(error) => {
+            tracing::error!(activation_id = %delivery.key(), %error, "a promise cannot be read and is given up");
+            None
+        }
+    }
+}
+
+/// Of several states of a composition only the newest counts; the others are done with.
+fn newest(backlog: Vec<(Arc<Owed>, Delivery)>) -> Vec<(Arc<Owed>, Delivery)> {
+    let mut steps = std::collections::HashMap::new();
+    for (owed, _) in &backlog {
+        if let Owed::Composition(progress) = &**owed {
+            let step: &mut u32 = steps.entry(owed.id()).or_default();
+            *step = progress.step.max(*step);
+        }
+    }
+    let mut kept = Vec::with_capacity(backlog.len());
+    for (owed, delivery) in backlog {
+        match &*owed {
+            Owed::Composition(progress) if progress.step < steps[&owed.id()] => delivery.commit(),
+            Owed::Composition(_) | Owed::Record(_) => kept.push((owed, delivery)),
+        }
+    }
+    kept
+}
+
+impl App {
+    fn take_on(self: &Arc<App>, owed: Arc<Owed>, delivery: Delivery) {
+        match &*owed {
+            Owed::Record(record) => {
+                let (app, record) = (self.clone(), record.clone());
+                tokio::spawn(async move {
+                    app.keep(record).await;
+                    delivery.commit();
+                });
+            }
+            Owed::Composition(progress) => match self.work.ledger.open.entry(owed.id()) {
+                Entry::Occupied(open) => {
+                    let mut held = open.get().lock().expect("no holder of a delivery panics");
+                    if let Some(older) = held.replace(delivery) {
+                        older.commit();
+                    }
+                }
+                Entry::Vacant(place) => {
+                    let fresh = progress.step == 0 && !delivery.redelivered();
+                    place.insert(Arc::new(Mutex::new(Some(delivery))));
+                    tokio::spawn(self.clone().bring_to_end((**progress).clone(), fresh));
+                }
+            },
+        }
+    }
+
+    /// Works on an accepted composition until its record is stored.
+    async fn bring_to_end(self: Arc<App>, progress: Progress, fresh: bool) {
+        let id = progress.machine.id();
+        if fresh || !self.is_recorded(id).await {
+            let record = Run::accepted(progress).finish(&self).await;
+            self.keep(record).await;
+        }
+        self.work.ledger.close(id);
+    }
+
+    async fn is_recorded(&self, id: ActivationId) -> bool {
+        loop {
+            match self.activations.exists(id).await {
+                Ok(recorded) => return recorded,
+                Err(error) => {
+                    tracing::warn!(activation_id = %id, %error, "cannot look for a record; trying again");
+                    tokio::time::sleep(RETRY).await;
+                }
+            }
+        }
+    }
+
+    /// Stores a record of the controller's own making, however long it takes.
+    pub(super) async fn keep(&self, record: Arc<Activation>) {
+        loop {
+            match self.activations.store(vec![record.clone()]).await {
+                Ok(()) => return,
+                Err(error) if error.retryable() => {
+                    tracing::warn!(activation_id = %record.activation_id, %error, "cannot store a record; trying again");
+                    tokio::time::sleep(RETRY).await;
+                }
+                Err(error) => {
+                    tracing::error!(activation_id = %record.activation_id, %error, "a record cannot be stored");
+                    return;
+                }
+            }
+        }
+    }
+}

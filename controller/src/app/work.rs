@@ -1,0 +1,156 @@
+//! What this controller has set in motion, and the tasks that keep it moving.
+//!
+//! [`App::take_up_duties`] declares the controller's topics and runs one task per duty: hearing acknowledgements, hearing invokers'
+//! pings, freeing what is overdue, and settling what the controller owes (see [`super::owed`]). Each duty calls straight
+//! into whoever waits; nothing is polled.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use wsk_bus::messages::{Acknowledgement, ControllerIndex, HEALTH, Ping, completed_topic, invoker_topic, read};
+use wsk_bus::{Subscription, TopicConfig};
+
+use super::acks::Flights;
+use super::balancer::Health;
+use super::owed::Ledger;
+use super::throttle::Throttle;
+use super::{App, Error, now};
+use crate::{Config, metrics};
+
+/// Acknowledgements handed to this controller at a time.
+const ACKS_IN_FLIGHT: usize = 1024;
+/// How often overdue activations are looked for.
+const SWEEP_EVERY: Duration = Duration::from_secs(5);
+
+/// What is in motion.
+pub struct Work {
+    pub throttle: Throttle,
+    pub flights: Flights,
+    pub ledger: Ledger,
+    pub index: ControllerIndex,
+}
+
+/// The controller's tasks; dropping it stops them.
+#[derive(Debug)]
+pub struct Duties(Vec<JoinHandle<()>>);
+
+impl Work {
+    pub fn new(config: &Config) -> Work {
+        Work {
+            throttle: Throttle::new(config),
+            flights: Flights::new(config.cluster_size),
+            ledger: Ledger::new(config),
+            index: ControllerIndex::new(&config.id),
+        }
+    }
+}
+
+impl Drop for Duties {
+    fn drop(&mut self) {
+        for task in &self.0 {
+            task.abort();
+        }
+    }
+}
+
+impl App {
+    /// Takes up the controller's duties on the bus. Until then nothing that is invoked is placed or answered.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the bus refuses the controller's topics.
+    pub async fn take_up_duties(self: &Arc<App>) -> Result<Duties, Error> {
+        let completed = completed_topic(&self.config.id);
+        let group = format!("controller{}", self.config.id);
+        self.declare(TopicConfig::queue(completed.clone())).await?;
+        self.declare(TopicConfig::broadcast(HEALTH)).await?;
+        self.declare(TopicConfig { max_messages: 100_000, ..TopicConfig::queue(&**self.work.ledger.topic()) }).await?;
+        let acks = self.subscribe(&completed, &group, ACKS_IN_FLIGHT).await?;
+        let pings = self.subscribe(HEALTH, &group, ACKS_IN_FLIGHT).await?;
+        let owed = self.subscribe(self.work.ledger.topic(), &group, self.config.compositions.max(1)).await?;
+        Ok(Duties(vec![
+            tokio::spawn(hear_acknowledgements(self.clone(), acks)),
+            tokio::spawn(hear_pings(self.clone(), pings)),
+            tokio::spawn(sweep(self.clone())),
+            tokio::spawn(super::owed::settle(self.clone(), owed)),
+        ]))
+    }
+
+    async fn declare(&self, topic: TopicConfig) -> Result<(), Error> {
+        self.bus.ensure_topic(&topic).await.map_err(unavailable)
+    }
+
+    async fn subscribe(&self, topic: &str, group: &str, max_in_flight: usize) -> Result<Box<dyn Subscription>, Error> {
+        self.bus.subscribe(topic, group, max_in_flight).await.map_err(unavailable)
+    }
+
+    /// Every invoker's name and state.
+    pub fn invokers(&self) -> Vec<(String, Health)> {
+        self.work.flights.balancer().states(now())
+    }
+
+    /// Ids and action names of what is in flight.
+    pub fn in_flight(&self) -> Vec<(wsk_entities::ActivationId, wsk_entities::FullName)> {
+        self.work.flights.list()
+    }
+
+    /// How much is in flight.
+    pub fn in_flight_count(&self) -> usize {
+        self.work.flights.len()
+    }
+}
+
+async fn hear_acknowledgements(app: Arc<App>, mut acks: Box<dyn Subscription>) {
+    while let Some(delivery) = acks.next().await {
+        match read::<Acknowledgement>(&delivery) {
+            Ok(ack) => app.work.flights.acknowledge(&ack),
+            Err(error) => tracing::error!(%error, "an acknowledgement is skipped"),
+        }
+        delivery.commit();
+    }
+}
+
+async fn hear_pings(app: Arc<App>, mut pings: Box<dyn Subscription>) {
+    let mut declared = std::collections::HashSet::new();
+    while let Some(delivery) = pings.next().await {
+        match read::<Ping>(&delivery) {
+            Ok(ping) => {
+                let number = ping.name.instance;
+                if !declared.contains(&number) {
+                    match app.declare(TopicConfig::queue(invoker_topic(number))).await {
+                        Ok(()) => drop(declared.insert(number)),
+                        Err(error) => tracing::warn!(invoker = number, ?error, "an invoker's topic cannot be declared"),
+                    }
+                }
+                app.work.flights.ping(&ping.name, ping.is_enabled, now());
+            }
+            Err(error) => tracing::error!(%error, "a ping is skipped"),
+        }
+        delivery.commit();
+    }
+}
+
+async fn sweep(app: Arc<App>) {
+    loop {
+        tokio::time::sleep(SWEEP_EVERY).await;
+        app.work.flights.force_overdue(now());
+        app.show_balance();
+    }
+}
+
+impl App {
+    /// Brings the balancer's gauges up to date.
+    fn show_balance(&self) {
+        let states = self.invokers();
+        for health in [Health::Up, Health::Unhealthy, Health::Unresponsive, Health::Down] {
+            metrics::invokers(health.text(), states.iter().filter(|(_, h)| *h == health).count());
+        }
+        let balancer = self.work.flights.balancer();
+        metrics::memory("managed", balancer.memory(false).0);
+        metrics::memory("blackbox", balancer.memory(true).0);
+    }
+}
+
+fn unavailable(error: wsk_bus::Error) -> Error {
+    Error::Unavailable(error.to_string())
+}
