@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use base64::Engine as _;
 use serde_json::{Value, json};
 
-use crate::baselines::runtime_script;
+use crate::baselines::{modules, runtime_command, runtime_script};
 use crate::load::Request;
 
 /// A running `ferrowhisk serve`.
@@ -42,7 +42,7 @@ impl Platform {
         std::fs::create_dir_all(data)?;
         std::fs::write(&manifest, manifest_text()?)?;
         let config = data.join("bench.toml");
-        std::fs::write(&config, config_text(&manifest, settings))?;
+        std::fs::write(&config, config_text(&manifest, settings)?)?;
         let url = data.join("api.url");
         if url.exists() {
             std::fs::remove_file(&url)?;
@@ -133,14 +133,17 @@ fn manifest_text() -> Result<String> {
     let own: Value = serde_json::from_str(include_str!("../../../runtimes/manifest.json"))?;
     let mut runtimes = own["runtimes"].clone();
     runtimes["echo"] = kind("echo:1", json!([me, "echo"]));
-    runtimes["runtime"] = kind("runtime:1", json!(["node", runtime_script()]));
+    runtimes["runtime"] = kind("runtime:1", json!(runtime_command()));
     Ok(json!({"runtimes": runtimes, "blackboxes": own["blackboxes"]}).to_string())
 }
 
-fn config_text(manifest: &Path, settings: Settings) -> String {
-    let manifest: PathBuf = manifest.to_owned();
-    format!(
-        "manifest = {manifest:?}\n[invoker]\nmemory_mb = {}\npause_grace_ms = {}\n",
-        settings.pool_mb, settings.pause_grace_ms
-    )
+fn config_text(manifest: &Path, settings: Settings) -> Result<String> {
+    let script = runtime_script();
+    let mut shown: Vec<PathBuf> = vec![script.parent().context("a folder")?.to_owned()];
+    shown.extend(modules());
+    let Settings { pool_mb, pause_grace_ms } = settings;
+    Ok(format!(
+        "manifest = {manifest:?}\n[invoker]\nmemory_mb = {pool_mb}\npause_grace_ms = {pause_grace_ms}\n\
+         [containers.process]\nshown = {shown:?}\n"
+    ))
 }

@@ -9,6 +9,7 @@ pub mod writer;
 use std::future::Future;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 
 use anyhow::{Context, Result};
 use tokio::net::TcpListener;
@@ -40,7 +41,8 @@ impl Server {
 
     /// The reference-like Node runtime.
     pub fn runtime() -> Result<Server> {
-        Server::start(Command::new("node").arg(runtime_script()).env("PORT", "0"))
+        let command = runtime_command();
+        Server::start(Command::new(&command[0]).args(&command[1..]).env("PORT", "0"))
     }
 
     fn start(command: &mut Command) -> Result<Server> {
@@ -64,7 +66,33 @@ impl Drop for Server {
     }
 }
 
+/// The command line of the reference-like Node runtime.
+pub fn runtime_command() -> Vec<String> {
+    let paths = [Some(runtime_script()), modules()];
+    std::iter::once("node".to_owned()).chain(paths.into_iter().flatten().map(|p| p.display().to_string())).collect()
+}
+
 /// Where the Node runtime's source lies.
 pub fn runtime_script() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/baselines/runtime.js")
+}
+
+/// The folder of modules that holds express, which the reference runtime is built on; installed once a machine. Without
+/// npm the runtime answers on Node's own server.
+pub fn modules() -> Option<PathBuf> {
+    static FOLDER: OnceLock<Option<PathBuf>> = OnceLock::new();
+    FOLDER
+        .get_or_init(|| {
+            let cache = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../.cache/bench");
+            std::fs::create_dir_all(&cache).ok()?;
+            let cache = cache.canonicalize().ok()?;
+            let modules = cache.join("node_modules");
+            if !modules.join("express").is_dir() {
+                let mut npm = Command::new("npm");
+                npm.args(["install", "--silent", "--no-audit", "--no-fund", "--prefix"]).arg(&cache).arg("express@4");
+                npm.stdout(Stdio::null()).status().ok()?;
+            }
+            modules.join("express").is_dir().then_some(modules)
+        })
+        .clone()
 }

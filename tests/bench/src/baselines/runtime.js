@@ -1,5 +1,6 @@
 // runtime: a Node server shaped like the reference nodejs runtime: JSON bodies of up to 48 MB, /init once, /run.
-// It uses express when that is installed, as the reference does, and Node's own server otherwise.
+// It uses express when its folder of modules is named on the command line, as the reference does, and Node's own server
+// otherwise.
 'use strict';
 
 let main;
@@ -33,7 +34,7 @@ async function answer(path, body) {
 
 function listener() {
   let express;
-  try { express = require('express'); } catch { return plain(); }
+  try { express = require(require('path').join(process.argv[2] || '', 'express')); } catch { return plain(); }
   const app = express();
   app.use(express.json({ limit: '48mb' }));
   for (const path of ['/init', '/run']) {
