@@ -1,0 +1,229 @@
+//! Sending a call and reading its answer.
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, USER_AGENT};
+use hyper::{Method, Request, StatusCode, Uri};
+use hyper_util::client::legacy;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use serde_json::Value;
+
+use crate::call::{Call, Caller};
+use crate::{Config, Error, Event, Result};
+
+/// How many redirects are followed before the answer is taken as it is.
+const MAX_REDIRECTS: usize = 10;
+
+/// A connection pool to one platform. Cloning shares the pool.
+#[derive(Clone)]
+pub struct Client {
+    config: Config,
+    http: legacy::Client<HttpConnector, Full<Bytes>>,
+}
+
+/// An answer that has been read completely.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub status: StatusCode,
+    pub body: Bytes,
+}
+
+/// A request on its way, rewritten when a redirect sends it elsewhere.
+struct Hop {
+    method: Method,
+    url: String,
+    headers: HeaderMap,
+    body: Option<Bytes>,
+}
+
+impl Client {
+    /// A client for the platform in `config`; connects on the first call.
+    pub fn new(config: Config) -> Result<Self> {
+        let origin = config.origin();
+        origin
+            .parse::<Uri>()
+            .map_err(|error| Error::InvalidHost { host: config.host.clone(), reason: error.to_string() })?;
+        let http = legacy::Client::builder(TokioExecutor::new()).build(HttpConnector::new());
+        Ok(Self { config, http })
+    }
+
+    /// What the client was made with.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    pub(crate) fn call(&self, method: Method, namespace: &str, path: &str, query: &[(&str, String)]) -> Call {
+        Call::new(method, self.config.version(), namespace, path, query)
+    }
+
+    /// Sends and expects a JSON document.
+    pub(crate) async fn document(&self, call: Call) -> Result<Value> {
+        let answer = self.succeed(call).await?;
+        parse(&answer.body)
+    }
+
+    /// Sends and expects a success of any form.
+    pub(crate) async fn succeed(&self, call: Call) -> Result<Answer> {
+        let answer = self.send(call).await?;
+        match answer.status.is_success() {
+            true => Ok(answer),
+            false => Err(Error::from_answer(answer.status.as_u16(), &answer.body)),
+        }
+    }
+
+    async fn send(&self, call: Call) -> Result<Answer> {
+        let headers = self.headers(&call)?;
+        let url = format!("{}{}", self.config.origin(), call.path);
+        let mut hop = Hop { method: call.method, url, headers, body: call.body };
+        for _ in 0..MAX_REDIRECTS {
+            let (answer, location) = self.send_once(&hop).await?;
+            match location.and_then(|location| hop.redirected(answer.status, &location)) {
+                Some(next) => hop = next,
+                None => return Ok(answer),
+            }
+        }
+        Err(hop.failed("too many redirects"))
+    }
+
+    fn headers(&self, call: &Call) -> Result<HeaderMap> {
+        let mut headers = HeaderMap::new();
+        if call.body.is_some() {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        if let Ok(agent) = HeaderValue::from_str(&self.config.user_agent)
+            && !agent.is_empty()
+        {
+            headers.insert(USER_AGENT, agent);
+        }
+        match (call.caller, &self.config.credentials) {
+            (Caller::Anyone, _) => {}
+            (Caller::Key, Some(credentials)) => {
+                let basic = HeaderValue::from_str(&credentials.basic()).expect("base64 is a valid header value");
+                headers.insert(AUTHORIZATION, basic);
+            }
+            (Caller::Key, None) => {
+                return Err(Error::NoCredentials { method: call.method.to_string(), path: call.shown.clone() });
+            }
+        }
+        Ok(headers)
+    }
+
+    async fn send_once(&self, hop: &Hop) -> Result<(Answer, Option<String>)> {
+        let uri: Uri = hop.url.parse().map_err(|error| hop.failed(error))?;
+        if uri.scheme_str() == Some("https") {
+            return Err(Error::NoTls { host: hop.url.clone() });
+        }
+        self.observe(&Event::Request {
+            method: &hop.method,
+            url: &hop.url,
+            headers: &hop.headers,
+            body: hop.body.as_ref(),
+        });
+        let mut request = Request::new(Full::new(hop.body.clone().unwrap_or_default()));
+        *request.method_mut() = hop.method.clone();
+        *request.uri_mut() = uri;
+        *request.headers_mut() = hop.headers.clone();
+        let response = self.http.request(request).await.map_err(|error| hop.failed(innermost(&error)))?;
+        let (head, body) = response.into_parts();
+        let body = body.collect().await.map_err(|error| hop.failed(innermost(&error)))?.to_bytes();
+        self.observe(&Event::Response { status: head.status, headers: &head.headers, body: &body });
+        let location = head.headers.get(LOCATION).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        Ok((Answer { status: head.status, body }, location))
+    }
+
+    fn observe(&self, event: &Event<'_>) {
+        if let Some(observer) = &self.config.observer {
+            observer(event);
+        }
+    }
+}
+
+impl Hop {
+    /// The next request when `status` and `location` ask for one: 307 and 308 repeat it, the others fetch.
+    fn redirected(&self, status: StatusCode, location: &str) -> Option<Self> {
+        let keeps_body = matches!(status, StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT);
+        let fetches = matches!(status, StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND | StatusCode::SEE_OTHER);
+        if !keeps_body && !fetches {
+            return None;
+        }
+        let url = self.resolve(location)?;
+        let mut headers = self.headers.clone();
+        // A key never follows a redirect to another host.
+        if authority(&url) != authority(&self.url) {
+            headers.remove(AUTHORIZATION);
+        }
+        let (method, body) = match keeps_body || self.method == Method::GET {
+            true => (self.method.clone(), self.body.clone()),
+            false => (Method::GET, None),
+        };
+        Some(Self { method, url, headers, body })
+    }
+
+    fn resolve(&self, location: &str) -> Option<String> {
+        if location.contains("://") {
+            return Some(location.to_owned());
+        }
+        let start = self.url.find("://")? + 3;
+        let end = self.url[start..].find('/').map_or(self.url.len(), |slash| start + slash);
+        location.starts_with('/').then(|| format!("{}{location}", &self.url[..end]))
+    }
+
+    fn failed(&self, reason: impl ToString) -> Error {
+        Error::Connection { method: self.method.to_string(), url: self.url.clone(), reason: reason.to_string() }
+    }
+}
+
+pub(crate) fn parse(body: &[u8]) -> Result<Value> {
+    serde_json::from_slice(body).map_err(|error| Error::Malformed { reason: error.to_string() })
+}
+
+fn authority(url: &str) -> Option<&str> {
+    let (_, rest) = url.split_once("://")?;
+    rest.split('/').next()
+}
+
+/// The cause at the bottom, which is the only one that tells a person something ("connection refused").
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hop(method: Method) -> Hop {
+        let mut headers = HeaderMap::new();
+        headers.insert(AUTHORIZATION, HeaderValue::from_static("Basic x"));
+        Hop { method, url: "http://h:1/a/b?c".into(), headers, body: Some(Bytes::from_static(b"{}")) }
+    }
+
+    #[test]
+    fn permanent_redirects_repeat_the_request() {
+        let next = hop(Method::POST).redirected(StatusCode::PERMANENT_REDIRECT, "/x").unwrap();
+        assert_eq!((next.method, next.url.as_str()), (Method::POST, "http://h:1/x"));
+        assert!(next.body.is_some() && next.headers.contains_key(AUTHORIZATION));
+    }
+
+    #[test]
+    fn found_turns_a_post_into_a_fetch() {
+        let next = hop(Method::POST).redirected(StatusCode::FOUND, "http://h:1/x").unwrap();
+        assert_eq!((next.method, next.body), (Method::GET, None));
+    }
+
+    #[test]
+    fn the_key_stays_with_its_host() {
+        let next = hop(Method::GET).redirected(StatusCode::FOUND, "http://elsewhere/x").unwrap();
+        assert!(!next.headers.contains_key(AUTHORIZATION));
+    }
+
+    #[test]
+    fn other_answers_are_final() {
+        assert!(hop(Method::GET).redirected(StatusCode::OK, "/x").is_none());
+        assert!(hop(Method::GET).redirected(StatusCode::NOT_MODIFIED, "/x").is_none());
+    }
+}
