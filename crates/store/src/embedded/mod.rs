@@ -22,7 +22,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::{Error, Stores};
@@ -47,6 +47,13 @@ impl Default for Config {
             retain_ms: 7 * 24 * 60 * 60 * 1000,
             retain_count: 1_000_000,
         }
+    }
+}
+
+impl Config {
+    /// The store of a data folder, so that the platform and its tools agree on the file.
+    pub fn in_folder(folder: &Path) -> Config {
+        Config { path: Some(folder.join("store.db")), ..Config::default() }
     }
 }
 
