@@ -11,12 +11,14 @@ mod error;
 mod exec;
 mod identity;
 mod ids;
+mod image;
 mod json;
 mod limits;
 mod manifest;
 mod names;
 mod objects;
 mod parameters;
+pub mod requests;
 mod version;
 
 pub use activation::{Activation, ActivationSummary, Response, ShownActivation, ShownResponse, StatusCode};
@@ -27,7 +29,7 @@ pub use ids::{ActivationId, TransactionId};
 pub use json::{Json, Object};
 pub use limits::{ActionLimits, Bounds, LimitBounds};
 pub use manifest::{Image, Manifest, ProcessProgram, Runtime, StemCell};
-pub use names::{EntityName, EntityPath, FullName, Namespace};
+pub use names::{EntityName, EntityPath, FullName, Namespace, is_path};
 pub use objects::{
     Action, Binding, Collection, Entity, Package, Rule, RuleLink, RuleStatus, Trigger, TriggerLimits,
 };

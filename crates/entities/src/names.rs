@@ -153,20 +153,32 @@ impl FromStr for EntityPath {
 impl FromStr for FullName {
     type Err = Error;
 
-    /// `ns/name` or `ns/pkg/name`, with or without a leading slash.
+    /// `ns/name` or `ns/pkg/name`, with or without a leading slash; empty segments do not count, as upstream reads it.
     fn from_str(text: &str) -> Result<FullName, Error> {
-        let parts: Vec<&str> = text.strip_prefix('/').unwrap_or(text).split('/').collect();
-        match parts.as_slice() {
-            [ns, name] => Ok(FullName::new(Namespace::new(ns)?, None, EntityName::new(name)?)),
-            [ns, pkg, name] => {
-                Ok(FullName::new(Namespace::new(ns)?, Some(EntityName::new(pkg)?), EntityName::new(name)?))
-            }
-            [] | [_] => Err(Error::malformed(
+        let parts: Vec<&str> = text.split('/').filter(|part| !part.is_empty()).collect();
+        if parts.is_empty() {
+            return Err(Error::malformed("requirement failed: path undefined"));
+        }
+        if let Some(bad) = parts.iter().find(|part| !follows_name_rule(part)) {
+            return Err(Error::Malformed(format!("'{text}' is not a full name: '{bad}' has illegal characters or is too long")));
+        }
+        let entity = |part: &str| EntityName::new(part).expect("the rule was checked");
+        let namespace = Namespace::new(parts[0]).expect("the rule is that of entity names");
+        match parts[1..] {
+            [] => Err(Error::malformed(
                 "requirement failed: The fully qualified name of the entity must contain at least the namespace and the name of the entity.",
             )),
+            [name] => Ok(FullName::new(namespace, None, entity(name))),
+            [package, name] => Ok(FullName::new(namespace, Some(entity(package)), entity(name))),
             [_, _, _, ..] => Err(Error::malformed("fully qualified name malformed")),
         }
     }
+}
+
+/// Whether a text is a path of any depth, as the `feed` annotation of a trigger must be.
+pub fn is_path(text: &str) -> bool {
+    let mut parts = text.split('/').filter(|part| !part.is_empty()).peekable();
+    parts.peek().is_some() && parts.all(follows_name_rule)
 }
 
 impl fmt::Display for EntityName {

@@ -1,5 +1,6 @@
 //! Parameters and annotations: arrays of `{key, value}`, unique by key.
 
+use indexmap::IndexMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{Error, Json, Object};
@@ -69,13 +70,9 @@ impl Parameters {
         Some(self.0.remove(at))
     }
 
-    /// These parameters overlaid by `later`, which wins.
+    /// These parameters overlaid by `later`, which wins. What stays keeps its place.
     pub fn merged(&self, later: &Parameters) -> Parameters {
-        let mut out = self.clone();
-        for parameter in &later.0 {
-            out.insert(parameter.clone());
-        }
-        out
+        self.0.iter().chain(&later.0).cloned().collect()
     }
 
     /// As an object, for arguments.
@@ -100,12 +97,16 @@ impl Parameters {
 }
 
 impl FromIterator<Parameter> for Parameters {
+    /// In linear time: a body of a megabyte holds tens of thousands of keys.
     fn from_iter<I: IntoIterator<Item = Parameter>>(iter: I) -> Parameters {
-        let mut out = Parameters::new();
+        let mut out: IndexMap<String, Parameter> = IndexMap::new();
         for parameter in iter {
-            out.insert(parameter);
+            match out.get_mut(&parameter.key) {
+                Some(slot) => *slot = parameter,
+                None => drop(out.insert(parameter.key.clone(), parameter)),
+            }
         }
-        out
+        Parameters(out.into_values().collect())
     }
 }
 
