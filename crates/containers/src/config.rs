@@ -8,7 +8,7 @@ use crate::{ContainerFactory, Error, process};
 
 /// The backend and its settings. In a file: `[containers.process]` or `[containers.docker]`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "snake_case")]
 pub enum Config {
     /// Sandboxed processes on this machine; nothing need be installed.
     Process(process::Config),

@@ -21,10 +21,12 @@
 //! lines, one per stream, end the log of an activation.
 
 mod call;
+mod client;
 mod config;
 mod error;
 mod layers;
 mod logs;
+mod splitter;
 
 #[cfg(feature = "docker")]
 mod docker;

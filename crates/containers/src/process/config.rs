@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// How sandboxes are made. Every field has a default that works on a plain Linux machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(default, rename_all = "snake_case", deny_unknown_fields)]
 pub struct Config {
     /// Folder for run-time data of the sandboxes (a few small files). Created if missing; must belong to one platform
     /// process at a time. Default: a folder named after our user below the system's temporary folder.
@@ -28,8 +28,8 @@ pub struct Config {
     pub pids: u32,
     /// Most open files of one process in a sandbox.
     pub open_files: u32,
-    /// Size of the private temporary folder in MiB; it counts as memory of the sandbox too.
-    pub tmp_mb: u32,
+    /// Most of a sandbox's memory that its private temporary folder may take, in percent.
+    pub tmp_percent: u32,
     /// Largest log in bytes kept for one activation while it runs; what goes beyond is counted and dropped.
     pub log_buffer_bytes: usize,
     /// Longest wait in milliseconds for the processes of a killed sandbox to be gone.
@@ -42,7 +42,7 @@ pub struct Config {
 
 /// The network of an action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "snake_case")]
 pub enum Network {
     /// The machine's own: actions can call out, and can reach what listens on this machine.
     #[default]
@@ -52,7 +52,6 @@ pub enum Network {
 }
 
 /// Which guards are on. Only tests can switch one off.
-#[cfg(any(test, feature = "test-util"))]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Guards {
     /// A user id per container.
@@ -67,6 +66,10 @@ pub struct Guards {
     pub cgroups: bool,
     /// Per-process limits, and the size limit of the private temporary folder.
     pub rlimits: bool,
+    /// No path to the control socket.
+    pub socket: bool,
+    /// Use of version 2 control groups where both versions are there; not a guard, but a switch for tests of version 1.
+    pub cgroup_v2: bool,
 }
 
 impl Default for Config {
@@ -81,7 +84,7 @@ impl Default for Config {
             network: Network::Host,
             pids: 1024,
             open_files: 1024,
-            tmp_mb: 64,
+            tmp_percent: 75,
             log_buffer_bytes: 10 * 1024 * 1024,
             kill_wait_ms: 5_000,
             #[cfg(any(test, feature = "test-util"))]
@@ -90,7 +93,16 @@ impl Default for Config {
     }
 }
 
-#[cfg(any(test, feature = "test-util"))]
+impl Config {
+    /// Always all of them, except in tests.
+    pub(super) fn guards(&self) -> Guards {
+        #[cfg(any(test, feature = "test-util"))]
+        return self.guards.clone();
+        #[cfg(not(any(test, feature = "test-util")))]
+        return Guards::default();
+    }
+}
+
 impl Default for Guards {
     fn default() -> Self {
         Guards {
@@ -100,6 +112,8 @@ impl Default for Guards {
             seccomp: true,
             cgroups: true,
             rlimits: true,
+            socket: true,
+            cgroup_v2: true,
         }
     }
 }

@@ -1,0 +1,291 @@
+//! One sandbox as a [`Container`].
+
+use std::{
+    io,
+    os::fd::{AsRawFd, OwnedFd},
+    sync::{
+        Arc, Mutex, Weak,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use tokio::{
+    io::{Interest, unix::AsyncFd},
+    net::UnixStream,
+    sync::OnceCell,
+};
+
+use super::{Factory, cgroup::Group, lives, output::Output, socket::Handle, spawner::Made, tree};
+use crate::{
+    Answer, Call, CallError, Container, Error, LogRequest, Logs,
+    client::{Client, Endpoint},
+};
+
+/// A sandbox.
+pub(super) struct Sandbox {
+    client: Client,
+    output: Arc<Output>,
+    remains: Arc<Remains>,
+    /// Memory kills that were reported already.
+    memory_kills: AtomicU64,
+    frozen: AtomicBool,
+    _socket: Handle,
+}
+
+/// What must be cleared away when a sandbox ends, even if its [`Sandbox`] is gone.
+pub(super) struct Remains {
+    pub(super) id: String,
+    pid: libc::pid_t,
+    pidfd: OwnedFd,
+    /// Killing the first process kills all.
+    own_pids: bool,
+    group: Option<Group>,
+    user: Mutex<Option<u32>>,
+    kill_wait: Duration,
+    buried: OnceCell<()>,
+    factory: Weak<Factory>,
+}
+
+/// Longest a freeze may take: a process in the middle of a system call that cannot be interrupted.
+const FREEZE_WAIT: Duration = Duration::from_secs(2);
+
+impl Sandbox {
+    /// Takes over what the spawner made.
+    pub(super) async fn new(made: Made, making: Making<'_>) -> io::Result<Sandbox> {
+        let Made {
+            child,
+            group,
+            control,
+            stdout,
+            stderr,
+        } = made;
+        let remains = Arc::new(Remains {
+            id: making.id,
+            pid: child.pid,
+            pidfd: child.pidfd,
+            own_pids: making.own_pids,
+            group,
+            user: Mutex::new(making.user),
+            kill_wait: making.kill_wait,
+            buried: OnceCell::new(),
+            factory: Arc::downgrade(making.factory),
+        });
+        let path = control.handle.path();
+        let taken = async {
+            let output = Output::start(stdout, stderr, making.sentinel, making.log_capacity)?;
+            let client = Client::new(Endpoint::Unix(path), making.concurrency);
+            client.adopt(UnixStream::from_std(control.stream)?).await?;
+            Ok((output, client))
+        };
+        match taken.await {
+            Ok((output, client)) => Ok(Sandbox {
+                client,
+                output,
+                remains,
+                memory_kills: AtomicU64::new(0),
+                frozen: AtomicBool::new(false),
+                _socket: control.handle,
+            }),
+            Err(error) => {
+                let _ = remains.bury().await;
+                Err(error)
+            }
+        }
+    }
+
+    pub(super) fn remains(&self) -> &Arc<Remains> {
+        &self.remains
+    }
+
+    /// Adds the kernel's word to a call that did not go well.
+    fn judge(&self, result: Result<Answer, CallError>) -> Result<Answer, CallError> {
+        match result {
+            Ok(answer) if answer.status == 200 => Ok(answer),
+            Ok(answer) => Ok(Answer {
+                out_of_memory: self.ran_out_of_memory(),
+                ..answer
+            }),
+            Err(CallError::ConnectionLost | CallError::Refused) if self.ran_out_of_memory() => {
+                Err(CallError::OutOfMemory)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn ran_out_of_memory(&self) -> bool {
+        let kills = self.remains.group.as_ref().and_then(Group::memory_kills).unwrap_or(0);
+        self.memory_kills.fetch_max(kills, Ordering::Relaxed) < kills
+    }
+}
+
+/// What else a sandbox is made from.
+pub(super) struct Making<'a> {
+    pub(super) id: String,
+    pub(super) own_pids: bool,
+    pub(super) user: Option<u32>,
+    pub(super) kill_wait: Duration,
+    pub(super) sentinel: &'a str,
+    pub(super) log_capacity: usize,
+    pub(super) concurrency: u32,
+    pub(super) factory: &'a Arc<Factory>,
+}
+
+#[async_trait]
+impl Container for Sandbox {
+    fn id(&self) -> &str {
+        &self.remains.id
+    }
+
+    async fn init(&self, call: Call) -> Result<Answer, CallError> {
+        self.judge(self.client.init(call, || !self.remains.is_alive()).await)
+    }
+
+    async fn run(&self, call: Call) -> Result<Answer, CallError> {
+        self.judge(self.client.run(call).await)
+    }
+
+    async fn logs(&self, request: LogRequest) -> Logs {
+        self.output.collect(request).await
+    }
+
+    async fn pause(&self) -> Result<(), Error> {
+        if !self.remains.is_alive() {
+            return Err(Error::Gone {
+                id: self.remains.id.clone(),
+            });
+        }
+        self.frozen.store(true, Ordering::Relaxed);
+        let frozen = tokio::time::timeout(FREEZE_WAIT, self.remains.freeze());
+        let frozen = frozen.await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+        frozen.map_err(|source| self.remains.failed("freeze", source))
+    }
+
+    async fn resume(&self) -> Result<(), Error> {
+        if !self.remains.is_alive() {
+            return Err(Error::Gone {
+                id: self.remains.id.clone(),
+            });
+        }
+        if self.frozen.swap(false, Ordering::Relaxed) {
+            return self
+                .remains
+                .thaw()
+                .map_err(|source| self.remains.failed("thaw", source));
+        }
+        Ok(())
+    }
+
+    async fn destroy(&self) -> Result<(), Error> {
+        self.remains.bury().await
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        if self.remains.buried.initialized() {
+            return;
+        }
+        self.remains.kill();
+        let remains = self.remains.clone();
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                let _ = remains.bury().await;
+            });
+        }
+    }
+}
+
+impl Remains {
+    /// Kills and clears away; once, whoever asks, and going on where a dropped attempt stopped.
+    pub(super) async fn bury(&self) -> Result<(), Error> {
+        self.buried.get_or_try_init(|| self.clear()).await.map(drop)
+    }
+
+    async fn clear(&self) -> Result<(), Error> {
+        self.kill();
+        self.wait()
+            .await
+            .map_err(|source| self.failed("wait for the end of its processes", source))?;
+        if let Some(group) = &self.group {
+            // At once in nearly all cases; processes outside the namespace of the first may take a moment.
+            if group.remove().is_err() {
+                lives::remove(group)
+                    .await
+                    .map_err(|source| self.failed("remove control group", source))?;
+            }
+        }
+        if let Some(factory) = self.factory.upgrade() {
+            let user = self.user.lock().expect("no panic while locked").take();
+            factory.forget(&self.id, user);
+        }
+        Ok(())
+    }
+
+    /// Sends the signal; frozen processes of version 1 groups receive it when they are thawed.
+    fn kill(&self) {
+        if !self.own_pids {
+            tree::signal(self.pid, libc::SIGKILL);
+        }
+        // SAFETY: the descriptor is open and names our child, whatever became of its number.
+        unsafe { libc::syscall(libc::SYS_pidfd_send_signal, self.pidfd.as_raw_fd(), libc::SIGKILL, 0, 0) };
+        if let Some(group) = &self.group {
+            let _ = group.set_frozen(false);
+        }
+    }
+
+    async fn wait(&self) -> io::Result<()> {
+        if self.is_alive() {
+            // SAFETY: the registration owns its descriptor and keeps it open as long as it lives.
+            let dead = unsafe { AsyncFd::register_with_interest(self.pidfd.try_clone()?, Interest::READABLE)? };
+            let _readable = tokio::time::timeout(self.kill_wait, dead.readable())
+                .await
+                .map_err(|_| io::ErrorKind::TimedOut)??;
+        }
+        // SAFETY: waits for our child without blocking; the status is of no interest.
+        unsafe { libc::waitpid(self.pid, std::ptr::null_mut(), libc::WNOHANG | libc::__WALL) };
+        Ok(())
+    }
+
+    pub(super) fn is_alive(&self) -> bool {
+        let mut poll = libc::pollfd {
+            fd: self.pidfd.as_raw_fd(),
+            events: libc::POLLIN,
+            revents: 0,
+        };
+        // SAFETY: one structure, as announced.
+        !self.buried.initialized() && unsafe { libc::poll(&raw mut poll, 1, 0) } == 0
+    }
+
+    async fn freeze(&self) -> io::Result<()> {
+        match &self.group {
+            Some(group) if group.set_frozen(true)? => {
+                // Mostly done when the write returns; the kernel has no event for version 1.
+                let mut wait = Duration::from_micros(50);
+                while !group.is_frozen()? {
+                    tokio::time::sleep(wait).await;
+                    wait = (wait * 2).min(Duration::from_millis(20));
+                }
+            }
+            _ => tree::signal(self.pid, libc::SIGSTOP),
+        }
+        Ok(())
+    }
+
+    fn thaw(&self) -> io::Result<()> {
+        match &self.group {
+            Some(group) if group.set_frozen(false)? => {}
+            _ => tree::signal(self.pid, libc::SIGCONT),
+        }
+        Ok(())
+    }
+
+    fn failed(&self, step: &'static str, source: io::Error) -> Error {
+        Error::Step {
+            id: self.id.clone(),
+            step,
+            source,
+        }
+    }
+}

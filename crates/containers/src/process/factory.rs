@@ -1,0 +1,333 @@
+//! Makes sandboxes and keeps the list of those that exist.
+
+use std::{
+    collections::HashMap,
+    ffi::CString,
+    io,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, MutexGuard, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use async_trait::async_trait;
+
+use super::{
+    Config, Network,
+    cgroup::{self, Cgroups},
+    config::Guards,
+    container::{Making, Remains, Sandbox},
+    doctor::{self, Ability},
+    lives::{Life, random_hex},
+    plan::{Plan, Planner},
+    seccomp::Filters,
+    spawner::{Common, Order, Spawner, own_environment, variable},
+};
+use crate::{Container, ContainerFactory, Error, Layer, Spec};
+
+/// The factory behind the seam.
+pub(super) struct Factory {
+    /// Itself, for the sandboxes it makes.
+    this: Weak<Factory>,
+    config: Config,
+    guards: Guards,
+    ability: Ability,
+    cgroups: Arc<Cgroups>,
+    has_filters: bool,
+    life: Life,
+    spawner: Spawner,
+    plans: Mutex<Plans>,
+    state: Mutex<State>,
+    closed: AtomicBool,
+}
+
+struct Plans {
+    planner: Planner,
+    current: Arc<Plan>,
+    checked: Instant,
+}
+
+struct State {
+    existing: HashMap<String, Weak<Remains>>,
+    /// User ids not in use.
+    free_users: Vec<u32>,
+}
+
+/// How often copied files are looked after.
+const PLAN_AGE: Duration = Duration::from_secs(1);
+
+const BASE_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Opens the backend.
+pub(crate) fn open(config: &Config) -> Result<Arc<dyn ContainerFactory>, Error> {
+    let guards = config.guards();
+    let ability = doctor::ability();
+    let life = Life::begin(config.run_dir.as_deref())?;
+    let cgroups = if guards.cgroups {
+        cgroup::detect(config.cgroup_parent.as_deref(), guards.cgroup_v2)
+    } else {
+        Cgroups::default()
+    };
+    let cgroups = Arc::new(cgroups);
+    let filters = if guards.seccomp && ability.seccomp.is_ok() {
+        Filters::compile().ok()
+    } else {
+        None
+    };
+    let mut seen = config.clone();
+    seen.shown.extend((!guards.socket).then(|| life.folder()));
+    let planner = Planner::new(&seen, !guards.root);
+    let current = Arc::new(planner.plan()?);
+    let common = Common {
+        folder: life.folder(),
+        cgroups: cgroups.clone(),
+        filters: filters.clone(),
+        guards: guards.clone(),
+        namespaces: namespaces(config, &guards, &ability),
+        as_root: ability.root,
+        own_network: config.network == Network::None && ability.namespaces.is_ok(),
+        pids: config.pids,
+        limits: limits(config, &guards),
+    };
+    let spawner = Spawner::start(common)?;
+    let free_users = (config.uid_base..config.uid_base.saturating_add(config.uid_count))
+        .rev()
+        .collect();
+    let factory = Arc::new_cyclic(|this| Factory {
+        this: this.clone(),
+        config: config.clone(),
+        guards,
+        ability,
+        cgroups,
+        has_filters: filters.is_some(),
+        life,
+        spawner,
+        plans: Mutex::new(Plans {
+            planner,
+            current,
+            checked: Instant::now(),
+        }),
+        state: Mutex::new(State {
+            existing: HashMap::new(),
+            free_users,
+        }),
+        closed: AtomicBool::new(false),
+    });
+    doctor::announce(&factory.layers());
+    Ok(factory)
+}
+
+fn namespaces(config: &Config, guards: &Guards, ability: &Ability) -> u64 {
+    if ability.namespaces.is_err() {
+        return 0;
+    }
+    let mut flags = libc::CLONE_NEWNS | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
+    flags |= if guards.pids { libc::CLONE_NEWPID } else { 0 };
+    flags |= if ability.root { 0 } else { libc::CLONE_NEWUSER };
+    flags |= if config.network == Network::None {
+        libc::CLONE_NEWNET
+    } else {
+        0
+    };
+    flags as u32 as u64
+}
+
+fn limits(config: &Config, guards: &Guards) -> Vec<(i32, u64)> {
+    if !guards.rlimits {
+        return Vec::new();
+    }
+    let limits = [
+        (libc::RLIMIT_NOFILE as i32, u64::from(config.open_files)),
+        // Counts per user, and so per container where each has a user or a user namespace of its own.
+        (libc::RLIMIT_NPROC as i32, u64::from(config.pids)),
+        (libc::RLIMIT_CORE as i32, 0),
+    ];
+    limits.to_vec()
+}
+
+impl Factory {
+    /// A sandbox is gone: its user id may be given again.
+    pub(super) fn forget(&self, id: &str, user: Option<u32>) {
+        let mut state = self.state();
+        state.existing.remove(id);
+        state.free_users.extend(user);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no panic while locked")
+    }
+
+    /// The plan to use now, made anew when this program is not in it or the machine's settings changed.
+    fn plan(&self, program: &Path) -> Result<Arc<Plan>, Error> {
+        let mut plans = self.plans.lock().expect("no panic while locked");
+        let mut stale = plans.planner.add_program(program);
+        if plans.checked.elapsed() > PLAN_AGE {
+            plans.checked = Instant::now();
+            stale |= plans.planner.outdated();
+        }
+        if stale {
+            plans.current = Arc::new(plans.planner.plan()?);
+        }
+        Ok(plans.current.clone())
+    }
+
+    fn order(&self, id: &str, spec: &Spec, sentinel: &str, user: Option<u32>) -> Result<Order, Error> {
+        let program = find_program(spec)?;
+        let invalid = |what: &str| Error::Step {
+            id: id.to_owned(),
+            step: "prepare program",
+            source: io::Error::new(io::ErrorKind::InvalidInput, format!("{what} holds a zero byte")),
+        };
+        let argv = spec.program.iter().map(|argument| CString::new(argument.as_str()));
+        Ok(Order {
+            id: id.to_owned(),
+            image: spec.image.clone(),
+            plan: self.plan(&program)?,
+            argv: argv.collect::<Result<_, _>>().map_err(|_| invalid("an argument"))?,
+            envp: environment(spec, sentinel).ok_or_else(|| invalid("the environment"))?,
+            program,
+            memory_mb: spec.memory_mb,
+            tmp_mb: (spec.memory_mb * self.config.tmp_percent / 100).max(1),
+            user,
+        })
+    }
+
+    /// A user id for a new sandbox; `None` where they do not have one each.
+    fn take_user(&self) -> Result<Option<u32>, Error> {
+        let mut state = self.state();
+        let most = self.config.uid_count as usize;
+        let full = || Error::Exhausted {
+            reason: format!("all {most} user ids for sandboxes are in use"),
+        };
+        if state.existing.len() >= most {
+            return Err(full());
+        }
+        match self.ability.root && self.guards.users {
+            true => state.free_users.pop().map(Some).ok_or_else(full),
+            false => Ok(None),
+        }
+    }
+
+    async fn make(&self, id: String, spec: &Spec, user: Option<u32>) -> Result<Sandbox, Error> {
+        let step = |step, source| Error::Step {
+            id: id.clone(),
+            step,
+            source,
+        };
+        let sentinel = random_hex(16).map_err(|source| step("make secret", source))?;
+        let order = self.order(&id, spec, &sentinel, user)?;
+        let made = self.spawner.make(order).await?;
+        let making = Making {
+            id: id.clone(),
+            own_pids: self.guards.pids && self.ability.namespaces.is_ok(),
+            user,
+            kill_wait: Duration::from_millis(self.config.kill_wait_ms),
+            sentinel: &sentinel,
+            log_capacity: self.config.log_buffer_bytes.saturating_mul(2),
+            concurrency: spec.concurrency,
+            factory: &self.this.upgrade().ok_or(Error::ShuttingDown)?,
+        };
+        Sandbox::new(made, making)
+            .await
+            .map_err(|source| step("connect", source))
+    }
+}
+
+#[async_trait]
+impl ContainerFactory for Factory {
+    async fn create(&self, spec: Spec) -> Result<Arc<dyn Container>, Error> {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(Error::ShuttingDown);
+        }
+        let mut user = TakenUser {
+            factory: self,
+            user: self.take_user()?,
+        };
+        let id = self.life.next_id(&spec.name);
+        let sandbox = Arc::new(self.make(id.clone(), &spec, user.user).await?);
+        user.user = None;
+        self.state().existing.insert(id, Arc::downgrade(sandbox.remains()));
+        if self.closed.load(Ordering::Acquire) {
+            sandbox.destroy().await?;
+            return Err(Error::ShuttingDown);
+        }
+        Ok(sandbox)
+    }
+
+    async fn sweep(&self) -> Result<usize, Error> {
+        self.life.sweep(&self.cgroups).await
+    }
+
+    async fn shutdown(&self) -> Result<(), Error> {
+        self.closed.store(true, Ordering::Release);
+        let existing: Vec<Arc<Remains>> = self.state().existing.values().filter_map(Weak::upgrade).collect();
+        // All signals first: they die side by side.
+        let burials = existing.iter().map(|remains| remains.bury());
+        let mut result = Ok(());
+        for burial in burials {
+            result = result.and(burial.await);
+        }
+        result
+    }
+
+    fn layers(&self) -> Vec<Layer> {
+        doctor::layers(&self.config, &self.ability, &self.cgroups, self.has_filters)
+    }
+}
+
+/// Gives a user id back unless a sandbox took it over.
+struct TakenUser<'a> {
+    factory: &'a Factory,
+    user: Option<u32>,
+}
+
+impl Drop for TakenUser<'_> {
+    fn drop(&mut self) {
+        self.factory.state().free_users.extend(self.user.take());
+    }
+}
+
+/// Finds `argv[0]`: absolute, beside our own executable, or on `PATH`.
+fn find_program(spec: &Spec) -> Result<PathBuf, Error> {
+    let name = spec.program.first().map_or("", String::as_str);
+    let missing = || Error::ProgramMissing {
+        image: spec.image.clone(),
+        program: name.to_owned(),
+    };
+    if name.is_empty() {
+        return Err(missing());
+    }
+    if Path::new(name).is_absolute() {
+        return Some(PathBuf::from(name))
+            .filter(|path| path.is_file())
+            .ok_or_else(missing);
+    }
+    let beside = std::env::current_exe()
+        .ok()
+        .and_then(|own| Some(own.parent()?.join(name)));
+    let path = std::env::var_os("PATH").unwrap_or_else(|| BASE_PATH.into());
+    let on_path = std::env::split_paths(&path)
+        .map(|folder| folder.join(name))
+        .filter(|path| path.is_absolute());
+    beside
+        .into_iter()
+        .chain(on_path)
+        .find(|path| path.is_file())
+        .ok_or_else(missing)
+}
+
+/// `None` when something cannot be a variable.
+fn environment(spec: &Spec, sentinel: &str) -> Option<Vec<CString>> {
+    let base = [("PATH", BASE_PATH), ("HOME", "/tmp"), ("LANG", "C.UTF-8")];
+    let own = own_environment(sentinel);
+    let all = base
+        .into_iter()
+        .chain(spec.env.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+    let all = all.chain(own.iter().map(|(name, value)| (*name, value.as_str())));
+    let all: Vec<(&str, &str)> = all.collect();
+    let last = |at: usize, name: &str| !all[at + 1..].iter().any(|(later, _)| *later == name);
+    let kept = all.iter().enumerate().filter(|(at, (name, _))| last(*at, name));
+    kept.map(|(_, (name, value))| variable(name, value)).collect()
+}

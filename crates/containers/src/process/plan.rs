@@ -1,0 +1,359 @@
+//! What a sandbox sees of the file system, decided before anything is mounted.
+//!
+//! Everything the child of a sandbox will need is turned into C strings here, so that the child allocates nothing.
+
+use std::{
+    collections::BTreeSet,
+    ffi::{CString, OsStr},
+    fs,
+    os::unix::ffi::OsStrExt,
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
+
+use crate::{Error, process::Config};
+
+/// One thing in the new root. Targets are relative to it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Entry {
+    Folder {
+        target: CString,
+        mode: u32,
+    },
+    /// Shows a folder or file of the machine.
+    Bind {
+        source: CString,
+        target: CString,
+    },
+    File {
+        target: CString,
+        contents: Vec<u8>,
+    },
+    Link {
+        target: CString,
+        to: CString,
+    },
+    /// Puts an empty folder over one that a bind shows.
+    Hide {
+        target: CString,
+    },
+}
+
+/// The read-only part of the root, the same for all sandboxes until it changes.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Plan {
+    pub(super) entries: Vec<Entry>,
+}
+
+/// Makes plans, and knows when the last one is out of date.
+#[derive(Debug)]
+pub(super) struct Planner {
+    shown: Vec<PathBuf>,
+    hidden: Vec<PathBuf>,
+    programs: BTreeSet<PathBuf>,
+    stamps: Vec<Stamp>,
+    /// Shows the whole machine: the hole a test wants to see.
+    open: bool,
+}
+
+/// What tells one version of a copied file from the next.
+type Stamp = Option<(u64, SystemTime)>;
+
+/// Where programs and libraries are.
+const SYSTEM: &[&str] = &[
+    "/usr",
+    "/bin",
+    "/sbin",
+    "/lib",
+    "/lib32",
+    "/lib64",
+    "/libx32",
+    "/opt",
+    "/nix/store",
+    "/gnu/store",
+];
+
+/// Parts of `/etc` that programs look for and that hold no secret.
+const SETTINGS: &[&str] = &[
+    "/etc/ssl",
+    "/etc/pki",
+    "/etc/ca-certificates",
+    "/etc/crypto-policies",
+    "/etc/alternatives",
+    "/etc/ld.so.cache",
+    "/etc/ld.so.conf",
+    "/etc/ld.so.conf.d",
+    "/etc/services",
+    "/etc/protocols",
+    "/etc/mime.types",
+    "/etc/fonts",
+    "/etc/timezone",
+    "/etc/gai.conf",
+    "/etc/host.conf",
+];
+
+/// Copied, because they are replaced while we run (a laptop changes its network) and a bind would keep the old one.
+const COPIED: &[&str] = &["/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", "/etc/localtime"];
+
+const DEVICES: &[&str] = &["null", "zero", "full", "random", "urandom"];
+
+const DEVICE_LINKS: &[(&str, &str)] = &[
+    ("dev/fd", "/proc/self/fd"),
+    ("dev/stdin", "/proc/self/fd/0"),
+    ("dev/stdout", "/proc/self/fd/1"),
+    ("dev/stderr", "/proc/self/fd/2"),
+    // Shared memory objects live with the other files of a sandbox, and are limited with them.
+    ("dev/shm", "/tmp"),
+];
+
+/// Where a sandbox has what is its own, relative to the root: its user database and its temporary folder.
+pub(super) const BOX: &str = "run/box";
+
+impl Planner {
+    pub(super) fn new(config: &Config, open: bool) -> Self {
+        let shown = SYSTEM
+            .iter()
+            .map(PathBuf::from)
+            .chain(config.shown.iter().cloned())
+            .collect();
+        let mut planner = Planner {
+            shown,
+            hidden: config.hidden.clone(),
+            programs: BTreeSet::new(),
+            stamps: Vec::new(),
+            open,
+        };
+        planner.stamps = planner.current_stamps();
+        planner
+    }
+
+    /// Whether a program needs an entry of its own; true once for each.
+    pub(super) fn add_program(&mut self, program: &Path) -> bool {
+        let covered = self.shown.iter().any(|shown| program.starts_with(shown));
+        !covered && self.programs.insert(program.to_owned())
+    }
+
+    /// Whether a copied file changed since it was copied.
+    pub(super) fn outdated(&mut self) -> bool {
+        let stamps = self.current_stamps();
+        let outdated = stamps != self.stamps;
+        self.stamps = stamps;
+        outdated
+    }
+
+    fn current_stamps(&self) -> Vec<Stamp> {
+        let stamp = |path: &&str| {
+            let data = fs::metadata(path).ok()?;
+            Some((data.len(), data.modified().ok()?))
+        };
+        COPIED.iter().map(stamp).collect()
+    }
+
+    /// The entries in the order in which they can be made.
+    pub(super) fn plan(&self) -> Result<Plan, Error> {
+        let mut entries = Entries::default();
+        for (folder, mode) in [
+            ("proc", 0o555),
+            ("tmp", 0o1777),
+            (BOX, 0o755),
+            ("dev", 0o755),
+            ("etc", 0o755),
+        ] {
+            entries.folder(Path::new(folder), mode)?;
+        }
+        for shown in &self.shown {
+            entries.show(shown)?;
+        }
+        for setting in SETTINGS {
+            entries.show(Path::new(setting))?;
+        }
+        for copied in COPIED {
+            if let Ok(contents) = fs::read(copied) {
+                entries.list.push(Entry::File {
+                    target: relative(Path::new(copied))?,
+                    contents,
+                });
+            }
+        }
+        for name in ["passwd", "group"] {
+            entries.link(&format!("etc/{name}"), &format!("/{BOX}/{name}"))?;
+        }
+        for device in DEVICES {
+            entries.show(&Path::new("/dev").join(device))?;
+        }
+        for (link, to) in DEVICE_LINKS {
+            entries.link(link, to)?;
+        }
+        for program in &self.programs {
+            entries.show(program)?;
+        }
+        for hidden in self.hidden.iter().filter_map(|hidden| fs::canonicalize(hidden).ok()) {
+            if hidden.is_dir() && self.shown.iter().any(|shown| covers(shown, &hidden)) {
+                entries.list.push(Entry::Hide {
+                    target: relative(&hidden)?,
+                });
+            }
+        }
+        if self.open {
+            entries.open_up();
+        }
+        Ok(Plan { entries: entries.list })
+    }
+}
+
+#[derive(Default)]
+struct Entries {
+    list: Vec<Entry>,
+    folders: BTreeSet<PathBuf>,
+}
+
+impl Entries {
+    /// A folder and its parents.
+    fn folder(&mut self, path: &Path, mode: u32) -> Result<(), Error> {
+        let path = path.strip_prefix("/").unwrap_or(path);
+        if path.as_os_str().is_empty() || !self.folders.insert(path.to_owned()) {
+            return Ok(());
+        }
+        if let Some(parent) = path.parent() {
+            self.folder(parent, 0o755)?;
+        }
+        self.list.push(Entry::Folder {
+            target: relative(path)?,
+            mode,
+        });
+        Ok(())
+    }
+
+    /// Shows a folder or file where it is on the machine; a link stays a link, what does not exist is left out.
+    fn show(&mut self, path: &Path) -> Result<(), Error> {
+        let Ok(data) = fs::symlink_metadata(path) else {
+            return Ok(());
+        };
+        if let Some(parent) = path.parent() {
+            self.folder(parent, 0o755)?;
+        }
+        if data.is_symlink() {
+            if let Ok(to) = fs::read_link(path) {
+                self.list.push(Entry::Link {
+                    target: relative(path)?,
+                    to: c_string(to.as_os_str())?,
+                });
+            }
+            return Ok(());
+        }
+        if data.is_dir() {
+            self.folder(path, 0o755)?;
+        } else {
+            self.list.push(Entry::File {
+                target: relative(path)?,
+                contents: Vec::new(),
+            });
+        }
+        self.list.push(Entry::Bind {
+            source: c_string(path.as_os_str())?,
+            target: relative(path)?,
+        });
+        Ok(())
+    }
+
+    fn link(&mut self, path: &str, to: &str) -> Result<(), Error> {
+        self.list.push(Entry::Link {
+            target: c_string(OsStr::new(path))?,
+            to: c_string(OsStr::new(to))?,
+        });
+        Ok(())
+    }
+
+    /// Adds whatever else lies in the machine's root.
+    fn open_up(&mut self) {
+        let others = fs::read_dir("/")
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|entry| entry.path());
+        for other in others {
+            let known = self.folders.contains(other.strip_prefix("/").unwrap_or(&other));
+            if !known && other != Path::new("/sys") {
+                let _ = self.show(&other);
+            }
+        }
+        self.list.retain(|entry| !matches!(entry, Entry::Hide { .. }));
+    }
+}
+
+fn covers(shown: &Path, hidden: &Path) -> bool {
+    fs::canonicalize(shown).is_ok_and(|shown| hidden.starts_with(shown))
+}
+
+fn relative(path: &Path) -> Result<CString, Error> {
+    c_string(path.strip_prefix("/").unwrap_or(path).as_os_str())
+}
+
+fn c_string(text: &OsStr) -> Result<CString, Error> {
+    CString::new(text.as_bytes()).map_err(|_| Error::Config {
+        setting: "shown",
+        reason: format!("{} holds a zero byte", text.display()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn targets(plan: &Plan) -> Vec<String> {
+        let target = |entry: &Entry| match entry {
+            Entry::Folder { target, .. }
+            | Entry::Bind { target, .. }
+            | Entry::File { target, .. }
+            | Entry::Link { target, .. }
+            | Entry::Hide { target } => target.to_str().unwrap().to_owned(),
+        };
+        plan.entries.iter().map(target).collect()
+    }
+
+    #[test]
+    fn parents_come_first_and_only_chosen_places_are_there() {
+        let plan = Planner::new(&Config::default(), false).plan().unwrap();
+        let targets = targets(&plan);
+        for (at, target) in targets.iter().enumerate() {
+            if let Some(parent) = Path::new(target)
+                .parent()
+                .filter(|parent| !parent.as_os_str().is_empty())
+            {
+                let first = targets.iter().position(|other| Path::new(other) == parent);
+                assert!(first.is_some_and(|first| first < at), "{target} before its parent");
+            }
+        }
+        for secret in ["root", "home", "etc/shadow", "var", "sys", "etc/ssh"] {
+            assert!(!targets.iter().any(|target| target == secret), "{secret} is shown");
+        }
+    }
+
+    #[test]
+    fn a_program_elsewhere_is_added_once() {
+        let mut planner = Planner::new(&Config::default(), false);
+        assert!(!planner.add_program(Path::new("/usr/bin/env")));
+        let own = std::env::current_exe().unwrap();
+        assert!(planner.add_program(&own));
+        assert!(!planner.add_program(&own));
+        let own = own.to_str().unwrap().trim_start_matches('/').to_owned();
+        assert!(targets(&planner.plan().unwrap()).contains(&own));
+    }
+
+    #[test]
+    fn a_data_folder_below_something_shown_is_covered() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        fs::create_dir(&data).unwrap();
+        let config = Config {
+            shown: vec![folder.path().to_owned()],
+            hidden: vec![data.clone()],
+            ..Config::default()
+        };
+        let plan = Planner::new(&config, false).plan().unwrap();
+        let hide = Entry::Hide {
+            target: relative(&fs::canonicalize(data).unwrap()).unwrap(),
+        };
+        assert_eq!(plan.entries.last(), Some(&hide));
+    }
+}

@@ -1,0 +1,262 @@
+//! Turns the bytes of a container's two streams into the logs of single activations. Pure: no clock, no I/O.
+//!
+//! Each stream is a row of segments, one per activation, each closed by a sentinel line. The log of an activation is the
+//! oldest segment of both streams together.
+
+use std::collections::VecDeque;
+
+use crate::{LogLine, Logs, Stream};
+
+/// What one line costs in memory beyond its text, so that a flood of empty lines is bounded too.
+const LINE_OVERHEAD: usize = 64;
+
+/// Longest piece of an unterminated line that is held; more is cut off.
+const LONGEST_LINE: usize = 1 << 20;
+
+/// Most closed segments of one stream that wait to be taken.
+const MOST_WAITING: usize = 4096;
+
+/// Both streams of a container.
+pub(crate) struct Splitter {
+    sentinel: Vec<u8>,
+    /// Most memory held in all segments not yet taken.
+    capacity: usize,
+    held: usize,
+    rows: [Row; 2],
+}
+
+#[derive(Default)]
+struct Row {
+    closed: VecDeque<Segment>,
+    open: Segment,
+    /// The beginning of a line whose newline has not come.
+    partial: Vec<u8>,
+    /// The unterminated line was longer than is held.
+    cut: bool,
+}
+
+#[derive(Default)]
+struct Segment {
+    lines: Vec<LogLine>,
+    truncated: bool,
+}
+
+impl Splitter {
+    /// `capacity` bounds the memory of what is waiting to be taken.
+    pub(crate) fn new(sentinel: impl Into<Vec<u8>>, capacity: usize) -> Self {
+        Splitter {
+            sentinel: sentinel.into(),
+            capacity,
+            held: 0,
+            rows: Default::default(),
+        }
+    }
+
+    /// Takes in what was read from a stream at this time.
+    pub(crate) fn feed(&mut self, stream: Stream, mut bytes: &[u8], time_ns: u64) {
+        while let Some(end) = memchr::memchr(b'\n', bytes) {
+            let (piece, rest) = bytes.split_at(end);
+            bytes = &rest[1..];
+            let row = &mut self.rows[index(stream)];
+            if row.partial.is_empty() {
+                self.line(stream, piece, time_ns);
+            } else {
+                let mut line = std::mem::take(&mut row.partial);
+                row.cut |= !append(&mut line, piece);
+                self.line(stream, &line, time_ns);
+                line.clear();
+                self.rows[index(stream)].partial = if line.capacity() <= 4096 { line } else { Vec::new() };
+            }
+        }
+        let row = &mut self.rows[index(stream)];
+        row.cut |= !append(&mut row.partial, bytes);
+    }
+
+    /// Whether both streams have a closed segment waiting.
+    pub(crate) fn complete(&self) -> bool {
+        self.rows.iter().all(|row| !row.closed.is_empty())
+    }
+
+    /// The oldest activation's log, cut at this many bytes of text. A stream without a closed segment gives what it has,
+    /// an unterminated line included; `incomplete` stays for the caller to say.
+    pub(crate) fn take(&mut self, limit_bytes: u64, time_ns: u64) -> Logs {
+        let [out, err] = [Stream::Stdout, Stream::Stderr].map(|stream| self.take_segment(stream, time_ns));
+        let truncated = out.truncated || err.truncated;
+        let mut lines = out.lines;
+        lines.extend(err.lines);
+        self.held -= lines.iter().map(cost).sum::<usize>();
+        lines.sort_by_key(|line| line.time_ns);
+        let mut room = limit_bytes;
+        let over = lines
+            .iter()
+            .position(|line| match room.checked_sub(line.text.len() as u64) {
+                Some(left) => {
+                    room = left;
+                    false
+                }
+                None => true,
+            });
+        if let Some(kept) = over {
+            lines.truncate(kept);
+        }
+        Logs {
+            lines,
+            truncated: truncated || over.is_some(),
+            incomplete: false,
+        }
+    }
+
+    fn take_segment(&mut self, stream: Stream, time_ns: u64) -> Segment {
+        let row = &mut self.rows[index(stream)];
+        if let Some(segment) = row.closed.pop_front() {
+            return segment;
+        }
+        let partial = std::mem::take(&mut row.partial);
+        if !partial.is_empty() {
+            self.line(stream, &partial, time_ns);
+        }
+        let row = &mut self.rows[index(stream)];
+        // The sentinel may have been that line.
+        row.closed.pop_front().unwrap_or_else(|| std::mem::take(&mut row.open))
+    }
+
+    fn line(&mut self, stream: Stream, line: &[u8], time_ns: u64) {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        match line.strip_suffix(self.sentinel.as_slice()) {
+            Some([]) => self.close(stream),
+            // A last line without its newline has the sentinel glued to it.
+            Some(text) => {
+                self.keep(stream, text, time_ns);
+                self.close(stream);
+            }
+            None => self.keep(stream, line, time_ns),
+        }
+    }
+
+    fn keep(&mut self, stream: Stream, text: &[u8], time_ns: u64) {
+        let row = &mut self.rows[index(stream)];
+        row.open.truncated |= std::mem::take(&mut row.cut);
+        // Once a line was dropped the rest is too: a log with holes would mislead.
+        if row.open.truncated || self.held + text.len() + LINE_OVERHEAD > self.capacity {
+            row.open.truncated = true;
+            return;
+        }
+        let line = LogLine {
+            time_ns,
+            stream,
+            text: String::from_utf8_lossy(text).into_owned(),
+        };
+        self.held += cost(&line);
+        row.open.lines.push(line);
+    }
+
+    fn close(&mut self, stream: Stream) {
+        let row = &mut self.rows[index(stream)];
+        let segment = std::mem::take(&mut row.open);
+        // More than that are waiting only when nobody takes them and somebody prints sentinels for fun.
+        if row.closed.len() < MOST_WAITING {
+            row.closed.push_back(segment);
+        } else {
+            self.held -= segment.lines.iter().map(cost).sum::<usize>();
+        }
+    }
+}
+
+fn index(stream: Stream) -> usize {
+    match stream {
+        Stream::Stdout => 0,
+        Stream::Stderr => 1,
+    }
+}
+
+fn cost(line: &LogLine) -> usize {
+    line.text.len() + LINE_OVERHEAD
+}
+
+/// Appends as far as a line may grow; false when something was left off.
+fn append(line: &mut Vec<u8>, piece: &[u8]) -> bool {
+    let room = LONGEST_LINE.saturating_sub(line.len());
+    line.extend_from_slice(&piece[..piece.len().min(room)]);
+    piece.len() <= room
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: u64 = u64::MAX;
+
+    fn texts(logs: &Logs) -> Vec<&str> {
+        logs.lines.iter().map(|line| line.text.as_str()).collect()
+    }
+
+    #[test]
+    fn activations_are_told_apart_however_the_bytes_are_cut() {
+        let out = b"one\ntwo\n=END=\nthree\n=END=\n";
+        for cut in 0..out.len() {
+            let mut splitter = Splitter::new("=END=", 10_000);
+            splitter.feed(Stream::Stdout, &out[..cut], 1);
+            splitter.feed(Stream::Stdout, &out[cut..], 1);
+            splitter.feed(Stream::Stderr, b"=END=\nerr\n=END=\n", 2);
+            assert_eq!(texts(&splitter.take(ALL, 3)), ["one", "two"], "cut at {cut}");
+            assert_eq!(texts(&splitter.take(ALL, 3)), ["three", "err"], "cut at {cut}");
+            assert!(!splitter.complete());
+        }
+    }
+
+    #[test]
+    fn a_sentinel_glued_to_an_unterminated_line_ends_it() {
+        let mut splitter = Splitter::new("=END=", 10_000);
+        splitter.feed(Stream::Stdout, b"half=END=\nnext\n", 1);
+        splitter.feed(Stream::Stderr, b"=END=\r\n", 1);
+        assert!(splitter.complete());
+        assert_eq!(texts(&splitter.take(ALL, 2)), ["half"]);
+        assert_eq!(texts(&splitter.take(ALL, 2)), ["next"]);
+    }
+
+    #[test]
+    fn the_known_sentinel_is_text_where_a_secret_one_is_used() {
+        let mut splitter = Splitter::new("secret", 10_000);
+        splitter.feed(Stream::Stdout, format!("{}\nsecret\n", crate::SENTINEL).as_bytes(), 1);
+        splitter.feed(Stream::Stderr, b"secret\n", 1);
+        assert_eq!(texts(&splitter.take(ALL, 2)), [crate::SENTINEL]);
+    }
+
+    #[test]
+    fn a_limit_keeps_whole_lines() {
+        let mut splitter = Splitter::new("=END=", 10_000);
+        splitter.feed(Stream::Stdout, b"12345\n67890\n=END=\n", 1);
+        splitter.feed(Stream::Stderr, b"=END=\n", 1);
+        let logs = splitter.take(9, 2);
+        assert_eq!((texts(&logs), logs.truncated), (vec!["12345"], true));
+    }
+
+    #[test]
+    fn memory_is_bounded_and_given_back() {
+        let mut splitter = Splitter::new("=END=", 1_000);
+        for _ in 0..3 {
+            for _ in 0..100_000 {
+                splitter.feed(Stream::Stdout, b"\n", 1);
+            }
+            splitter.feed(Stream::Stdout, b"=END=\n", 1);
+            splitter.feed(Stream::Stderr, b"=END=\n", 1);
+            let logs = splitter.take(ALL, 2);
+            assert_eq!(logs.lines.len(), 1_000 / LINE_OVERHEAD);
+            assert!(logs.truncated);
+            assert_eq!(splitter.held, 0);
+        }
+    }
+
+    #[test]
+    fn an_endless_line_is_cut_and_its_sentinel_still_found() {
+        let mut splitter = Splitter::new("=END=", 4 << 20);
+        for _ in 0..64 {
+            splitter.feed(Stream::Stdout, &[b'x'; 65_536], 1);
+        }
+        assert!(splitter.rows[0].partial.len() <= LONGEST_LINE);
+        splitter.feed(Stream::Stdout, b"\n=END=\n", 1);
+        splitter.feed(Stream::Stderr, b"=END=\n", 1);
+        assert!(splitter.complete());
+        assert!(splitter.take(ALL, 2).truncated);
+    }
+}
