@@ -16,6 +16,8 @@
 //!
 //! What is valid and who may ask is decided above this crate; caching too.
 
+#[cfg(any(test, feature = "test-util"))]
+pub mod contract;
 mod embedded;
 mod error;
 

@@ -21,7 +21,7 @@ const READERS: usize = 2;
 /// A database, in memory or on file.
 pub enum Database {
     /// Every call runs on its caller.
-    Memory(Mutex<Session>),
+    Memory(Box<Mutex<Session>>),
     File(File),
 }
 
@@ -45,7 +45,7 @@ impl Database {
         let mut conn = Connection::open_in_memory()?;
         schema::prepare(&conn, Role::Writer)?;
         schema::ensure(&mut conn)?;
-        Ok(Database::Memory(Mutex::new(Session::new(conn))))
+        Ok(Database::Memory(Box::new(Mutex::new(Session::new(conn)))))
     }
 
     /// Opens or makes a file. Blocks on the disk. Errors name the file.
@@ -198,12 +198,13 @@ fn restrict(path: &Path) -> Result<(), Error> {
         PathBuf::from(name)
     };
     for file in [path.to_owned(), suffixed("-wal"), suffixed("-shm")] {
-        if let Err(error) = std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)) {
-            if error.kind() != std::io::ErrorKind::NotFound {
+        match std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 return Err(Error::Unavailable(format!(
                     "its access cannot be limited to its owner: {error}"
                 )));
             }
+            Ok(()) | Err(_) => {}
         }
     }
     Ok(())

@@ -165,6 +165,25 @@ enum Scope {
     Public,
 }
 
+/// Parameters: kind, namespace, package (which all statements have, so that one call fits all), limit, skip. The indexes
+/// are read backwards, hence `key` ascending.
+pub(super) const LISTS: [&str; 3] = [
+    "SELECT key, kind, doc FROM entities INDEXED BY entities_list
+     WHERE kind = ?1 AND ns = ?2 AND (?3 IS NULL OR 1) ORDER BY updated DESC, key LIMIT ?4 OFFSET ?5",
+    "SELECT key, kind, doc FROM entities INDEXED BY entities_package
+     WHERE kind = ?1 AND ns = ?2 AND package = ?3 ORDER BY updated DESC, key LIMIT ?4 OFFSET ?5",
+    "SELECT key, kind, doc FROM entities INDEXED BY entities_public
+     WHERE kind = ?1 AND ns = ?2 AND public = 1 AND (?3 IS NULL OR 1) ORDER BY updated DESC, key LIMIT ?4 OFFSET ?5",
+];
+
+/// The same without limit and skip.
+pub(super) const COUNTS: [&str; 3] = [
+    "SELECT count(*) FROM entities INDEXED BY entities_list WHERE kind = ?1 AND ns = ?2 AND (?3 IS NULL OR 1)",
+    "SELECT count(*) FROM entities INDEXED BY entities_package WHERE kind = ?1 AND ns = ?2 AND package = ?3",
+    "SELECT count(*) FROM entities INDEXED BY entities_public
+     WHERE kind = ?1 AND ns = ?2 AND public = 1 AND (?3 IS NULL OR 1)",
+];
+
 impl Scope {
     fn of(collection: Collection, path: &EntityPath, visibility: Visibility) -> Scope {
         match (&path.package, collection, visibility) {
@@ -174,39 +193,12 @@ impl Scope {
         }
     }
 
-    /// Parameters: kind, namespace, package, limit, skip. The index runs the other way round, hence `key` ascending.
     fn page(self) -> &'static str {
-        match self {
-            Scope::Namespace => {
-                "SELECT key, kind, doc FROM entities INDEXED BY entities_list
-                 WHERE kind = ?1 AND ns = ?2 AND (?3 IS NULL OR 1) ORDER BY updated DESC, key LIMIT ?4 OFFSET ?5"
-            }
-            Scope::Package => {
-                "SELECT key, kind, doc FROM entities INDEXED BY entities_package
-                 WHERE kind = ?1 AND ns = ?2 AND package = ?3 ORDER BY updated DESC, key LIMIT ?4 OFFSET ?5"
-            }
-            Scope::Public => {
-                "SELECT key, kind, doc FROM entities INDEXED BY entities_public
-                 WHERE kind = ?1 AND ns = ?2 AND public = 1 AND (?3 IS NULL OR 1)
-                 ORDER BY updated DESC, key LIMIT ?4 OFFSET ?5"
-            }
-        }
+        LISTS[self as usize]
     }
 
     fn total(self) -> &'static str {
-        match self {
-            Scope::Namespace => {
-                "SELECT count(*) FROM entities INDEXED BY entities_list
-                 WHERE kind = ?1 AND ns = ?2 AND (?3 IS NULL OR 1)"
-            }
-            Scope::Package => {
-                "SELECT count(*) FROM entities INDEXED BY entities_package WHERE kind = ?1 AND ns = ?2 AND package = ?3"
-            }
-            Scope::Public => {
-                "SELECT count(*) FROM entities INDEXED BY entities_public
-                 WHERE kind = ?1 AND ns = ?2 AND public = 1 AND (?3 IS NULL OR 1)"
-            }
-        }
+        COUNTS[self as usize]
     }
 }
 

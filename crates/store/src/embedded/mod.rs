@@ -53,7 +53,10 @@ impl Default for Config {
 impl Config {
     /// The store of a data folder, so that the platform and its tools agree on the file.
     pub fn in_folder(folder: &Path) -> Config {
-        Config { path: Some(folder.join("store.db")), ..Config::default() }
+        Config {
+            path: Some(folder.join("ferrowhisk.db")),
+            ..Config::default()
+        }
     }
 }
 

@@ -182,6 +182,22 @@ impl ActivationStore for Records {
     }
 }
 
+/// Records of a stretch: all, or those of a name. Parameters: namespace, from, to, limit, skip, epoch, name.
+pub(super) const LISTS: [&str; 2] = [
+    "SELECT row FROM records INDEXED BY records_list WHERE ns = ?1 AND start BETWEEN ?2 AND ?3
+     ORDER BY start DESC, id LIMIT ?4 OFFSET ?5",
+    "SELECT row FROM records INDEXED BY records_name
+     WHERE ns = ?1 AND epoch = ?6 AND name = ?7 AND start BETWEEN ?2 AND ?3
+     ORDER BY start DESC, id LIMIT ?4 OFFSET ?5",
+];
+
+/// The same counted. Parameters: namespace, from, to, epoch, name.
+pub(super) const COUNTS: [&str; 2] = [
+    "SELECT count(*) FROM records INDEXED BY records_list WHERE ns = ?1 AND start BETWEEN ?2 AND ?3",
+    "SELECT count(*) FROM records INDEXED BY records_name
+     WHERE ns = ?1 AND epoch = ?4 AND name = ?5 AND start BETWEEN ?2 AND ?3",
+];
+
 /// Which records a list is about, in numbers.
 struct Range {
     ns: i64,
@@ -234,18 +250,12 @@ impl Range {
             return tally::of_epoch(conn, self.ns, epoch, self.name);
         }
         let n: i64 = match self.name {
-            Some(name) => {
-                let sql = "SELECT count(*) FROM records INDEXED BY records_name
-                           WHERE ns = ?1 AND epoch = ?2 AND name = ?3 AND start BETWEEN ?4 AND ?5";
-                conn.prepare_cached(sql)?
-                    .query_row([self.ns, epoch, name, from, to], |row| row.get(0))?
-            }
-            None => {
-                let sql = "SELECT count(*) FROM records INDEXED BY records_list
-                           WHERE ns = ?1 AND start BETWEEN ?2 AND ?3";
-                conn.prepare_cached(sql)?
-                    .query_row([self.ns, from, to], |row| row.get(0))?
-            }
+            Some(name) => conn
+                .prepare_cached(COUNTS[1])?
+                .query_row([self.ns, from, to, epoch, name], |row| row.get(0))?,
+            None => conn
+                .prepare_cached(COUNTS[0])?
+                .query_row([self.ns, from, to], |row| row.get(0))?,
         };
         Ok(super::unsigned(n))
     }
@@ -257,19 +267,13 @@ impl Range {
         let number = |row: &Row<'_>| row.get(0);
         let rows: Result<Vec<i64>, _> = match self.name {
             Some(name) => {
-                let sql = "SELECT row FROM records INDEXED BY records_name
-                           WHERE ns = ?1 AND epoch = ?2 AND name = ?3 AND start BETWEEN ?4 AND ?5
-                           ORDER BY start DESC, id LIMIT ?6 OFFSET ?7";
-                let mut query = conn.prepare_cached(sql)?;
+                let mut query = conn.prepare_cached(LISTS[1])?;
                 query
-                    .query_map([self.ns, epoch, name, from, to, limit, skip], number)?
+                    .query_map([self.ns, from, to, limit, skip, epoch, name], number)?
                     .collect()
             }
             None => {
-                let sql = "SELECT row FROM records INDEXED BY records_list
-                           WHERE ns = ?1 AND start BETWEEN ?2 AND ?3
-                           ORDER BY start DESC, id LIMIT ?4 OFFSET ?5";
-                let mut query = conn.prepare_cached(sql)?;
+                let mut query = conn.prepare_cached(LISTS[0])?;
                 query.query_map([self.ns, from, to, limit, skip], number)?.collect()
             }
         };
