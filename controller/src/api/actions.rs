@@ -1,33 +1,45 @@
-//! Under construction: actions.
+//! Actions.
 
 use std::sync::Arc;
 
+use wsk_entities::requests::ActionPut;
+use wsk_entities::{Collection, FullName};
 use wsk_service::http::Response;
 
-use super::{Call, Error};
-use crate::app::{self, App};
+use super::{Call, Error, listing, reply};
+use crate::app::{App, CodeWanted};
 
-fn unbuilt() -> Result<Response, Error> {
-    Err(app::Error::Unavailable("actions are not built yet".into()).into())
+/// `GET …/actions`.
+pub async fn list(app: &Arc<App>, call: &Call<'_>) -> Result<Response, Error> {
+    listing::own_namespace(app, call, Collection::Actions).await
 }
 
-pub async fn list(_app: &Arc<App>, _call: &Call<'_>) -> Result<Response, Error> {
-    unbuilt()
+/// `GET …/actions/{package}/`.
+pub async fn list_package(app: &Arc<App>, call: &Call<'_>) -> Result<Response, Error> {
+    let path = app.listed_package(&call.caller, &call.full_name()?).await?;
+    listing::answer(app, call, Collection::Actions, &path).await
 }
 
-pub async fn list_package(_app: &Arc<App>, _call: &Call<'_>) -> Result<Response, Error> {
-    unbuilt()
+/// `GET …/actions/[{package}/]{name}`.
+pub async fn get(app: &Arc<App>, call: &Call<'_>, name: FullName) -> Result<Response, Error> {
+    app.may_read_action(&call.caller, &name).await?;
+    let code = if call.query().flag("code", true)? { CodeWanted::Yes } else { CodeWanted::No };
+    let action = app.get_action(&call.caller, &name, code).await?;
+    Ok(reply::json(&action.shown()))
 }
 
-pub async fn get(_app: &Arc<App>, _call: &Call<'_>, _name: wsk_entities::FullName) -> Result<Response, Error> {
-    unbuilt()
+/// `PUT …/actions/[{package}/]{name}`.
+pub async fn put(app: &Arc<App>, call: &Call<'_>, name: FullName) -> Result<Response, Error> {
+    app.may_write_action(&call.caller, &name).await?;
+    let body = call.put_body(app)?;
+    let overwrite = call.overwrite()?;
+    let put = ActionPut::read(body)?;
+    let action = app.put_action(&call.caller, &name, overwrite, put).await?;
+    Ok(reply::json(&action.shown()))
 }
 
-pub async fn put(_app: &Arc<App>, _call: &Call<'_>, _name: wsk_entities::FullName) -> Result<Response, Error> {
-    unbuilt()
+/// `DELETE …/actions/[{package}/]{name}`.
+pub async fn delete(app: &Arc<App>, call: &Call<'_>, name: FullName) -> Result<Response, Error> {
+    app.may_write_action(&call.caller, &name).await?;
+    Ok(reply::json(&app.delete_action(&name).await?.shown()))
 }
-
-pub async fn delete(_app: &Arc<App>, _call: &Call<'_>, _name: wsk_entities::FullName) -> Result<Response, Error> {
-    unbuilt()
-}
-

@@ -8,13 +8,14 @@ use hyper::HeaderMap;
 use hyper::header::{ACCEPT, CONTENT_TYPE};
 use hyper::http::request::Parts;
 use percent_encoding::percent_decode_str;
+use wsk_entities::requests::PutBody;
 use wsk_entities::{EntityName, FullName, Json, Namespace, TransactionId};
 use wsk_identity::Outcome;
 
 use super::error::Error;
 use super::query::Query;
 use super::router::Captures;
-use crate::app::Caller;
+use crate::app::{App, Caller, Overwrite};
 
 /// A request whose body was read and whose key was looked up.
 #[derive(Debug)]
@@ -47,12 +48,10 @@ impl Request {
         Ok(parse(&self.body)?)
     }
 
-    /// The JSON body, where it may be left out: none for an empty one.
+    /// The JSON body, where it may be left out: none for an empty one. A declared type must be JSON all the same.
     pub fn optional_json(&self) -> Result<Option<Json>, Error> {
-        if self.body.is_empty() {
-            return Ok(None);
-        }
-        self.json().map(Some)
+        self.check_json_type()?;
+        if self.body.is_empty() { Ok(None) } else { Ok(Some(parse(&self.body)?)) }
     }
 
     /// A non-empty body must be declared as JSON; no declaration, or one that cannot be read, counts as octets.
@@ -96,6 +95,17 @@ impl<'a> Call<'a> {
     /// The second segment after the namespace as the client wrote it, decoded: an activation id.
     pub fn text(&self) -> Cow<'a, str> {
         decoded(self.captures.raw(1))
+    }
+
+    /// The JSON body of a PUT, its sized fields read and within the caller's limits.
+    pub fn put_body(&self, app: &App) -> Result<PutBody, Error> {
+        let most = app.max_parameters(&self.caller.identity.limits);
+        Ok(PutBody::read(&self.request.json()?, &app.manifest, most)?)
+    }
+
+    /// Whether a PUT may replace what is there.
+    pub fn overwrite(&self) -> Result<Overwrite, Error> {
+        Ok(if self.query().flag("overwrite", false)? { Overwrite::Allowed } else { Overwrite::Refused })
     }
 
     /// `ns/name`.

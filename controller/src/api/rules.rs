@@ -1,32 +1,53 @@
-//! Under construction: rules.
+//! Rules.
 
 use std::sync::Arc;
 
+use wsk_entities::Collection;
+use wsk_entities::requests::{RulePut, read_rule_status};
 use wsk_service::http::Response;
 
-use super::{Call, Error};
-use crate::app::{self, App};
+use super::{Call, Error, listing, reply};
+use crate::app::{App, StatedRule};
 
-fn unbuilt() -> Result<Response, Error> {
-    Err(app::Error::Unavailable("rules are not built yet".into()).into())
+/// `GET …/rules`.
+pub async fn list(app: &Arc<App>, call: &Call<'_>) -> Result<Response, Error> {
+    listing::own_namespace(app, call, Collection::Rules).await
 }
 
-pub async fn list(_app: &Arc<App>, _call: &Call<'_>) -> Result<Response, Error> {
-    unbuilt()
+/// `GET …/rules/{name}`.
+pub async fn get(app: &Arc<App>, call: &Call<'_>) -> Result<Response, Error> {
+    let name = call.full_name()?;
+    call.caller.must_own(&name)?;
+    Ok(shown(&app.get_rule(&name).await?))
 }
 
-pub async fn get(_app: &Arc<App>, _call: &Call<'_>) -> Result<Response, Error> {
-    unbuilt()
+/// `PUT …/rules/{name}`.
+pub async fn put(app: &Arc<App>, call: &Call<'_>) -> Result<Response, Error> {
+    let name = call.full_name()?;
+    call.caller.must_own(&name)?;
+    let body = call.put_body(app)?;
+    let overwrite = call.overwrite()?;
+    let put = RulePut::read(body, &call.namespace)?;
+    Ok(shown(&app.put_rule(&call.caller, &name, overwrite, put).await?))
 }
 
-pub async fn put(_app: &Arc<App>, _call: &Call<'_>) -> Result<Response, Error> {
-    unbuilt()
+/// `DELETE …/rules/{name}`.
+pub async fn delete(app: &Arc<App>, call: &Call<'_>) -> Result<Response, Error> {
+    let name = call.full_name()?;
+    call.caller.must_own(&name)?;
+    Ok(shown(&app.delete_rule(&name).await?))
 }
 
-pub async fn delete(_app: &Arc<App>, _call: &Call<'_>) -> Result<Response, Error> {
-    unbuilt()
+/// `POST …/rules/{name}`.
+pub async fn set_status(app: &Arc<App>, call: &Call<'_>) -> Result<Response, Error> {
+    let name = call.full_name()?;
+    call.caller.must_own(&name)?;
+    app.check_payload_size(&call.caller, call.request.body.len())?;
+    let status = read_rule_status(&call.request.json()?)?;
+    app.set_rule_status(&name, status).await?;
+    Ok(reply::text("OK"))
 }
 
-pub async fn set_status(_app: &Arc<App>, _call: &Call<'_>) -> Result<Response, Error> {
-    unbuilt()
+fn shown(stated: &StatedRule) -> Response {
+    reply::json(&stated.rule.shown(stated.status))
 }

@@ -1,9 +1,12 @@
 //! The rules of the platform, one file per resource, over the seam traits.
 
 mod acks;
+mod actions;
 mod activations;
 mod balancer;
 mod cache;
+mod changes;
+mod components;
 mod composition;
 mod conductor;
 mod entitlement;
@@ -11,10 +14,14 @@ mod error;
 mod fire;
 mod invoke;
 mod limits;
+mod listing;
 mod owed;
+mod packages;
 mod resolve;
+mod rules;
 mod sequences;
 mod throttle;
+mod triggers;
 mod work;
 
 use std::sync::Arc;
@@ -28,10 +35,14 @@ use wsk_store::{ActivationStore, EntityStore, Stores};
 use crate::Config;
 
 use cache::Cache;
+pub use actions::{CodeWanted, FullAction};
 pub use balancer::Health;
+pub use changes::Overwrite;
 pub use error::Error;
 pub use invoke::{MAX_WAIT, Started, Wait};
+pub use packages::{Contents, FullPackage};
 pub use resolve::ResolvedAction;
+pub use rules::StatedRule;
 pub use work::Duties;
 use work::Work;
 

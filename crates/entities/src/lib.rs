@@ -19,6 +19,7 @@ mod names;
 mod objects;
 mod parameters;
 pub mod requests;
+mod shown;
 mod version;
 
 pub use activation::{Activation, ActivationSummary, Response, ShownActivation, ShownResponse, StatusCode};
@@ -34,6 +35,7 @@ pub use objects::{
     Action, Binding, Collection, Entity, Package, Rule, RuleLink, RuleStatus, Trigger, TriggerLimits,
 };
 pub use parameters::{Parameter, Parameters};
+pub use shown::{ActionSummary, PackageSummary, ShownAction, ShownPackage, ShownRule, TriggerSummary};
 pub use version::Version;
 
 /// Milliseconds since the Unix epoch, the unit of every time in the API.
