@@ -5,8 +5,8 @@
 
 use std::sync::Arc;
 
-use wsk_bus::messages::{CACHE_INVALIDATION, CacheInvalidation, CacheKey};
-use wsk_bus::{Durability, Key, Message};
+use wsk_bus::messages::{CACHE_INVALIDATION, CacheInvalidation, CacheKey, read};
+use wsk_bus::{Durability, Key, Message, Subscription};
 use wsk_entities::{Collection, Entity, FullName};
 use wsk_store::{Expected, Revision};
 
@@ -85,29 +85,27 @@ impl App {
     fn instance(&self) -> String {
         format!("controller{}", self.config.id)
     }
+}
 
-    /// Takes in the changes that others announce, until the bus is closed. Errors: the topic cannot be subscribed to.
-    pub async fn follow_changes(&self) -> Result<(), wsk_bus::Error> {
-        let own = self.instance();
-        self.bus.ensure_topic(&wsk_bus::TopicConfig::broadcast(CACHE_INVALIDATION)).await?;
-        let mut changes = self.bus.subscribe(CACHE_INVALIDATION, &own, 100).await?;
-        while let Some(delivery) = changes.next().await {
-            if delivery.gap() > 0 {
-                self.cache.clear();
-            }
-            match wsk_bus::messages::read::<CacheInvalidation>(&delivery) {
-                Ok(change) if change.instance_id == own => {}
-                Ok(change) => match change.key.main_id.parse() {
-                    Ok(name) => self.cache.forget(&name),
-                    Err(_) => self.cache.clear(),
-                },
-                Err(error) => {
-                    tracing::warn!(%error, "an announced change cannot be read: everything cached is forgotten");
-                    self.cache.clear();
-                }
-            }
-            delivery.commit();
+/// Takes in the changes that others announce, until the bus is closed.
+pub(super) async fn follow(app: Arc<App>, mut changes: Box<dyn Subscription>) {
+    let own = app.instance();
+    while let Some(delivery) = changes.next().await {
+        if delivery.gap() > 0 {
+            tracing::warn!(lost = delivery.gap(), "announced changes were lost: everything cached is forgotten");
+            app.cache.clear();
         }
-        Ok(())
+        match read::<CacheInvalidation>(&delivery) {
+            Ok(change) if change.instance_id == own => {}
+            Ok(change) => match change.key.main_id.parse() {
+                Ok(name) => app.cache.forget(&name),
+                Err(_) => app.cache.clear(),
+            },
+            Err(error) => {
+                tracing::warn!(%error, "an announced change cannot be read: everything cached is forgotten");
+                app.cache.clear();
+            }
+        }
+        delivery.commit();
     }
 }
