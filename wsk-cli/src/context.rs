@@ -50,7 +50,9 @@ impl Context {
     /// Refuses to go on without a platform to talk to, or with half a client certificate.
     pub fn require_host(&self) -> Result<(), Failure> {
         match self.settings.api_host.is_empty() {
-            true => Err(Failure::new("The API host is not valid: An API host must be provided.\n")),
+            true => Err(Failure::new(
+                "The API host is not valid: An API host must be provided.\n",
+            )),
             false => self.require_whole_identity(),
         }
     }

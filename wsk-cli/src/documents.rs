@@ -51,15 +51,27 @@ enum Shape {
 }
 
 const fn always(name: &'static str, shape: Shape) -> Member {
-    Member { name, presence: Presence::Always, shape }
+    Member {
+        name,
+        presence: Presence::Always,
+        shape,
+    }
 }
 
 const fn when_set(name: &'static str, shape: Shape) -> Member {
-    Member { name, presence: Presence::WhenSet, shape }
+    Member {
+        name,
+        presence: Presence::WhenSet,
+        shape,
+    }
 }
 
 const fn when_sent(name: &'static str, shape: Shape) -> Member {
-    Member { name, presence: Presence::WhenSent, shape }
+    Member {
+        name,
+        presence: Presence::WhenSent,
+        shape,
+    }
 }
 
 const EXEC: Shape = Shape::Struct(&["kind", "code", "image", "init", "main", "components", "binary"]);
@@ -175,7 +187,10 @@ impl Document {
 
     /// Recognises a field filter, in any case.
     pub fn parse_field(self, filter: &str) -> Result<Field, Failure> {
-        let place = self.members().iter().position(|member| member.name.eq_ignore_ascii_case(filter));
+        let place = self
+            .members()
+            .iter()
+            .position(|member| member.name.eq_ignore_ascii_case(filter));
         place.map(Field).ok_or_else(|| {
             let failure = Failure::new(format!("Invalid field filter '{filter}'."));
             match self {
@@ -201,19 +216,17 @@ impl Shape {
             ),
             // A plain package says `false` where a binding has an object.
             (Self::Struct(_), Value::Bool(false)) => json!({}),
-            (Self::KeyValues, Value::Array(items)) => {
-                Value::Array(items.iter().map(|item| Self::Struct(&["key", "value"]).show(item)).collect())
-            }
+            (Self::KeyValues, Value::Array(items)) => Value::Array(
+                items
+                    .iter()
+                    .map(|item| Self::Struct(&["key", "value"]).show(item))
+                    .collect(),
+            ),
             (Self::Documents(kind), Value::Array(items)) => {
                 Value::Array(items.iter().map(|item| kind.show(item)).collect())
             }
             (
-                Self::Text
-                | Self::Number
-                | Self::Free
-                | Self::KeyValues
-                | Self::Struct(_)
-                | Self::Documents(_),
+                Self::Text | Self::Number | Self::Free | Self::KeyValues | Self::Struct(_) | Self::Documents(_),
                 other,
             ) => sorted(other),
         }
@@ -236,7 +249,10 @@ pub fn activation(record: &Value) -> Value {
 
 /// Gives a record the top-level `statusCode` its status text stands for.
 pub fn with_status_code(record: &Value) -> Value {
-    let status = record.pointer("/response/status").and_then(Value::as_str).unwrap_or_default();
+    let status = record
+        .pointer("/response/status")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
     let code = match status {
         "application error" => 1,
         "action developer error" => 2,
@@ -278,15 +294,29 @@ mod tests {
 
     #[test]
     fn empty_bindings_and_trigger_limits_stay() {
-        assert_eq!(Document::Package.show(&json!({"binding": {}})).to_string(), r#"{"binding":{}}"#);
-        assert_eq!(Document::Package.show(&json!({"binding": false})).to_string(), r#"{"binding":{}}"#);
-        assert_eq!(Document::Trigger.show(&json!({"limits": {}, "rules": {}})).to_string(), r#"{"limits":{}}"#);
+        assert_eq!(
+            Document::Package.show(&json!({"binding": {}})).to_string(),
+            r#"{"binding":{}}"#
+        );
+        assert_eq!(
+            Document::Package.show(&json!({"binding": false})).to_string(),
+            r#"{"binding":{}}"#
+        );
+        assert_eq!(
+            Document::Trigger.show(&json!({"limits": {}, "rules": {}})).to_string(),
+            r#"{"limits":{}}"#
+        );
     }
 
     #[test]
     fn field_filters_ignore_case_and_give_nothing_for_what_is_absent() {
         let field = Document::Action.parse_field("EXEC").unwrap();
-        assert_eq!(Document::Action.field(&json!({"exec": {"kind": "x"}}), &field).to_string(), r#"{"kind":"x"}"#);
+        assert_eq!(
+            Document::Action
+                .field(&json!({"exec": {"kind": "x"}}), &field)
+                .to_string(),
+            r#"{"kind":"x"}"#
+        );
         assert_eq!(Document::Action.field(&json!({}), &field), Value::Null);
         let field = Document::Trigger.parse_field("activationid").unwrap();
         assert_eq!(Document::Trigger.field(&json!({}), &field), json!(""));
@@ -295,11 +325,26 @@ mod tests {
     #[test]
     fn every_documented_filter_is_known() {
         let filters = [
-            (Document::Action, "namespace name version exec annotations delannotations parameters limits error code publish updated"),
-            (Document::Package, "namespace name version publish annotations parameters binding actions feeds updated"),
-            (Document::Trigger, "namespace name version activationid annotations parameters limits publish rules updated"),
-            (Document::Rule, "namespace name version annotations status trigger action publish updated"),
-            (Document::Activation, "namespace name version subject activationid cause start end duration statuscode response logs annotations publish"),
+            (
+                Document::Action,
+                "namespace name version exec annotations delannotations parameters limits error code publish updated",
+            ),
+            (
+                Document::Package,
+                "namespace name version publish annotations parameters binding actions feeds updated",
+            ),
+            (
+                Document::Trigger,
+                "namespace name version activationid annotations parameters limits publish rules updated",
+            ),
+            (
+                Document::Rule,
+                "namespace name version annotations status trigger action publish updated",
+            ),
+            (
+                Document::Activation,
+                "namespace name version subject activationid cause start end duration statuscode response logs annotations publish",
+            ),
         ];
         for (kind, names) in filters {
             for name in names.split(' ') {

@@ -46,7 +46,16 @@ mod tests {
 
     #[test]
     fn http_statuses_wrap_at_256() {
-        let expected = [(400, 144), (401, 145), (404, 148), (409, 153), (429, 173), (500, 244), (502, 246), (504, 248)];
+        let expected = [
+            (400, 144),
+            (401, 145),
+            (404, 148),
+            (409, 153),
+            (429, 173),
+            (500, 244),
+            (502, 246),
+            (504, 248),
+        ];
         for (status, code) in expected {
             assert_eq!(Exit::from_status(status).code(), code);
         }

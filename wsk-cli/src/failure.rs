@@ -25,7 +25,11 @@ pub enum Usage {
 impl Failure {
     /// A local mistake: exit 1, with the usage line.
     pub fn new(message: impl Into<String>) -> Self {
-        Self::Said { message: message.into(), exit: Exit::GENERAL, usage: Usage::Shown }
+        Self::Said {
+            message: message.into(),
+            exit: Exit::GENERAL,
+            usage: Usage::Shown,
+        }
     }
 
     /// Something about a file or an artifact: exit 2, with the usage line.
@@ -56,7 +60,11 @@ impl Failure {
             | Client::Malformed { .. }
             | Client::Tls { .. } => usage,
         };
-        Self::Said { message: format!("{attempted}: {error}"), exit, usage }
+        Self::Said {
+            message: format!("{attempted}: {error}"),
+            exit,
+            usage,
+        }
     }
 
     pub fn with_exit(self, exit: Exit) -> Self {
@@ -69,7 +77,11 @@ impl Failure {
 
     pub fn without_usage(self) -> Self {
         match self {
-            Self::Said { message, exit, .. } => Self::Said { message, exit, usage: Usage::Hidden },
+            Self::Said { message, exit, .. } => Self::Said {
+                message,
+                exit,
+                usage: Usage::Hidden,
+            },
             Self::Reported(_) | Self::ClosedPipe => self,
         }
     }
@@ -77,7 +89,11 @@ impl Failure {
     /// Puts `text` in front of the message.
     pub fn prefixed(self, text: &str) -> Self {
         match self {
-            Self::Said { message, exit, usage } => Self::Said { message: format!("{text}{message}"), exit, usage },
+            Self::Said { message, exit, usage } => Self::Said {
+                message: format!("{text}{message}"),
+                exit,
+                usage,
+            },
             Self::Reported(_) | Self::ClosedPipe => self,
         }
     }

@@ -24,7 +24,12 @@ pub fn sorted(document: &Value) -> Value {
         Value::Object(members) => {
             let mut members: Vec<(&String, &Value)> = members.iter().collect();
             members.sort_by_key(|(name, _)| *name);
-            Value::Object(members.into_iter().map(|(name, value)| (name.clone(), sorted(value))).collect())
+            Value::Object(
+                members
+                    .into_iter()
+                    .map(|(name, value)| (name.clone(), sorted(value)))
+                    .collect(),
+            )
         }
         Value::Array(items) => Value::Array(items.iter().map(sorted).collect()),
         scalar => scalar.clone(),
@@ -65,7 +70,12 @@ pub fn is_empty(value: &Value) -> bool {
 
 /// An object from members in the order given.
 pub fn object<'a>(members: impl IntoIterator<Item = (&'a str, Value)>) -> Value {
-    Value::Object(members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect::<Map<_, _>>())
+    Value::Object(
+        members
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect::<Map<_, _>>(),
+    )
 }
 
 #[cfg(test)]
@@ -78,6 +88,9 @@ mod tests {
         let expected = "{\n    \"b\": [],\n    \"a\": {},\n    \"c\": [\n        1,\n        {\n            \"z\": \
                         \"<&>\",\n            \"y\": 1.50\n        }\n    ]\n}";
         assert_eq!(pretty(&document), expected);
-        assert_eq!(sorted(&document).to_string(), r#"{"a":{},"b":[],"c":[1,{"y":1.50,"z":"<&>"}]}"#);
+        assert_eq!(
+            sorted(&document).to_string(),
+            r#"{"a":{},"b":[],"c":[1,{"y":1.50,"z":"<&>"}]}"#
+        );
     }
 }

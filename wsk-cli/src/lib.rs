@@ -12,6 +12,7 @@
 //! **Upstream behaviour honoured**: everything in its command-line reference, quirks included, because scripts grew
 //! around them; the few places where we are better say so at the spot.
 
+pub mod admin;
 pub mod args;
 pub mod commands;
 pub mod context;

@@ -41,7 +41,9 @@ impl Listed {
                 format!("{name:<70} {}", if shared { "shared" } else { "private" })
             }
             Self::Actions => {
-                let kind = key_value(entity.get("annotations"), "exec").and_then(Value::as_str).unwrap_or_default();
+                let kind = key_value(entity.get("annotations"), "exec")
+                    .and_then(Value::as_str)
+                    .unwrap_or_default();
                 format!("{name:<70} private {kind}")
             }
             Self::Triggers => format!("{name:<70} private"),
@@ -55,7 +57,9 @@ impl Listed {
             (Order::AsSent, _) => {}
             (Order::ByName, Self::Actions) => page.sort_by_cached_key(action_key),
             (Order::ByName, Self::Packages | Self::Triggers | Self::Rules) => {
-                page.sort_by_cached_key(|entity| format!("{}{}", text(entity, "namespace"), text(entity, "name")).to_lowercase());
+                page.sort_by_cached_key(|entity| {
+                    format!("{}{}", text(entity, "namespace"), text(entity, "name")).to_lowercase()
+                });
             }
         }
     }
@@ -81,14 +85,32 @@ pub fn activations(page: &[Value]) -> Vec<String> {
         return vec![String::new()];
     }
     let rows: Vec<Row> = page.iter().map(Row::new).collect();
-    let kinds = rows.iter().map(|row| row.kind.chars().count()).max().unwrap_or(0).max("Kind".len());
-    let statuses = rows.iter().map(|row| row.status.len()).max().unwrap_or(0).max("success".len());
+    let kinds = rows
+        .iter()
+        .map(|row| row.kind.chars().count())
+        .max()
+        .unwrap_or(0)
+        .max("Kind".len());
+    let statuses = rows
+        .iter()
+        .map(|row| row.status.len())
+        .max()
+        .unwrap_or(0)
+        .max("success".len());
     let header = format!(
         "{:<19} {:<32} {:<kinds$} {:<6}{:<10} {:<statuses$} {:<6}",
         "Datetime", "Activation ID", "Kind", "Start", "Duration", "Status", "Entity"
     );
     let lines = rows.iter().map(|row| {
-        let Row { time, id, kind, start, duration, status, entity } = row;
+        let Row {
+            time,
+            id,
+            kind,
+            start,
+            duration,
+            status,
+            entity,
+        } = row;
         format!("{time} {id:<32} {kind:<kinds$} {start:<5} {duration:<10} {status:<statuses$} {entity}")
     });
     std::iter::once(header).chain(lines).collect()
@@ -121,8 +143,15 @@ impl Row {
         Self {
             time: times::list_time(start),
             id: text(record, "activationId").to_owned(),
-            kind: key_value(annotations, "kind").and_then(Value::as_str).unwrap_or("unknown").to_owned(),
-            start: if key_value(annotations, "initTime").is_some() { "cold" } else { "warm" },
+            kind: key_value(annotations, "kind")
+                .and_then(Value::as_str)
+                .unwrap_or("unknown")
+                .to_owned(),
+            start: if key_value(annotations, "initTime").is_some() {
+                "cold"
+            } else {
+                "warm"
+            },
             duration: times::go_duration(duration),
             status: status_text(integer(record, "statusCode")),
             entity,
@@ -159,19 +188,33 @@ mod tests {
     fn rows() {
         let action = json!({"namespace": "guest/pkg", "name": "a", "publish": true,
                             "annotations": [{"key": "exec", "value": "nodejs:20"}]});
-        assert_eq!(Listed::Actions.row(&action), format!("{:<70} private nodejs:20", "/guest/pkg/a"));
+        assert_eq!(
+            Listed::Actions.row(&action),
+            format!("{:<70} private nodejs:20", "/guest/pkg/a")
+        );
         let package = json!({"namespace": "guest", "name": "p", "publish": true});
         assert_eq!(Listed::Packages.row(&package), format!("{:<70} shared", "/guest/p"));
         let rule = json!({"namespace": "guest", "name": "r", "status": "active"});
-        assert_eq!(Listed::Rules.row(&rule), format!("{:<70} {:<20} active", "/guest/r", "private"));
+        assert_eq!(
+            Listed::Rules.row(&rule),
+            format!("{:<70} {:<20} active", "/guest/r", "private")
+        );
         let long = json!({"namespace": "guest", "name": "x".repeat(80)});
-        assert_eq!(Listed::Triggers.row(&long), format!("/guest/{} private", "x".repeat(80)));
+        assert_eq!(
+            Listed::Triggers.row(&long),
+            format!("/guest/{} private", "x".repeat(80))
+        );
     }
 
     #[test]
     fn sorting_by_name() {
         let entity = |namespace: &str, name: &str| json!({"namespace": namespace, "name": name});
-        let mut page = vec![entity("g/p", "a"), entity("g", "b"), entity("g", "B"), entity("g/P", "A")];
+        let mut page = vec![
+            entity("g/p", "a"),
+            entity("g", "b"),
+            entity("g", "B"),
+            entity("g/P", "A"),
+        ];
         Listed::Actions.sort(&mut page, Order::ByName);
         let names: Vec<String> = page.iter().map(full_name).collect();
         assert_eq!(names, ["/g/B", "/g/b", "/g/p/a", "/g/P/A"]);
@@ -189,7 +232,14 @@ mod tests {
         };
         let kind = json!({"key": "kind", "value": "nodejs:20"});
         let page = [
-            record("00000000000000000000000000abc016", 0, 62345, 0, "slow", json!([kind, {"key": "initTime", "value": 5}])),
+            record(
+                "00000000000000000000000000abc016",
+                0,
+                62345,
+                0,
+                "slow",
+                json!([kind, {"key": "initTime", "value": 5}]),
+            ),
             record("00000000000000000000000000abc015", 0, 0, 0, "trig", json!([])),
             record("00000000000000000000000000abc007", 0, 50, 1, "objerr", json!([kind])),
         ];
@@ -207,7 +257,10 @@ mod tests {
 
     #[test]
     fn long_names_lose_their_middle() {
-        assert_eq!(truncate("averyveryverylongactionnamemorethan30chars", 30), "averyveryverylo...ethan30chars");
+        assert_eq!(
+            truncate("averyveryverylongactionnamemorethan30chars", 30),
+            "averyveryverylo...ethan30chars"
+        );
         assert_eq!(truncate("short", 30), "short");
     }
 }

@@ -26,11 +26,15 @@ impl QualifiedName {
         let valid = match slashed.strip_prefix('/') {
             Some(path) => {
                 let parts: Vec<&str> = path.split('/').collect();
-                (parts.len() <= 3 && parts.iter().all(|part| !part.is_empty() && *part != "."))
-                    .then(|| Self { namespace: parts[0].to_owned(), entity: parts[1..].join("/") })
+                (parts.len() <= 3 && parts.iter().all(|part| !part.is_empty() && *part != ".")).then(|| Self {
+                    namespace: parts[0].to_owned(),
+                    entity: parts[1..].join("/"),
+                })
             }
-            None => (!slashed.is_empty() && slashed != ".")
-                .then(|| Self { namespace: OWN.to_owned(), entity: slashed.clone() }),
+            None => (!slashed.is_empty() && slashed != ".").then(|| Self {
+                namespace: OWN.to_owned(),
+                entity: slashed.clone(),
+            }),
         };
         valid.ok_or_else(|| {
             Failure::new(format!(
@@ -93,7 +97,9 @@ mod tests {
     #[test]
     fn refused_shapes() {
         for text in ["", ".", "/", "//", "/ns/", "/ns//a", "/ns/./a", "/a/b/c/d"] {
-            let Failure::Said { message, .. } = QualifiedName::parse(text).unwrap_err() else { panic!("{text}") };
+            let Failure::Said { message, .. } = QualifiedName::parse(text).unwrap_err() else {
+                panic!("{text}")
+            };
             assert_eq!(
                 message,
                 format!("'{text}' is not a valid qualified name: A valid qualified name must be specified.")
@@ -104,7 +110,10 @@ mod tests {
     #[test]
     fn package_and_base() {
         let name = QualifiedName::parse("/ns/pkg/foo").unwrap();
-        assert_eq!((name.package(), name.base(), name.to_string().as_str()), (Some("pkg"), "foo", "/ns/pkg/foo"));
+        assert_eq!(
+            (name.package(), name.base(), name.to_string().as_str()),
+            (Some("pkg"), "foo", "/ns/pkg/foo")
+        );
         assert_eq!(QualifiedName::parse("foo").unwrap().package(), None);
     }
 }

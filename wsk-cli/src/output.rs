@@ -88,7 +88,22 @@ impl Output {
             true => Style::Coloured,
             false => Style::Plain,
         };
-        Self { out: Box::new(io::stdout()), err: Box::new(io::stderr()), style, program }
+        Self {
+            out: Box::new(io::stdout()),
+            err: Box::new(io::stderr()),
+            style,
+            program,
+        }
+    }
+
+    /// Streams of somebody else's.
+    pub fn to(out: impl Write + Send + 'static, err: impl Write + Send + 'static, program: &'static str) -> Self {
+        Self {
+            out: Box::new(out),
+            err: Box::new(err),
+            style: Style::Plain,
+            program,
+        }
     }
 
     fn stream(&mut self, stream: Stream) -> &mut dyn Write {

@@ -46,13 +46,19 @@ impl Pairs {
     /// The list as an array of `{key, value}`, as entities take it.
     pub fn to_key_values(&self, sort: Sort) -> Result<Vec<Value>, Failure> {
         let object = self.to_object(sort)?;
-        Ok(object.into_iter().map(|(key, value)| json!({ "key": key, "value": value })).collect())
+        Ok(object
+            .into_iter()
+            .map(|(key, value)| json!({ "key": key, "value": value }))
+            .collect())
     }
 }
 
 /// The JSON object at the start of `text`; what follows it is ignored.
 fn leading_object(text: &str) -> Result<Map<String, Value>, String> {
-    match serde_json::Deserializer::from_str(text).into_iter::<Map<String, Value>>().next() {
+    match serde_json::Deserializer::from_str(text)
+        .into_iter::<Map<String, Value>>()
+        .next()
+    {
         Some(result) => result.map_err(|error| error.to_string()),
         None => Err("it is empty".to_owned()),
     }
@@ -101,7 +107,9 @@ mod tests {
     #[test]
     fn text_that_breaks_its_quotes_is_refused() {
         for typed in [r#"say "hi""#, r#"{"bad": }"#, "two\nlines"] {
-            let Failure::Said { message, .. } = value_of(typed).unwrap_err() else { panic!("{typed}") };
+            let Failure::Said { message, .. } = value_of(typed).unwrap_err() else {
+                panic!("{typed}")
+            };
             assert!(message.starts_with("Invalid parameter argument '"), "{message}");
         }
     }
@@ -112,7 +120,10 @@ mod tests {
         pairs.push_file(r#"{"a":1,"b":2} trailing"#.to_owned());
         pairs.push_pair("a", "over");
         let expected = r#"[{"key":"a","value":"over"},{"key":"b","value":2}]"#;
-        assert_eq!(Value::Array(pairs.to_key_values(Sort::Parameter).unwrap()).to_string(), expected);
+        assert_eq!(
+            Value::Array(pairs.to_key_values(Sort::Parameter).unwrap()).to_string(),
+            expected
+        );
     }
 
     #[test]
@@ -128,6 +139,9 @@ mod tests {
     fn keys_are_escaped() {
         let mut pairs = Pairs::default();
         pairs.push_pair(r#"a"b\c"#, "1");
-        assert_eq!(pairs.to_object(Sort::Parameter).unwrap().keys().next().unwrap(), r#"a"b\c"#);
+        assert_eq!(
+            pairs.to_object(Sort::Parameter).unwrap().keys().next().unwrap(),
+            r#"a"b\c"#
+        );
     }
 }

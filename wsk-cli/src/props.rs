@@ -91,7 +91,12 @@ impl Environment {
 fn write_private(file: &std::path::Path, text: &str) -> io::Result<()> {
     use std::io::Write as _;
     use std::os::unix::fs::OpenOptionsExt as _;
-    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(file)?;
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(file)?;
     file.write_all(text.as_bytes())
 }
 
@@ -109,7 +114,10 @@ impl Properties {
     }
 
     pub fn get(&self, key: &str) -> Option<&str> {
-        self.0.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
+        self.0
+            .iter()
+            .find(|(name, _)| name == key)
+            .map(|(_, value)| value.as_str())
     }
 
     pub fn set(&mut self, key: &str, value: &str) {
@@ -141,7 +149,11 @@ impl Settings {
             version => version,
         };
         Self {
-            api_host: first(&flags.api_host, &environment.api_host, host.strip_suffix('/').unwrap_or(&host).to_owned()),
+            api_host: first(
+                &flags.api_host,
+                &environment.api_host,
+                host.strip_suffix('/').unwrap_or(&host).to_owned(),
+            ),
             auth: first(&flags.auth, &environment.auth, text("AUTH")),
             api_version: first(&flags.api_version, &environment.api_version, version),
             cert: first(&flags.cert, &None, text("CERT")),
@@ -179,19 +191,34 @@ mod tests {
         let file = Properties::parse("APIHOST=file/\nAUTH=file\n");
         let none = (Overrides::default(), Environment::default());
         let settings = Settings::resolve(&none.0, &none.1, &file);
-        assert_eq!((settings.api_host.as_str(), settings.api_version.as_str()), ("file", "v1"));
+        assert_eq!(
+            (settings.api_host.as_str(), settings.api_version.as_str()),
+            ("file", "v1")
+        );
 
-        let environment = Environment { api_host: Some("env/".into()), ..Environment::default() };
+        let environment = Environment {
+            api_host: Some("env/".into()),
+            ..Environment::default()
+        };
         assert_eq!(Settings::resolve(&none.0, &environment, &file).api_host, "env/");
 
-        let flags = Overrides { api_host: Some("flag".into()), ..Overrides::default() };
+        let flags = Overrides {
+            api_host: Some("flag".into()),
+            ..Overrides::default()
+        };
         assert_eq!(Settings::resolve(&flags, &environment, &file).api_host, "flag");
     }
 
     #[test]
     fn the_tenant_comes_from_the_file_alone() {
-        let flags = Overrides { auth: Some("flag:k".into()), ..Overrides::default() };
+        let flags = Overrides {
+            auth: Some("flag:k".into()),
+            ..Overrides::default()
+        };
         let settings = Settings::resolve(&flags, &Environment::default(), &Properties::parse("AUTH=file:k"));
-        assert_eq!((settings.auth.as_str(), settings.file_auth.as_str()), ("flag:k", "file:k"));
+        assert_eq!(
+            (settings.auth.as_str(), settings.file_auth.as_str()),
+            ("flag:k", "file:k")
+        );
     }
 }

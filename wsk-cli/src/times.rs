@@ -14,7 +14,9 @@ pub fn summary_time(millis: i64) -> String {
 }
 
 fn local(millis: i64, format: &str) -> String {
-    let Ok(time) = Timestamp::from_millisecond(millis) else { return String::new() };
+    let Ok(time) = Timestamp::from_millisecond(millis) else {
+        return String::new();
+    };
     time.to_zoned_datetime(TimeZone::system()).strftime(format).to_string()
 }
 

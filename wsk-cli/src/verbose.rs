@@ -21,8 +21,17 @@ const MOST: usize = 1000;
 pub fn render(event: &Event<'_>, bodies: Bodies) -> String {
     let mut text = String::new();
     let _ = match event {
-        Event::Request { method, url, headers, body } => {
-            let _ = write!(text, "REQUEST:\n[{method}]\t{url}\nReq Headers\n{}\n", header_table(*headers));
+        Event::Request {
+            method,
+            url,
+            headers,
+            body,
+        } => {
+            let _ = write!(
+                text,
+                "REQUEST:\n[{method}]\t{url}\nReq Headers\n{}\n",
+                header_table(*headers)
+            );
             match body {
                 Some(body) => writeln!(text, "Req Body\n{}\n", body_text(body, bodies)),
                 None => Ok(()),
@@ -44,7 +53,10 @@ fn header_table<'a>(headers: impl IntoIterator<Item = (impl AsRef<str>, impl AsR
     let mut table = Map::new();
     for (name, value) in headers {
         let value = Value::from(String::from_utf8_lossy(value.as_ref()).into_owned());
-        match table.entry(title_case(name.as_ref())).or_insert_with(|| Value::Array(Vec::new())) {
+        match table
+            .entry(title_case(name.as_ref()))
+            .or_insert_with(|| Value::Array(Vec::new()))
+        {
             Value::Array(values) => values.push(value),
             _ => unreachable!("every entry was made as an array"),
         }
@@ -56,7 +68,9 @@ fn header_table<'a>(headers: impl IntoIterator<Item = (impl AsRef<str>, impl AsR
 fn title_case(name: &str) -> String {
     let capital = |part: &str| {
         let mut letters = part.chars();
-        letters.next().map_or_else(String::new, |first| first.to_ascii_uppercase().to_string() + letters.as_str())
+        letters.next().map_or_else(String::new, |first| {
+            first.to_ascii_uppercase().to_string() + letters.as_str()
+        })
     };
     name.split('-').map(capital).collect::<Vec<_>>().join("-")
 }
@@ -79,7 +93,11 @@ fn hide_passwords(text: &str) -> String {
         let (before, after) = rest.split_at(at + KEY.len());
         shown.push_str(before);
         rest = after;
-        let value = rest.trim_start().strip_prefix(':').map(str::trim_start).and_then(|value| value.strip_prefix('"'));
+        let value = rest
+            .trim_start()
+            .strip_prefix(':')
+            .map(str::trim_start)
+            .and_then(|value| value.strip_prefix('"'));
         if let Some(value) = value {
             shown.push_str(": \"******\"");
             rest = after_string(value);
@@ -109,14 +127,20 @@ mod tests {
     #[test]
     fn passwords_are_hidden() {
         let text = r#"{"a":{"password":"se\"cret"},"password" : "x","b":"password"}"#;
-        assert_eq!(hide_passwords(text), r#"{"a":{"password": "******"},"password": "******","b":"password"}"#);
+        assert_eq!(
+            hide_passwords(text),
+            r#"{"a":{"password": "******"},"password": "******","b":"password"}"#
+        );
     }
 
     #[test]
     fn long_bodies_are_cut_only_when_asked() {
         let body = "x".repeat(1001);
         let cut = body_text(body.as_bytes(), Bodies::Truncated);
-        assert_eq!(cut, format!("Body exceeds 1000 bytes and will be truncated\n{}...", "x".repeat(1000)));
+        assert_eq!(
+            cut,
+            format!("Body exceeds 1000 bytes and will be truncated\n{}...", "x".repeat(1000))
+        );
         assert_eq!(body_text(body.as_bytes(), Bodies::Whole), body);
         assert_eq!(body_text(&body.as_bytes()[1..], Bodies::Truncated), body[1..]);
     }

@@ -38,7 +38,13 @@ pub async fn run(arguments: Vec<String>, environment: Environment, mut out: Outp
                 return ended(explain(&mut out, &root, &help.words), out);
             }
             let settings = Settings::resolve(&globals.overrides, &environment, &environment.properties());
-            let mut cx = Context { environment, settings, globals, lists: pass.lists, out };
+            let mut cx = Context {
+                environment,
+                settings,
+                globals,
+                lists: pass.lists,
+                out,
+            };
             let result = command.run(&mut cx).await;
             ended(result, cx.out)
         }
@@ -56,7 +62,9 @@ fn ended(result: Result<(), Failure>, mut out: Output) -> Exit {
 fn parse(root: &clap::Command, path: &[String], rest: &[String]) -> Result<(Command, Globals), String> {
     let line = std::iter::once("wsk").chain(path.iter().chain(rest).map(String::as_str));
     let matches = root.clone().try_get_matches_from(line).map_err(|error| {
-        let leaf = path.iter().fold(root, |command, word| command.find_subcommand(word).expect("the path was found"));
+        let leaf = path.iter().fold(root, |command, word| {
+            command.find_subcommand(word).expect("the path was found")
+        });
         refusal::text(&error, leaf, rest)
     })?;
     let cli = Cli::from_arg_matches(&matches).map_err(|error| error.to_string())?;

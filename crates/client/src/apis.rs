@@ -27,7 +27,11 @@ pub struct ApiQuery {
 
 impl ApiQuery {
     fn push_to(&self, pairs: &mut Vec<(&'static str, String)>) {
-        for (name, value) in [("basepath", &self.base), ("operation", &self.verb), ("relpath", &self.path)] {
+        for (name, value) in [
+            ("basepath", &self.base),
+            ("operation", &self.verb),
+            ("relpath", &self.path),
+        ] {
             if !value.is_empty() {
                 pairs.push((name, value.clone()));
             }
@@ -43,7 +47,8 @@ impl Client {
             pairs.push(("responsetype", kind.to_owned()));
         }
         pairs.push(("spaceguid", tenant.space.clone()));
-        self.document(self.management(Method::POST, "createApi", &pairs).json(body)).await
+        self.document(self.management(Method::POST, "createApi", &pairs).json(body))
+            .await
     }
 
     /// APIs that match; `page` applies only to the list of all.
@@ -56,7 +61,11 @@ impl Client {
         }
         pairs.push(("spaceguid", tenant.space.clone()));
         let document = self.document(self.management(Method::GET, "getApi", &pairs)).await?;
-        Ok(document.get("apis").and_then(Value::as_array).cloned().unwrap_or_default())
+        Ok(document
+            .get("apis")
+            .and_then(Value::as_array)
+            .cloned()
+            .unwrap_or_default())
     }
 
     /// Removes an API, a path of it, or an operation of that path.
@@ -64,12 +73,16 @@ impl Client {
         let mut pairs = vec![("accesstoken", tenant.token.clone())];
         query.push_to(&mut pairs);
         pairs.push(("spaceguid", tenant.space.clone()));
-        self.succeed(self.management(Method::DELETE, "deleteApi", &pairs)).await?;
+        self.succeed(self.management(Method::DELETE, "deleteApi", &pairs))
+            .await?;
         Ok(())
     }
 
     fn management(&self, method: Method, action: &str, query: &[(&'static str, String)]) -> Call {
-        let path = format!("/api/{}/web/whisk.system/apimgmt/{action}.http", self.config().version());
+        let path = format!(
+            "/api/{}/web/whisk.system/apimgmt/{action}.http",
+            self.config().version()
+        );
         Call::absolute(method, path, query)
     }
 }

@@ -22,7 +22,12 @@ const PATH: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'@');
 
 /// What a query may carry unescaped; a blank becomes `+`, as in forms.
-const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b' ');
+const QUERY: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~')
+    .remove(b' ');
 
 /// Who the request is made for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,21 +53,39 @@ impl Call {
     pub(crate) fn new(method: Method, version: &str, namespace: &str, path: &str, query: &[(&str, String)]) -> Self {
         let shown = format!("{}{}", escape_path(path), encode_query(query));
         let path = format!("/api/{version}/namespaces/{}/{shown}", escape_path(namespace));
-        Self { method, path, shown, body: None, caller: Caller::Key }
+        Self {
+            method,
+            path,
+            shown,
+            body: None,
+            caller: Caller::Key,
+        }
     }
 
     /// A call to a path below the host, escaped by the caller.
     pub(crate) fn absolute(method: Method, path: String, query: &[(&str, String)]) -> Self {
         let path = format!("{path}{}", encode_query(query));
-        Self { method, shown: path.clone(), path, body: None, caller: Caller::Key }
+        Self {
+            method,
+            shown: path.clone(),
+            path,
+            body: None,
+            caller: Caller::Key,
+        }
     }
 
     pub(crate) fn anonymous(self) -> Self {
-        Self { caller: Caller::Anyone, ..self }
+        Self {
+            caller: Caller::Anyone,
+            ..self
+        }
     }
 
     pub(crate) fn json(self, body: &Value) -> Self {
-        Self { body: Some(Bytes::from(body.to_string())), ..self }
+        Self {
+            body: Some(Bytes::from(body.to_string())),
+            ..self
+        }
     }
 }
 
@@ -93,7 +116,13 @@ mod tests {
 
     #[test]
     fn queries_are_form_encoded() {
-        let call = Call::new(Method::GET, "v1", "_", "activations", &[("name", "pkg/a b".into()), ("x", "&".into())]);
+        let call = Call::new(
+            Method::GET,
+            "v1",
+            "_",
+            "activations",
+            &[("name", "pkg/a b".into()), ("x", "&".into())],
+        );
         assert_eq!(call.path, "/api/v1/namespaces/_/activations?name=pkg%2Fa+b&x=%26");
         assert_eq!(call.shown, "activations?name=pkg%2Fa+b&x=%26");
     }

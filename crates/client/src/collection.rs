@@ -53,28 +53,45 @@ impl Page {
 impl Client {
     /// The actions of a namespace; names may be `package/action`.
     pub fn actions<'c>(&'c self, namespace: &'c str) -> Collection<'c> {
-        Collection { client: self, namespace, segment: "actions" }
+        Collection {
+            client: self,
+            namespace,
+            segment: "actions",
+        }
     }
 
     /// The triggers of a namespace.
     pub fn triggers<'c>(&'c self, namespace: &'c str) -> Collection<'c> {
-        Collection { client: self, namespace, segment: "triggers" }
+        Collection {
+            client: self,
+            namespace,
+            segment: "triggers",
+        }
     }
 
     /// The rules of a namespace.
     pub fn rules<'c>(&'c self, namespace: &'c str) -> Collection<'c> {
-        Collection { client: self, namespace, segment: "rules" }
+        Collection {
+            client: self,
+            namespace,
+            segment: "rules",
+        }
     }
 
     /// The packages of a namespace.
     pub fn packages<'c>(&'c self, namespace: &'c str) -> Collection<'c> {
-        Collection { client: self, namespace, segment: "packages" }
+        Collection {
+            client: self,
+            namespace,
+            segment: "packages",
+        }
     }
 
     /// An action, with or without its code.
     pub async fn action(&self, namespace: &str, name: &str, code: Code) -> Result<Value> {
         let query = [("code", (code == Code::With).to_string())];
-        self.document(self.call(Method::GET, namespace, &format!("actions/{name}"), &query)).await
+        self.document(self.call(Method::GET, namespace, &format!("actions/{name}"), &query))
+            .await
     }
 
     /// The actions of one package.
@@ -90,37 +107,54 @@ impl Client {
             RuleState::Inactive => "inactive",
         };
         let body = json!({ "status": status, "trigger": null, "action": null });
-        self.succeed(self.call(Method::POST, namespace, &format!("rules/{rule}"), &[]).json(&body)).await?;
+        self.succeed(
+            self.call(Method::POST, namespace, &format!("rules/{rule}"), &[])
+                .json(&body),
+        )
+        .await?;
         Ok(())
     }
 
     /// Asks the platform to bring bindings up to date: the names `added`, `updated` and `deleted`.
     pub async fn refresh_packages(&self, namespace: &str) -> Result<Value> {
-        self.document(self.call(Method::POST, namespace, "packages/refresh", &[])).await
+        self.document(self.call(Method::POST, namespace, "packages/refresh", &[]))
+            .await
     }
 }
 
 impl Collection<'_> {
     /// A page of the list, as summaries.
     pub async fn list(&self, page: Page) -> Result<Vec<Value>> {
-        let call = self.client.call(Method::GET, self.namespace, self.segment, &page.query());
+        let call = self
+            .client
+            .call(Method::GET, self.namespace, self.segment, &page.query());
         self.client.document(call).await.map(into_items)
     }
 
     /// The whole document.
     pub async fn get(&self, name: &str) -> Result<Value> {
-        self.client.document(self.client.call(Method::GET, self.namespace, &self.path(name), &[])).await
+        self.client
+            .document(self.client.call(Method::GET, self.namespace, &self.path(name), &[]))
+            .await
     }
 
     /// Creates, or replaces when `overwrite` allows; gives the stored document.
     pub async fn put(&self, name: &str, overwrite: Overwrite, body: &Value) -> Result<Value> {
         let query = [("overwrite", (overwrite == Overwrite::Yes).to_string())];
-        self.client.document(self.client.call(Method::PUT, self.namespace, &self.path(name), &query).json(body)).await
+        self.client
+            .document(
+                self.client
+                    .call(Method::PUT, self.namespace, &self.path(name), &query)
+                    .json(body),
+            )
+            .await
     }
 
     /// Deletes.
     pub async fn delete(&self, name: &str) -> Result<()> {
-        self.client.succeed(self.client.call(Method::DELETE, self.namespace, &self.path(name), &[])).await?;
+        self.client
+            .succeed(self.client.call(Method::DELETE, self.namespace, &self.path(name), &[]))
+            .await?;
         Ok(())
     }
 

@@ -16,10 +16,18 @@ pub enum Error {
     InvalidHost { host: String, reason: String },
     /// The host could not be reached, or the connection broke before the answer was complete.
     #[error("{method} {url}: {reason}")]
-    Connection { method: String, url: String, reason: String },
+    Connection {
+        method: String,
+        url: String,
+        reason: String,
+    },
     /// The platform refused, and said why.
     #[error("{message} (code {transaction})")]
-    Rejected { status: u16, message: String, transaction: String },
+    Rejected {
+        status: u16,
+        message: String,
+        transaction: String,
+    },
     /// The call reached an action, and the action failed; `body` is its record or its bare result.
     #[error("{}", application_message(.body))]
     Application { status: u16, body: Value },
@@ -86,9 +94,11 @@ impl Error {
         };
         let code = document.get("code").filter(|code| !code.is_null());
         match (document.get("error"), code) {
-            (Some(error), Some(code)) => {
-                Self::Rejected { status, message: plain_text(error), transaction: plain_text(code) }
-            }
+            (Some(error), Some(code)) => Self::Rejected {
+                status,
+                message: plain_text(error),
+                transaction: plain_text(code),
+            },
             (error, None) if status == 502 && (error.is_some() || is_record(&document)) => {
                 Self::Application { status, body: document }
             }
@@ -124,14 +134,20 @@ mod tests {
 
     #[test]
     fn both_error_and_code_make_a_rejection() {
-        let error = Error::from_answer(404, br#"{"error":"The requested resource does not exist.","code":"T1"}"#);
+        let error = Error::from_answer(
+            404,
+            br#"{"error":"The requested resource does not exist.","code":"T1"}"#,
+        );
         assert_eq!(error.to_string(), "The requested resource does not exist. (code T1)");
         assert!(error.not_found() && !error.retryable());
     }
 
     #[test]
     fn bad_gateway_without_code_is_the_action_failing() {
-        for body in [r#"{"error":"boom"}"#, r#"{"response":{"status":"x","result":{"error":"boom"}}}"#] {
+        for body in [
+            r#"{"error":"boom"}"#,
+            r#"{"response":{"status":"x","result":{"error":"boom"}}}"#,
+        ] {
             let error = Error::from_answer(502, body.as_bytes());
             assert!(matches!(error, Error::Application { .. }), "{body}");
             assert_eq!(error.to_string(), "boom");
@@ -140,8 +156,13 @@ mod tests {
 
     #[test]
     fn anything_else_is_unexplained() {
-        let bodies: [(u16, &str); 5] =
-            [(504, ""), (500, "<html>"), (500, r#"{"response":{"status":"x"}}"#), (502, "{}"), (503, r#"{"error":"x"}"#)];
+        let bodies: [(u16, &str); 5] = [
+            (504, ""),
+            (500, "<html>"),
+            (500, r#"{"response":{"status":"x"}}"#),
+            (502, "{}"),
+            (503, r#"{"error":"x"}"#),
+        ];
         for (status, body) in bodies {
             let error = Error::from_answer(status, body.as_bytes());
             assert!(matches!(error, Error::Unexplained { .. }), "{status} {body}");
@@ -150,7 +171,11 @@ mod tests {
 
     #[test]
     fn overload_and_faults_may_be_retried_but_refusals_may_not() {
-        let with = |status| Error::Rejected { status, message: String::new(), transaction: String::new() };
+        let with = |status| Error::Rejected {
+            status,
+            message: String::new(),
+            transaction: String::new(),
+        };
         for status in [408, 409, 429, 500, 503] {
             assert!(with(status).retryable(), "{status}");
         }

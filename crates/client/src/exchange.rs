@@ -11,7 +11,16 @@ pub type Observer = dyn Fn(&Event<'_>) + Send + Sync;
 #[derive(Debug)]
 pub enum Event<'a> {
     /// A request is about to be sent.
-    Request { method: &'a Method, url: &'a str, headers: &'a HeaderMap, body: Option<&'a Bytes> },
+    Request {
+        method: &'a Method,
+        url: &'a str,
+        headers: &'a HeaderMap,
+        body: Option<&'a Bytes>,
+    },
     /// Its answer has been read completely.
-    Response { status: StatusCode, headers: &'a HeaderMap, body: &'a Bytes },
+    Response {
+        status: StatusCode,
+        headers: &'a HeaderMap,
+        body: &'a Bytes,
+    },
 }

@@ -33,9 +33,13 @@ pub enum Invocation {
 impl Client {
     /// Invokes an action with a JSON object of parameters.
     pub async fn invoke(&self, namespace: &str, name: &str, parameters: &Value, wait: Wait) -> Result<Invocation> {
-        let query =
-            [("blocking", (wait != Wait::No).to_string()), ("result", (wait == Wait::ForResult).to_string())];
-        let call = self.call(Method::POST, namespace, &format!("actions/{name}"), &query).json(parameters);
+        let query = [
+            ("blocking", (wait != Wait::No).to_string()),
+            ("result", (wait == Wait::ForResult).to_string()),
+        ];
+        let call = self
+            .call(Method::POST, namespace, &format!("actions/{name}"), &query)
+            .json(parameters);
         let answer = match self.succeed(call).await {
             Ok(answer) => answer,
             Err(Error::Application { status, body }) => return Ok(Invocation::Failed { status, body }),
@@ -43,11 +47,17 @@ impl Client {
         };
         let body = parse(&answer.body)?;
         match (wait, answer.status) {
-            (Wait::No, _) => Ok(Invocation::Accepted { id: activation_id(&body) }),
-            (_, StatusCode::ACCEPTED) => Ok(Invocation::Unfinished { id: activation_id(&body) }),
+            (Wait::No, _) => Ok(Invocation::Accepted {
+                id: activation_id(&body),
+            }),
+            (_, StatusCode::ACCEPTED) => Ok(Invocation::Unfinished {
+                id: activation_id(&body),
+            }),
             // OpenWhisk's clients take a record that says "failed" under a 200 for a broken connection.
             (Wait::ForRecord, status) if body.pointer("/response/success") == Some(&Value::Bool(false)) => {
-                Err(Error::Unexplained { status: status.as_u16() })
+                Err(Error::Unexplained {
+                    status: status.as_u16(),
+                })
             }
             (Wait::ForRecord | Wait::ForResult, _) => Ok(Invocation::Done(body)),
         }
@@ -55,7 +65,9 @@ impl Client {
 
     /// Fires a trigger; gives the activation id, or nothing when no active rule was there to run.
     pub async fn fire(&self, namespace: &str, trigger: &str, payload: &Value) -> Result<Option<String>> {
-        let call = self.call(Method::POST, namespace, &format!("triggers/{trigger}"), &[]).json(payload);
+        let call = self
+            .call(Method::POST, namespace, &format!("triggers/{trigger}"), &[])
+            .json(payload);
         let answer = self.succeed(call).await?;
         if answer.body.is_empty() {
             return Ok(None);
@@ -65,5 +77,8 @@ impl Client {
 }
 
 fn activation_id(body: &Value) -> String {
-    body.get("activationId").and_then(Value::as_str).unwrap_or_default().to_owned()
+    body.get("activationId")
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned()
 }

@@ -26,23 +26,31 @@ impl Client {
     /// Build of the API, without a key.
     pub async fn build_info(&self) -> Result<BuildInfo> {
         let path = format!("/api/{}", self.config().version());
-        let document = self.document(Call::absolute(Method::GET, path, &[]).anonymous()).await?;
+        let document = self
+            .document(Call::absolute(Method::GET, path, &[]).anonymous())
+            .await?;
         let text = |name: &str| match document.get(name) {
             Some(Value::String(text)) => text.clone(),
             Some(Value::Null) | None => String::new(),
             Some(other) => other.to_string(),
         };
-        Ok(BuildInfo { build: text("build"), number: text("buildno") })
+        Ok(BuildInfo {
+            build: text("build"),
+            number: text("buildno"),
+        })
     }
 
     /// The information document at `/`: limits and runtimes.
     pub async fn information(&self) -> Result<Value> {
-        self.document(Call::absolute(Method::GET, "/".to_owned(), &[]).anonymous()).await
+        self.document(Call::absolute(Method::GET, "/".to_owned(), &[]).anonymous())
+            .await
     }
 
     /// A file the platform hands out below its root.
     pub async fn download(&self, file: &str) -> Result<Bytes> {
-        let answer = self.succeed(Call::absolute(Method::GET, format!("/{file}"), &[]).anonymous()).await?;
+        let answer = self
+            .succeed(Call::absolute(Method::GET, format!("/{file}"), &[]).anonymous())
+            .await?;
         Ok(answer.body)
     }
 }

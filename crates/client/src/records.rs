@@ -51,19 +51,29 @@ impl Client {
 
     /// One whole record.
     pub async fn activation(&self, namespace: &str, id: &str) -> Result<Value> {
-        self.document(self.call(Method::GET, namespace, &format!("activations/{id}"), &[])).await
+        self.document(self.call(Method::GET, namespace, &format!("activations/{id}"), &[]))
+            .await
     }
 
     /// The log lines of one record.
     pub async fn activation_logs(&self, namespace: &str, id: &str) -> Result<Vec<String>> {
-        let document =
-            self.document(self.call(Method::GET, namespace, &format!("activations/{id}/logs"), &[])).await?;
-        let lines = document.get("logs").and_then(Value::as_array).cloned().unwrap_or_default();
-        Ok(lines.into_iter().map(|line| line.as_str().map_or_else(|| line.to_string(), str::to_owned)).collect())
+        let document = self
+            .document(self.call(Method::GET, namespace, &format!("activations/{id}/logs"), &[]))
+            .await?;
+        let lines = document
+            .get("logs")
+            .and_then(Value::as_array)
+            .cloned()
+            .unwrap_or_default();
+        Ok(lines
+            .into_iter()
+            .map(|line| line.as_str().map_or_else(|| line.to_string(), str::to_owned))
+            .collect())
     }
 
     /// The response of one record: `result`, `status`, `success`.
     pub async fn activation_result(&self, namespace: &str, id: &str) -> Result<Value> {
-        self.document(self.call(Method::GET, namespace, &format!("activations/{id}/result"), &[])).await
+        self.document(self.call(Method::GET, namespace, &format!("activations/{id}/result"), &[]))
+            .await
     }
 }

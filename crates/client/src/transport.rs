@@ -41,9 +41,10 @@ impl Client {
     /// A client for the platform in `config`; connects on the first call.
     pub fn new(config: Config) -> Result<Self> {
         let origin = config.origin();
-        origin
-            .parse::<Uri>()
-            .map_err(|error| Error::InvalidHost { host: config.host.clone(), reason: error.to_string() })?;
+        origin.parse::<Uri>().map_err(|error| Error::InvalidHost {
+            host: config.host.clone(),
+            reason: error.to_string(),
+        })?;
         let http = legacy::Client::builder(TokioExecutor::new()).build(HttpConnector::new());
         Ok(Self { config, http })
     }
@@ -75,7 +76,12 @@ impl Client {
     async fn send(&self, call: Call) -> Result<Answer> {
         let headers = self.headers(&call)?;
         let url = format!("{}{}", self.config.origin(), call.path);
-        let mut hop = Hop { method: call.method, url, headers, body: call.body };
+        let mut hop = Hop {
+            method: call.method,
+            url,
+            headers,
+            body: call.body,
+        };
         for _ in 0..MAX_REDIRECTS {
             let (answer, location) = self.send_once(&hop).await?;
             match location.and_then(|location| hop.redirected(answer.status, &location)) {
@@ -103,7 +109,10 @@ impl Client {
                 headers.insert(AUTHORIZATION, basic);
             }
             (Caller::Key, None) => {
-                return Err(Error::NoCredentials { method: call.method.to_string(), path: call.shown.clone() });
+                return Err(Error::NoCredentials {
+                    method: call.method.to_string(),
+                    path: call.shown.clone(),
+                });
             }
         }
         Ok(headers)
@@ -124,12 +133,34 @@ impl Client {
         *request.method_mut() = hop.method.clone();
         *request.uri_mut() = uri;
         *request.headers_mut() = hop.headers.clone();
-        let response = self.http.request(request).await.map_err(|error| hop.failed(innermost(&error)))?;
+        let response = self
+            .http
+            .request(request)
+            .await
+            .map_err(|error| hop.failed(innermost(&error)))?;
         let (head, body) = response.into_parts();
-        let body = body.collect().await.map_err(|error| hop.failed(innermost(&error)))?.to_bytes();
-        self.observe(&Event::Response { status: head.status, headers: &head.headers, body: &body });
-        let location = head.headers.get(LOCATION).and_then(|value| value.to_str().ok()).map(str::to_owned);
-        Ok((Answer { status: head.status, body }, location))
+        let body = body
+            .collect()
+            .await
+            .map_err(|error| hop.failed(innermost(&error)))?
+            .to_bytes();
+        self.observe(&Event::Response {
+            status: head.status,
+            headers: &head.headers,
+            body: &body,
+        });
+        let location = head
+            .headers
+            .get(LOCATION)
+            .and_then(|value| value.to_str().ok())
+            .map(str::to_owned);
+        Ok((
+            Answer {
+                status: head.status,
+                body,
+            },
+            location,
+        ))
     }
 
     fn observe(&self, event: &Event<'_>) {
@@ -143,7 +174,10 @@ impl Hop {
     /// The next request when `status` and `location` ask for one: 307 and 308 repeat it, the others fetch.
     fn redirected(&self, status: StatusCode, location: &str) -> Option<Self> {
         let keeps_body = matches!(status, StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT);
-        let fetches = matches!(status, StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND | StatusCode::SEE_OTHER);
+        let fetches = matches!(
+            status,
+            StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND | StatusCode::SEE_OTHER
+        );
         if !keeps_body && !fetches {
             return None;
         }
@@ -157,7 +191,12 @@ impl Hop {
             true => (self.method.clone(), self.body.clone()),
             false => (Method::GET, None),
         };
-        Some(Self { method, url, headers, body })
+        Some(Self {
+            method,
+            url,
+            headers,
+            body,
+        })
     }
 
     fn resolve(&self, location: &str) -> Option<String> {
@@ -165,17 +204,27 @@ impl Hop {
             return Some(location.to_owned());
         }
         let start = self.url.find("://")? + 3;
-        let end = self.url[start..].find('/').map_or(self.url.len(), |slash| start + slash);
-        location.starts_with('/').then(|| format!("{}{location}", &self.url[..end]))
+        let end = self.url[start..]
+            .find('/')
+            .map_or(self.url.len(), |slash| start + slash);
+        location
+            .starts_with('/')
+            .then(|| format!("{}{location}", &self.url[..end]))
     }
 
     fn failed(&self, reason: impl ToString) -> Error {
-        Error::Connection { method: self.method.to_string(), url: self.url.clone(), reason: reason.to_string() }
+        Error::Connection {
+            method: self.method.to_string(),
+            url: self.url.clone(),
+            reason: reason.to_string(),
+        }
     }
 }
 
 pub(crate) fn parse(body: &[u8]) -> Result<Value> {
-    serde_json::from_slice(body).map_err(|error| Error::Malformed { reason: error.to_string() })
+    serde_json::from_slice(body).map_err(|error| Error::Malformed {
+        reason: error.to_string(),
+    })
 }
 
 fn authority(url: &str) -> Option<&str> {
@@ -199,12 +248,19 @@ mod tests {
     fn hop(method: Method) -> Hop {
         let mut headers = HeaderMap::new();
         headers.insert(AUTHORIZATION, HeaderValue::from_static("Basic x"));
-        Hop { method, url: "http://h:1/a/b?c".into(), headers, body: Some(Bytes::from_static(b"{}")) }
+        Hop {
+            method,
+            url: "http://h:1/a/b?c".into(),
+            headers,
+            body: Some(Bytes::from_static(b"{}")),
+        }
     }
 
     #[test]
     fn permanent_redirects_repeat_the_request() {
-        let next = hop(Method::POST).redirected(StatusCode::PERMANENT_REDIRECT, "/x").unwrap();
+        let next = hop(Method::POST)
+            .redirected(StatusCode::PERMANENT_REDIRECT, "/x")
+            .unwrap();
         assert_eq!((next.method, next.url.as_str()), (Method::POST, "http://h:1/x"));
         assert!(next.body.is_some() && next.headers.contains_key(AUTHORIZATION));
     }
@@ -217,7 +273,9 @@ mod tests {
 
     #[test]
     fn the_key_stays_with_its_host() {
-        let next = hop(Method::GET).redirected(StatusCode::FOUND, "http://elsewhere/x").unwrap();
+        let next = hop(Method::GET)
+            .redirected(StatusCode::FOUND, "http://elsewhere/x")
+            .unwrap();
         assert!(!next.headers.contains_key(AUTHORIZATION));
     }
 

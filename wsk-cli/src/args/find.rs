@@ -60,20 +60,28 @@ mod tests {
     use super::*;
 
     fn search(line: &str) -> Found {
-        let root = Command::new("wsk")
-            .subcommand(Command::new("list"))
-            .subcommand(Command::new("action").subcommand(Command::new("list")).subcommand(Command::new("get")));
+        let root = Command::new("wsk").subcommand(Command::new("list")).subcommand(
+            Command::new("action")
+                .subcommand(Command::new("list"))
+                .subcommand(Command::new("get")),
+        );
         find(&root, line.split_whitespace().map(str::to_owned).collect())
     }
 
     fn leaf(path: &[&str], rest: &[&str]) -> Found {
         let own = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
-        Found::Leaf { path: own(path), rest: own(rest) }
+        Found::Leaf {
+            path: own(path),
+            rest: own(rest),
+        }
     }
 
     #[test]
     fn flags_may_stand_anywhere() {
-        assert_eq!(search("-v action -u key list -l 5 x"), leaf(&["action", "list"], &["-v", "-u", "key", "-l", "5", "x"]));
+        assert_eq!(
+            search("-v action -u key list -l 5 x"),
+            leaf(&["action", "list"], &["-v", "-u", "key", "-l", "5", "x"])
+        );
         assert_eq!(search("--apihost=h list"), leaf(&["list"], &["--apihost=h"]));
         assert_eq!(search("--apihost list list"), leaf(&["list"], &["--apihost", "list"]));
     }

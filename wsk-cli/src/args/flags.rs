@@ -36,16 +36,28 @@ pub const GLOBAL_PREFIX: &str = "global-";
 /// Gives every leaf the global flags that its own do not hide, and every flag the manners of upstream's parser: the
 /// last one wins, an operand may begin with a dash, a switch may be written `--flag=false`.
 pub fn tuned(command: Command) -> Command {
-    let mut command = command.disable_help_flag(true).disable_help_subcommand(true).disable_version_flag(true);
+    let mut command = command
+        .disable_help_flag(true)
+        .disable_help_subcommand(true)
+        .disable_version_flag(true);
     if command.has_subcommands() {
-        for name in command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect::<Vec<_>>() {
+        for name in command
+            .get_subcommands()
+            .map(|sub| sub.get_name().to_owned())
+            .collect::<Vec<_>>()
+        {
             command = command.mut_subcommand(name, tuned);
         }
         return command;
     }
-    let hidden: Vec<String> =
-        command.get_arguments().filter_map(|arg| arg.get_long().map(str::to_owned)).collect();
-    for global in GLOBALS.iter().filter(|global| !hidden.iter().any(|name| name == global.long())) {
+    let hidden: Vec<String> = command
+        .get_arguments()
+        .filter_map(|arg| arg.get_long().map(str::to_owned))
+        .collect();
+    for global in GLOBALS
+        .iter()
+        .filter(|global| !hidden.iter().any(|name| name == global.long()))
+    {
         command = command.arg(global.to_arg());
     }
     command.args_override_self(true).mut_args(tuned_arg)
@@ -111,7 +123,11 @@ impl Globals {
 }
 
 fn get<T: Clone + Send + Sync + 'static>(matches: &ArgMatches, name: &str) -> Option<T> {
-    matches.try_get_one::<T>(&format!("{GLOBAL_PREFIX}{name}")).ok().flatten().cloned()
+    matches
+        .try_get_one::<T>(&format!("{GLOBAL_PREFIX}{name}"))
+        .ok()
+        .flatten()
+        .cloned()
 }
 
 /// Whether `token` is a global flag, and if so whether it takes an operand.

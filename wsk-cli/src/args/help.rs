@@ -20,7 +20,10 @@ pub fn render(root: &Command, path: &[String]) -> String {
     for word in path {
         command = command.find_subcommand(word).expect("the path was found in this tree");
     }
-    let name = std::iter::once("wsk").chain(path.iter().map(String::as_str)).collect::<Vec<_>>().join(" ");
+    let name = std::iter::once("wsk")
+        .chain(path.iter().map(String::as_str))
+        .collect::<Vec<_>>()
+        .join(" ");
     let mut text = match path.is_empty() {
         true => LOGO.trim_start_matches('\n').to_owned(),
         false => format!("{}\n", about(command)),
@@ -46,7 +49,10 @@ fn group(text: &mut String, command: &Command, name: &str, globals: Vec<Arg>) {
         section(text, "Flags", help.iter());
         section(text, "Global Flags", globals.iter());
     }
-    let _ = write!(text, "\nUse \"{name} [command] --help\" for more information about a command.\n");
+    let _ = write!(
+        text,
+        "\nUse \"{name} [command] --help\" for more information about a command.\n"
+    );
 }
 
 fn leaf(text: &mut String, command: &Command, name: &str) {
@@ -80,7 +86,10 @@ fn section<'a>(text: &mut String, title: &str, args: impl Iterator<Item = &'a Ar
 fn head(arg: &Arg) -> String {
     let long = arg.get_long().unwrap_or_default();
     let operand = match takes_operand(arg) {
-        true => arg.get_value_names().and_then(|names| names.first()).map(|name| format!(" {name}")),
+        true => arg
+            .get_value_names()
+            .and_then(|names| names.first())
+            .map(|name| format!(" {name}")),
         false => None,
     };
     let operand = operand.unwrap_or_default();
@@ -114,5 +123,8 @@ fn leaf_globals(command: &Command) -> Vec<Arg> {
     while let Some(sub) = leaf.get_subcommands().next() {
         leaf = sub;
     }
-    leaf.get_arguments().filter(|arg| arg.get_id().as_str().starts_with(GLOBAL_PREFIX)).cloned().collect()
+    leaf.get_arguments()
+        .filter(|arg| arg.get_id().as_str().starts_with(GLOBAL_PREFIX))
+        .cloned()
+        .collect()
 }

@@ -55,6 +55,9 @@ mod tests {
         let few = given(&[]).one(required).unwrap_err();
         assert_eq!(few, Failure::new("Invalid argument(s). An action name is required."));
         let many = given(&["a", "b", "c"]).one(required).unwrap_err();
-        assert_eq!(many, Failure::new("Invalid argument(s): b, c. An action name is required."));
+        assert_eq!(
+            many,
+            Failure::new("Invalid argument(s): b, c. An action name is required.")
+        );
     }
 }

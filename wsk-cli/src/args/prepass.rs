@@ -76,14 +76,19 @@ pub fn run(arguments: Vec<String>) -> Result<Prepass, Failure> {
         match token {
             Token::ParameterFile | Token::AnnotationFile => {
                 let file = arguments.next().ok_or_else(|| {
-                    refused(format!("{}An argument must be provided for '{argument}'", token.clause()))
+                    refused(format!(
+                        "{}An argument must be provided for '{argument}'",
+                        token.clause()
+                    ))
                 })?;
                 list.push_file(files::read_text(&file).map_err(|failure| failure.prefixed(PREFIX))?);
             }
             Token::Parameter | Token::Annotation | Token::Feed | Token::Trigger => {
                 let (Some(key), Some(value)) = (arguments.next(), arguments.next()) else {
                     let clause = token.clause();
-                    return Err(refused(format!("{clause}Arguments for '{argument}' must be a key/value pair")));
+                    return Err(refused(format!(
+                        "{clause}Arguments for '{argument}' must be a key/value pair"
+                    )));
                 };
                 list.push_pair(&key, &value);
             }
@@ -119,16 +124,31 @@ mod tests {
 
     #[test]
     fn other_spellings_are_left_alone() {
-        assert_eq!(pass("--param=a -pk -bp k v").unwrap().rest, ["--param=a", "-pk", "-bp", "k", "v"]);
+        assert_eq!(
+            pass("--param=a -pk -bp k v").unwrap().rest,
+            ["--param=a", "-pk", "-bp", "k", "v"]
+        );
     }
 
     #[test]
     fn missing_operands_name_the_token_as_typed() {
         let cases = [
-            ("invoke x -p a", "The parameter arguments are invalid: Arguments for '-p' must be a key/value pair"),
-            ("x --annotation a", "The annotation arguments are invalid: Arguments for '--annotation' must be a key/value pair"),
-            ("x -P", "The parameter arguments are invalid: An argument must be provided for '-P'"),
-            ("x -A", "The annotation arguments are invalid: An argument must be provided for '-A'"),
+            (
+                "invoke x -p a",
+                "The parameter arguments are invalid: Arguments for '-p' must be a key/value pair",
+            ),
+            (
+                "x --annotation a",
+                "The annotation arguments are invalid: Arguments for '--annotation' must be a key/value pair",
+            ),
+            (
+                "x -P",
+                "The parameter arguments are invalid: An argument must be provided for '-P'",
+            ),
+            (
+                "x -A",
+                "The annotation arguments are invalid: An argument must be provided for '-A'",
+            ),
             ("x -F a", "Arguments for '-F' must be a key/value pair"),
         ];
         for (line, text) in cases {
@@ -140,6 +160,9 @@ mod tests {
     #[test]
     fn a_missing_file_is_exit_2() {
         let text = "Failed to parse arguments: File 'nofile' is not a valid file or it does not exist";
-        assert_eq!(pass("x -P nofile").unwrap_err(), Failure::new(text).with_exit(Exit::USAGE));
+        assert_eq!(
+            pass("x -P nofile").unwrap_err(),
+            Failure::new(text).with_exit(Exit::USAGE)
+        );
     }
 }

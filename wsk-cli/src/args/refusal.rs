@@ -10,9 +10,17 @@ pub fn text(error: &clap::Error, leaf: &Command, line: &[String]) -> String {
     let flag = context(error, ContextKind::InvalidArg);
     match error.kind() {
         ErrorKind::UnknownArgument => unknown(&flag, line),
-        ErrorKind::InvalidValue if context(error, ContextKind::InvalidValue).is_empty() => needs_operand(&flag, leaf, line),
+        ErrorKind::InvalidValue if context(error, ContextKind::InvalidValue).is_empty() => {
+            needs_operand(&flag, leaf, line)
+        }
         ErrorKind::ValueValidation | ErrorKind::InvalidValue => invalid(error, &flag, leaf),
-        _ => error.to_string().lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned(),
+        _ => error
+            .to_string()
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .trim_start_matches("error: ")
+            .to_owned(),
     }
 }
 
@@ -31,7 +39,9 @@ pub fn unknown(flag: &str, line: &[String]) -> String {
 fn needs_operand(flag: &str, leaf: &Command, line: &[String]) -> String {
     let long = long_name(flag);
     let short = find(leaf, &long).and_then(Arg::get_short);
-    let typed_short = line.last().filter(|word| word.starts_with('-') && !word.starts_with("--"));
+    let typed_short = line
+        .last()
+        .filter(|word| word.starts_with('-') && !word.starts_with("--"));
     match (short, typed_short) {
         (Some(short), Some(typed)) => format!("flag needs an argument: '{short}' in {typed}"),
         _ => format!("flag needs an argument: --{long}"),

@@ -148,7 +148,10 @@ pub struct PageFlags {
 
 impl PageFlags {
     fn page(&self) -> Page {
-        Page { limit: self.limit, skip: self.skip }
+        Page {
+            limit: self.limit,
+            skip: self.skip,
+        }
     }
 
     fn order(&self) -> Order {
@@ -175,7 +178,9 @@ fn print_list(cx: &mut Context, listed: Listed, mut page: Vec<Value>, order: Ord
 
 /// The namespace that a list of triggers, rules or packages is about.
 fn namespace_argument(argument: Option<String>) -> Result<QualifiedName, Failure> {
-    let Some(argument) = argument else { return Ok(own_namespace()) };
+    let Some(argument) = argument else {
+        return Ok(own_namespace());
+    };
     let name = QualifiedName::parse(&argument)?;
     match name.entity.is_empty() {
         true => Ok(name),
@@ -188,13 +193,20 @@ fn namespace_argument(argument: Option<String>) -> Result<QualifiedName, Failure
 }
 
 fn own_namespace() -> QualifiedName {
-    QualifiedName { namespace: crate::names::OWN.to_owned(), entity: String::new() }
+    QualifiedName {
+        namespace: crate::names::OWN.to_owned(),
+        entity: String::new(),
+    }
 }
 
 /// A failed list, in upstream's words.
 fn list_failure(what: &str, namespace: &QualifiedName, error: &wsk_client::Error, usage: Usage) -> Failure {
     let namespace = namespace.namespace_for_messages();
-    Failure::call(&format!("Unable to obtain the list of {what} for namespace '{namespace}'"), error, usage)
+    Failure::call(
+        &format!("Unable to obtain the list of {what} for namespace '{namespace}'"),
+        error,
+        usage,
+    )
 }
 
 /// The sentence for lists that take at most a namespace.

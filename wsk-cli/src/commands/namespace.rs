@@ -51,7 +51,11 @@ impl List {
     async fn run(self, cx: &mut Context) -> Result<(), Failure> {
         Positionals(self.args).count(0, 0, NOTHING_REQUIRED)?;
         let names = cx.client()?.namespaces().await.map_err(|error| {
-            Failure::call("Unable to obtain the list of available namespaces", &error, Usage::Hidden)
+            Failure::call(
+                "Unable to obtain the list of available namespaces",
+                &error,
+                Usage::Hidden,
+            )
         })?;
         cx.out.line(Line::default().bold("namespaces"))?;
         names.into_iter().try_for_each(|name| cx.out.line(name))
@@ -70,7 +74,8 @@ impl Get {
         let rules = client.rules(OWN).list(Page::ALL).await.map_err(failed)?;
         let rules = with_status(&client, OWN, rules).await.map_err(failed)?;
         let order = order(self.name_sort);
-        cx.out.line(line("Entities in namespace: ").bold(own_namespace().namespace_for_messages()))?;
+        cx.out
+            .line(line("Entities in namespace: ").bold(own_namespace().namespace_for_messages()))?;
         print_list(cx, Listed::Packages, packages, order)?;
         print_list(cx, Listed::Actions, actions, order)?;
         print_list(cx, Listed::Triggers, triggers, order)?;

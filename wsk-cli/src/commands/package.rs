@@ -107,7 +107,11 @@ impl Command {
 }
 
 fn failed(verb: &str, name: &QualifiedName, error: &wsk_client::Error) -> Failure {
-    Failure::call(&format!("Unable to {verb} package '{}'", name.entity), error, Usage::Hidden)
+    Failure::call(
+        &format!("Unable to {verb} package '{}'", name.entity),
+        error,
+        Usage::Hidden,
+    )
 }
 
 /// The members for parameters and annotations, where there are any.
@@ -116,7 +120,11 @@ fn key_values(cx: &Context) -> Result<Vec<(&'static str, Value)>, Failure> {
         ("annotations", cx.lists.annotations.to_key_values(Sort::Annotation)?),
         ("parameters", cx.lists.parameters.to_key_values(Sort::Parameter)?),
     ];
-    Ok(lists.into_iter().filter(|(_, list)| !list.is_empty()).map(|(name, list)| (name, list.into())).collect())
+    Ok(lists
+        .into_iter()
+        .filter(|(_, list)| !list.is_empty())
+        .map(|(name, list)| (name, list.into()))
+        .collect())
 }
 
 fn parse_shared(text: &str) -> Result<bool, Failure> {
@@ -130,12 +138,20 @@ fn parse_shared(text: &str) -> Result<bool, Failure> {
 impl Put {
     async fn run(self, cx: &mut Context, overwrite: Overwrite) -> Result<(), Failure> {
         let name = QualifiedName::parse(&Positionals(self.args).one(NAME_REQUIRED)?)?;
-        let shared = self.shared.as_deref().filter(|shared| !shared.is_empty()).map(parse_shared).transpose()?;
+        let shared = self
+            .shared
+            .as_deref()
+            .filter(|shared| !shared.is_empty())
+            .map(parse_shared)
+            .transpose()?;
         let mut members = vec![("namespace", json!(name.namespace)), ("name", json!(name.entity))];
         members.extend(shared.map(|shared| ("publish", json!(shared))));
         members.extend(key_values(cx)?);
         let client = cx.client()?;
-        let put = client.packages(&name.namespace).put(&name.entity, overwrite, &object(members)).await;
+        let put = client
+            .packages(&name.namespace)
+            .put(&name.entity, overwrite, &object(members))
+            .await;
         let told = match overwrite {
             Overwrite::No => {
                 put.map_err(|error| failed("create", &name, &error))?;
@@ -156,7 +172,10 @@ impl Bind {
         let provider = QualifiedName::parse(&args[0])?;
         let binding = QualifiedName::parse(&args[1])?;
         let mut members = key_values(cx)?;
-        members.push(("binding", json!({ "namespace": provider.namespace, "name": provider.entity })));
+        members.push((
+            "binding",
+            json!({ "namespace": provider.namespace, "name": provider.entity }),
+        ));
         let overwrite = match self.overwrite {
             true => Overwrite::Yes,
             false => Overwrite::No,
@@ -174,7 +193,9 @@ impl Bind {
 impl Get {
     async fn run(self, cx: &mut Context) -> Result<(), Failure> {
         let (name, typed) = Positionals(self.args).one_or_two(NAME_REQUIRED)?;
-        let field = typed.map(|typed| Ok::<_, Failure>((Document::Package.parse_field(&typed)?, typed))).transpose()?;
+        let field = typed
+            .map(|typed| Ok::<_, Failure>((Document::Package.parse_field(&typed)?, typed)))
+            .transpose()?;
         let name = QualifiedName::parse(&name)?;
         let client = cx.client()?;
         let package = client.packages(&name.namespace).get(&name.entity).await;
@@ -228,13 +249,21 @@ impl Refresh {
                 false => Failure::call(&attempted, &error, Usage::Hidden),
             }
         })?;
-        cx.out.line(Line::default().plain("'").bold(namespace).plain("' refreshed successfully"))?;
-        for (title, member) in
-            [("created bindings:", "added"), ("updated bindings:", "updated"), ("deleted bindings:", "deleted")]
-        {
+        cx.out.line(
+            Line::default()
+                .plain("'")
+                .bold(namespace)
+                .plain("' refreshed successfully"),
+        )?;
+        for (title, member) in [
+            ("created bindings:", "added"),
+            ("updated bindings:", "updated"),
+            ("deleted bindings:", "deleted"),
+        ] {
             cx.out.line(Line::default().bold(title))?;
             items(&changes, member).iter().try_for_each(|name| {
-                cx.out.line(name.as_str().map_or_else(|| name.to_string(), str::to_owned))
+                cx.out
+                    .line(name.as_str().map_or_else(|| name.to_string(), str::to_owned))
             })?;
         }
         Ok(())

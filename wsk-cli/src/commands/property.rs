@@ -115,9 +115,7 @@ impl Command {
     pub fn works_without_host(&self) -> bool {
         match self {
             Self::Set(_) | Self::Unset(_) => true,
-            Self::Get(get) => {
-                get.auth || get.cert || get.key || get.apihost || get.apiversion || get.cliversion
-            }
+            Self::Get(get) => get.auth || get.cert || get.key || get.apihost || get.apiversion || get.cliversion,
         }
     }
 }
@@ -129,14 +127,20 @@ impl Set {
             cx.require_host()?;
         }
         let see = |what: &str, flag: &str| {
-            line(format!("{what} set. Run 'wsk property get --{flag}' to see the new value."))
+            line(format!(
+                "{what} set. Run 'wsk property get --{flag}' to see the new value."
+            ))
         };
         let shown = |what: &str, value: &str| line(format!("{what} set to ")).bold(value);
         let changes = [
             ("CERT", &given.cert, see("client cert", "cert")),
             ("KEY", &given.key, see("client key", "key")),
             ("AUTH", &given.auth, see("whisk auth", "auth")),
-            ("APIHOST", &given.api_host, shown("whisk API host", given.api_host.as_deref().unwrap_or_default())),
+            (
+                "APIHOST",
+                &given.api_host,
+                shown("whisk API host", given.api_host.as_deref().unwrap_or_default()),
+            ),
             (
                 "APIVERSION",
                 &given.api_version,
@@ -205,7 +209,11 @@ impl Get {
             }
         }
         match build {
-            Some(Err(error)) => Err(Failure::call("Unable to obtain API build information", &error, Usage::Hidden)),
+            Some(Err(error)) => Err(Failure::call(
+                "Unable to obtain API build information",
+                &error,
+                Usage::Hidden,
+            )),
             Some(Ok(_)) | None => Ok(()),
         }
     }
@@ -224,9 +232,28 @@ impl Get {
             (self.apibuildno, BuildNumber),
         ];
         if self.all || flags.iter().all(|(asked, _)| !asked) {
-            return (vec![Host, Auth, Namespace, Cert, Key, ApiVersion, CliVersion, Build, BuildNumber], true);
+            return (
+                vec![
+                    Host,
+                    Auth,
+                    Namespace,
+                    Cert,
+                    Key,
+                    ApiVersion,
+                    CliVersion,
+                    Build,
+                    BuildNumber,
+                ],
+                true,
+            );
         }
-        (flags.into_iter().filter_map(|(asked, property)| asked.then_some(property)).collect(), false)
+        (
+            flags
+                .into_iter()
+                .filter_map(|(asked, property)| asked.then_some(property))
+                .collect(),
+            false,
+        )
     }
 }
 

@@ -136,9 +136,16 @@ impl Named {
         let client = cx.client()?;
         let rule = client.rules(&name.namespace).get(&name.entity).await;
         let rule = rule.map_err(|error| {
-            Failure::call(&format!("Unable to get status of rule '{}'", name.entity), &error, Usage::Shown)
+            Failure::call(
+                &format!("Unable to get status of rule '{}'", name.entity),
+                &error,
+                Usage::Shown,
+            )
         })?;
-        cx.out.ok(line("rule ").bold(name.entity).plain(" is ").bold(text(&rule, "status")))
+        cx.out.ok(line("rule ")
+            .bold(name.entity)
+            .plain(" is ")
+            .bold(text(&rule, "status")))
     }
 }
 
@@ -156,7 +163,9 @@ async fn switch(client: &Client, name: &QualifiedName, state: RuleState) -> Resu
 impl Get {
     async fn run(self, cx: &mut Context) -> Result<(), Failure> {
         let (name, typed) = Positionals(self.args).one_or_two(NAME_REQUIRED)?;
-        let field = typed.map(|typed| Ok::<_, Failure>((Document::Rule.parse_field(&typed)?, typed))).transpose()?;
+        let field = typed
+            .map(|typed| Ok::<_, Failure>((Document::Rule.parse_field(&typed)?, typed)))
+            .transpose()?;
         let name = QualifiedName::parse(&name)?;
         let client = cx.client()?;
         let rule = client.rules(&name.namespace).get(&name.entity).await;
@@ -199,7 +208,11 @@ impl List {
         let scope = namespace_argument(Positionals(self.args).optional(OPTIONAL_NAMESPACE)?)?;
         let client = cx.client()?;
         let failed = |error| list_failure("rules", &scope, &error, Usage::Hidden);
-        let rules = client.rules(&scope.namespace).list(self.page.page()).await.map_err(failed)?;
+        let rules = client
+            .rules(&scope.namespace)
+            .list(self.page.page())
+            .await
+            .map_err(failed)?;
         let rules = with_status(&client, &scope.namespace, rules).await.map_err(failed)?;
         print_list(cx, Listed::Rules, rules, self.page.order())
     }

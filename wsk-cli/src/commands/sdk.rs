@@ -43,7 +43,8 @@ enum Component {
 impl Install {
     fn component(&self) -> Result<Component, Failure> {
         let Some(named) = self.args.first() else {
-            let missing = "The SDK component argument is missing. One component (docker, ios, or bashauto) must be specified";
+            let missing =
+                "The SDK component argument is missing. One component (docker, ios, or bashauto) must be specified";
             return Err(Failure::new(missing));
         };
         match named.to_lowercase().as_str() {

@@ -36,8 +36,13 @@ pub fn package(package: &Value) -> String {
 
 fn entry(width: usize, label: &str, name: &str, entity: &Value) -> String {
     let parameters = parameters(entity);
-    let description = description(entity, &parameters).map(|text| format!(": {text}")).unwrap_or_default();
-    let shown: Vec<String> = parameters.iter().map(|(name, bound)| format!("{}{name}", bound.prefix())).collect();
+    let description = description(entity, &parameters)
+        .map(|text| format!(": {text}"))
+        .unwrap_or_default();
+    let shown: Vec<String> = parameters
+        .iter()
+        .map(|(name, bound)| format!("{}{name}", bound.prefix()))
+        .collect();
     let shown = match shown.is_empty() {
         true => "none defined".to_owned(),
         false => shown.join(", "),
@@ -65,14 +70,23 @@ impl Bound {
 /// Bound and announced parameters, by name.
 fn parameters(entity: &Value) -> BTreeMap<String, Bound> {
     let annotations = entity.get("annotations");
-    let announced = key_value(annotations, "parameters").and_then(Value::as_array).cloned().unwrap_or_default();
-    let mut parameters: BTreeMap<String, Bound> =
-        announced.iter().map(|parameter| (text(parameter, "name").to_owned(), Bound::No)).collect();
+    let announced = key_value(annotations, "parameters")
+        .and_then(Value::as_array)
+        .cloned()
+        .unwrap_or_default();
+    let mut parameters: BTreeMap<String, Bound> = announced
+        .iter()
+        .map(|parameter| (text(parameter, "name").to_owned(), Bound::No))
+        .collect();
     let bound = match key_value(annotations, "final") == Some(&Value::Bool(true)) {
         true => Bound::Finally,
         false => Bound::Yes,
     };
-    parameters.extend(items(entity, "parameters").iter().map(|parameter| (text(parameter, "key").to_owned(), bound)));
+    parameters.extend(
+        items(entity, "parameters")
+            .iter()
+            .map(|parameter| (text(parameter, "key").to_owned(), bound)),
+    );
     parameters.remove("");
     parameters
 }
@@ -85,9 +99,10 @@ fn description(entity: &Value, parameters: &BTreeMap<String, Bound>) -> Option<S
     match names[..] {
         [] => None,
         [only] => Some(format!("Returns a result based on parameter {only}")),
-        [ref first @ .., last] => {
-            Some(format!("Returns a result based on parameters {} and {last}", first.join(", ")))
-        }
+        [ref first @ .., last] => Some(format!(
+            "Returns a result based on parameters {} and {last}",
+            first.join(", ")
+        )),
     }
 }
 
@@ -120,7 +135,8 @@ mod tests {
             "annotations": [{"key": "final", "value": true},
                             {"key": "parameters", "value": [{"name": "a"}, {"name": "o"}]}]
         });
-        let expected = "action /guest/a: Returns a result based on parameters a, b and o\n   (parameters: a, **b, **o)\n";
+        let expected =
+            "action /guest/a: Returns a result based on parameters a, b and o\n   (parameters: a, **b, **o)\n";
         assert_eq!(super::action(&action), expected);
     }
 }

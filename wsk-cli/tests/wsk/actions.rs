@@ -21,13 +21,37 @@ fn sent(files: &[(&str, &str)], replies: &[(u16, &'static str)], line: &str) -> 
 fn create_sends_code_with_the_kind_of_its_extension() {
     let files = [("hello.js", "function main() {}"), ("a.py", "x"), ("a.jar", "PK")];
     let cases = [
-        ("hello hello.js", "hello", r#"{"kind":"nodejs:default","code":"function main() {}"}"#),
-        ("hello a.py --kind python:3.11 --main m", "hello", r#"{"kind":"python:3.11","code":"x","main":"m"}"#),
-        ("pkg/hello a.jar", "pkg/hello", r#"{"kind":"java:default","code":"UEs="}"#),
+        (
+            "hello hello.js",
+            "hello",
+            r#"{"kind":"nodejs:default","code":"function main() {}"}"#,
+        ),
+        (
+            "hello a.py --kind python:3.11 --main m",
+            "hello",
+            r#"{"kind":"python:3.11","code":"x","main":"m"}"#,
+        ),
+        (
+            "pkg/hello a.jar",
+            "pkg/hello",
+            r#"{"kind":"java:default","code":"UEs="}"#,
+        ),
         ("hello --docker me/i", "hello", r#"{"kind":"blackbox","image":"me/i"}"#),
-        ("hello a.py --docker me/i", "hello", r#"{"kind":"blackbox","image":"me/i","code":"x"}"#),
-        ("hello a.py --native", "hello", r#"{"kind":"blackbox","image":"openwhisk/dockerskeleton","code":"x"}"#),
-        ("hello --sequence a,/ns/p/b", "hello", r#"{"kind":"sequence","components":["/_/a","/ns/p/b"]}"#),
+        (
+            "hello a.py --docker me/i",
+            "hello",
+            r#"{"kind":"blackbox","image":"me/i","code":"x"}"#,
+        ),
+        (
+            "hello a.py --native",
+            "hello",
+            r#"{"kind":"blackbox","image":"openwhisk/dockerskeleton","code":"x"}"#,
+        ),
+        (
+            "hello --sequence a,/ns/p/b",
+            "hello",
+            r#"{"kind":"sequence","components":["/_/a","/ns/p/b"]}"#,
+        ),
     ];
     for (line, name, exec) in cases {
         let (requests, out) = sent(&files, &[DONE], &format!("action create {line}"));
@@ -70,8 +94,15 @@ fn update_looks_first_and_tolerates_absence() {
 fn update_resends_or_drops_annotations() {
     let (requests, _) = sent(&[], &[(200, HELLO), DONE], "action update hello --web raw");
     assert!(requests[1].contains(r#"[{"key":"exec","value":"nodejs:20"},{"key":"web-export","value":true}"#));
-    let (requests, _) = sent(&[], &[(200, HELLO), DONE], "action update hello --del-annotation a --del-annotation b");
-    assert!(requests[1].ends_with(r#""name":"hello","delAnnotations":["a","b"]}"#), "{requests:?}");
+    let (requests, _) = sent(
+        &[],
+        &[(200, HELLO), DONE],
+        "action update hello --del-annotation a --del-annotation b",
+    );
+    assert!(
+        requests[1].ends_with(r#""name":"hello","delAnnotations":["a","b"]}"#),
+        "{requests:?}"
+    );
 }
 
 #[test]
@@ -100,14 +131,26 @@ fn local_refusals() {
     platform.file("bin.exe", "c");
     let required = "An action name and code artifact are required.";
     let cases = [
-        ("create z a.zip", 2, "creating an action from a .zip artifact requires specifying the action kind explicitly"),
+        (
+            "create z a.zip",
+            2,
+            "creating an action from a .zip artifact requires specifying the action kind explicitly",
+        ),
         ("create e bin.exe", 2, "'.exe' is not a supported action runtime"),
-        ("create m nofile.js", 2, "File 'nofile.js' is not a valid file or it does not exist"),
+        (
+            "create m nofile.js",
+            2,
+            "File 'nofile.js' is not a valid file or it does not exist",
+        ),
         ("create", 1, required),
         ("create a", 2, required),
         ("create a --sequence", 2, required),
         ("create a --copy", 2, required),
-        ("create b hello.js --docker i --kind nodejs:20", 149, "Cannot specify both --kind and --docker at the same time."),
+        (
+            "create b hello.js --docker i --kind nodejs:20",
+            149,
+            "Cannot specify both --kind and --docker at the same time.",
+        ),
         (
             "create w hello.js --web bogus",
             2,
@@ -118,8 +161,16 @@ fn local_refusals() {
             2,
             "The --web-secure option is only valid when the --web option is enabled.",
         ),
-        ("create '' hello.js", 1, "'' is not a valid qualified name: A valid qualified name must be specified."),
-        ("create j hello.js --kind java", 2, "Java actions require --main to specify the fully-qualified name of the main class"),
+        (
+            "create '' hello.js",
+            1,
+            "'' is not a valid qualified name: A valid qualified name must be specified.",
+        ),
+        (
+            "create j hello.js --kind java",
+            2,
+            "Java actions require --main to specify the fully-qualified name of the main class",
+        ),
     ];
     for (line, code, text) in cases {
         let expected = format!("error: Invalid argument(s). {text}\n{USAGE}");
@@ -149,16 +200,30 @@ fn refusals_of_the_platform() {
 fn get_shows_the_whole_a_field_an_url_or_a_summary() {
     let platform = Platform::answering([(200, HELLO), (200, HELLO), (200, HELLO), (200, HELLO)]);
     let whole = platform.wsk("action get hello");
-    assert!(whole.out.starts_with("ok: got action hello\n{\n    \"namespace\": \"guest\",\n    \"name\": \"hello\",\n"));
+    assert!(
+        whole
+            .out
+            .starts_with("ok: got action hello\n{\n    \"namespace\": \"guest\",\n    \"name\": \"hello\",\n")
+    );
     assert!(whole.out.ends_with("    \"publish\": false,\n    \"updated\": 1\n}\n"));
     platform.wsk("action get hello EXEC").printed(
         "ok: got action hello, displaying field EXEC\n{\n    \"kind\": \"nodejs:20\",\n    \"binary\": false\n}\n",
     );
-    let url = format!("ok: got action hello\n{}/api/v1/namespaces/guest/actions/pkg/hello\n", platform.address());
+    let url = format!(
+        "ok: got action hello\n{}/api/v1/namespaces/guest/actions/pkg/hello\n",
+        platform.address()
+    );
     platform.wsk("action get pkg/hello --url").printed(&url);
-    platform.wsk("action get hello -s").printed("action /guest/hello\n   (parameters: none defined)\n");
-    assert_eq!(platform.requests()[0], "GET /api/v1/namespaces/_/actions/hello?code=false");
-    platform.wsk("action get hello bogus").failed(2, &format!("error: Invalid field filter 'bogus'.\n{USAGE}"));
+    platform
+        .wsk("action get hello -s")
+        .printed("action /guest/hello\n   (parameters: none defined)\n");
+    assert_eq!(
+        platform.requests()[0],
+        "GET /api/v1/namespaces/_/actions/hello?code=false"
+    );
+    platform
+        .wsk("action get hello bogus")
+        .failed(2, &format!("error: Invalid field filter 'bogus'.\n{USAGE}"));
     assert_eq!(platform.requests(), Vec::<String>::new(), "a bad filter asks nothing");
 }
 
@@ -172,16 +237,25 @@ fn save_writes_a_file_once() {
     assert_eq!(platform.read("hello.js"), "the code");
     let exists = format!("error: The file 'hello.js' already exists\n{USAGE}");
     platform.wsk("action get hello --save").failed(2, &exists);
-    platform.wsk("action get hello --save-as other.txt").printed(&saved("other.txt"));
-    assert_eq!(platform.requests()[0], "GET /api/v1/namespaces/_/actions/hello?code=true");
+    platform
+        .wsk("action get hello --save-as other.txt")
+        .printed(&saved("other.txt"));
+    assert_eq!(
+        platform.requests()[0],
+        "GET /api/v1/namespaces/_/actions/hello?code=true"
+    );
 
     let platform = Platform::answering([
         (200, r#"{"exec":{"kind":"sequence","components":[]}}"#),
         (200, r#"{"exec":{"kind":"blackbox","image":"i"}}"#),
         (200, r#"{"exec":{"kind":"python:3","code":"UEs=","binary":true}}"#),
     ]);
-    platform.wsk("action get s --save").failed(2, &format!("error: Cannot save action sequences\n{USAGE}"));
-    platform.wsk("action get s --save").failed(2, &format!("error: Cannot save Docker images\n{USAGE}"));
+    platform
+        .wsk("action get s --save")
+        .failed(2, &format!("error: Cannot save action sequences\n{USAGE}"));
+    platform
+        .wsk("action get s --save")
+        .failed(2, &format!("error: Cannot save Docker images\n{USAGE}"));
     assert_eq!(platform.wsk("action get s --save").code, 0);
     assert_eq!(platform.read("s.zip"), "PK");
 }
@@ -189,8 +263,12 @@ fn save_writes_a_file_once() {
 #[test]
 fn invoke_without_waiting() {
     let platform = Platform::answering([(202, r#"{"activationId":"ID"}"#), (202, r#"{"activationId":"ID"}"#)]);
-    platform.wsk("action invoke hello -p a 1").printed("ok: invoked /_/hello with id ID\n");
-    platform.wsk("action invoke /guest/p/hello").printed("ok: invoked /guest/p/hello with id ID\n");
+    platform
+        .wsk("action invoke hello -p a 1")
+        .printed("ok: invoked /_/hello with id ID\n");
+    platform
+        .wsk("action invoke /guest/p/hello")
+        .printed("ok: invoked /guest/p/hello with id ID\n");
     assert_eq!(
         platform.requests(),
         [
@@ -209,11 +287,19 @@ fn invoke_and_wait() {
          \"response\": {\n        \"result\": {\n            \"a\": \"<&>\",\n            \"b\": 1\n        },\n        \
          \"success\": true\n    }\n}\n",
     );
-    platform.wsk("action invoke hello -br").printed("{\n    \"a\": \"<&>\",\n    \"b\": 1.50\n}\n");
+    platform
+        .wsk("action invoke hello -br")
+        .printed("{\n    \"a\": \"<&>\",\n    \"b\": 1.50\n}\n");
     platform.wsk("action invoke hello --result").printed("[\n    1\n]\n");
     let requests = platform.requests();
-    assert_eq!(requests[0], "POST /api/v1/namespaces/_/actions/hello?blocking=true&result=false {}");
-    assert_eq!(requests[2], "POST /api/v1/namespaces/_/actions/hello?blocking=true&result=true {}");
+    assert_eq!(
+        requests[0],
+        "POST /api/v1/namespaces/_/actions/hello?blocking=true&result=false {}"
+    );
+    assert_eq!(
+        requests[2],
+        "POST /api/v1/namespaces/_/actions/hello?blocking=true&result=true {}"
+    );
 }
 
 #[test]
@@ -223,22 +309,34 @@ fn failing_actions_are_told_on_the_error_stream() {
         (502, r#"{"error":"This is an error"}"#),
         (502, record),
         (202, r#"{"activationId":"ID"}"#),
-        (429, r#"{"error":"Too many requests in the last minute (count: 61, allowed: 60).","code":"T"}"#),
+        (
+            429,
+            r#"{"error":"Too many requests in the last minute (count: 61, allowed: 60).","code":"T"}"#,
+        ),
         (504, ""),
         (500, record),
         (200, record),
     ]);
-    platform.wsk("action invoke x -r").failed(246, "{\n    \"error\": \"This is an error\"\n}\n");
+    platform
+        .wsk("action invoke x -r")
+        .failed(246, "{\n    \"error\": \"This is an error\"\n}\n");
     let run = platform.wsk("action invoke x -b");
     assert_eq!((run.code, run.out.as_str()), (246, ""));
-    assert!(run.err.starts_with("ok: invoked /_/x with id ID\n{\n    \"activationId\": \"ID\",\n"), "{}", run.err);
-    platform
-        .wsk("action invoke slow -b")
-        .failed(202, "ok: invoked /_/slow, but the request has not yet finished, with id ID\n");
+    assert!(
+        run.err
+            .starts_with("ok: invoked /_/x with id ID\n{\n    \"activationId\": \"ID\",\n"),
+        "{}",
+        run.err
+    );
+    platform.wsk("action invoke slow -b").failed(
+        202,
+        "ok: invoked /_/slow, but the request has not yet finished, with id ID\n",
+    );
     let throttled = "Too many requests in the last minute (count: 61, allowed: 60). (code T)";
-    platform
-        .wsk("action invoke x")
-        .failed(173, &format!("error: Unable to invoke action 'x': {throttled}\n{USAGE}"));
+    platform.wsk("action invoke x").failed(
+        173,
+        &format!("error: Unable to invoke action 'x': {throttled}\n{USAGE}"),
+    );
     for (code, status) in [(248, 504), (244, 500), (200, 200)] {
         let text = format!("The connection failed, or timed out. (HTTP status code {status})");
         platform
@@ -252,9 +350,14 @@ fn list() {
     let page = r#"[{"namespace":"guest/p","name":"b","annotations":[{"key":"exec","value":"nodejs:20"}]},
                    {"namespace":"guest","name":"a","publish":true,"annotations":[]}]"#;
     let platform = Platform::answering([(200, page), (200, page), (200, "[]")]);
-    let (a, b) = (format!("{:<70} private \n", "/guest/a"), format!("{:<70} private nodejs:20\n", "/guest/p/b"));
+    let (a, b) = (
+        format!("{:<70} private \n", "/guest/a"),
+        format!("{:<70} private nodejs:20\n", "/guest/p/b"),
+    );
     platform.wsk("action list").printed(&format!("actions\n{b}{a}"));
-    platform.wsk("action list /ns -n -l 5 -s 2").printed(&format!("actions\n{a}{b}"));
+    platform
+        .wsk("action list /ns -n -l 5 -s 2")
+        .printed(&format!("actions\n{a}{b}"));
     platform.wsk("action list pkg").printed("actions\n");
     assert_eq!(
         platform.requests(),

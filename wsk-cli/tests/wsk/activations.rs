@@ -31,17 +31,28 @@ fn full_lists_show_records() {
     let page: &'static str = Box::leak(format!("[{FAILED}]").into_boxed_str());
     let platform = Platform::answering([(200, page)]);
     let run = platform.wsk("activation list --full");
-    assert!(run.out.starts_with("activations\n{\n    \"namespace\": \"guest\",\n"), "{}", run.out);
-    assert_eq!(platform.requests(), ["GET /api/v1/namespaces/_/activations?docs=true&limit=30&skip=0"]);
+    assert!(
+        run.out.starts_with("activations\n{\n    \"namespace\": \"guest\",\n"),
+        "{}",
+        run.out
+    );
+    assert_eq!(
+        platform.requests(),
+        ["GET /api/v1/namespaces/_/activations?docs=true&limit=30&skip=0"]
+    );
 }
 
 #[test]
 fn get_shows_the_record_in_its_order() {
     let platform = Platform::answering([(200, FAILED), (200, FAILED), (200, FAILED), (200, FAILED)]);
     let run = platform.wsk("activation get ID");
-    let names: Vec<&str> =
-        run.out.lines().filter_map(|line| line.strip_prefix("    \"")?.split('"').next()).collect();
-    let order = "namespace name version subject activationId start end duration statusCode response logs annotations publish";
+    let names: Vec<&str> = run
+        .out
+        .lines()
+        .filter_map(|line| line.strip_prefix("    \"")?.split('"').next())
+        .collect();
+    let order =
+        "namespace name version subject activationId start end duration statusCode response logs annotations publish";
     assert_eq!(names.join(" "), order);
     assert!(run.out.starts_with("ok: got activation ID\n{\n") && !run.out.contains("size"));
     platform
@@ -51,7 +62,9 @@ fn get_shows_the_record_in_its_order() {
         "activation result for '/guest/x' (application error at 1970-01-01 00:01:00 +0000 UTC)\n{\n    \"error\": \"e\"\n}\n",
     );
     platform.wsk("activation get ID -g").printed("this is stdout\nplain\n");
-    platform.wsk("activation get ID bogus").failed(1, "error: Invalid field filter 'bogus'.\n");
+    platform
+        .wsk("activation get ID bogus")
+        .failed(1, "error: Invalid field filter 'bogus'.\n");
 }
 
 #[test]
@@ -59,10 +72,18 @@ fn last_is_the_first_of_the_list() {
     let newest = r#"[{"activationId":"NEW"}]"#;
     let platform = Platform::answering([(200, newest), (200, FAILED), (200, "[]"), (200, "[]"), (200, "[]")]);
     let run = platform.wsk("activation get --last logs");
-    assert!(run.out.starts_with("ok: got activation NEW, displaying field logs\n[\n"), "{}", run.out);
+    assert!(
+        run.out
+            .starts_with("ok: got activation NEW, displaying field logs\n[\n"),
+        "{}",
+        run.out
+    );
     assert_eq!(
         platform.requests(),
-        ["GET /api/v1/namespaces/_/activations?limit=1&skip=0", "GET /api/v1/namespaces/_/activations/NEW"]
+        [
+            "GET /api/v1/namespaces/_/activations?limit=1&skip=0",
+            "GET /api/v1/namespaces/_/activations/NEW"
+        ]
     );
     for (line, attempted) in [
         ("get --last", "Unable to get activation"),
@@ -79,9 +100,13 @@ fn logs_and_results() {
     let logs = r#"{"logs":["2020-01-01T00:01:00.123Z stdout: this is stdout"]}"#;
     let result = r#"{"result":{"error":"e"},"success":false,"status":"application error"}"#;
     let platform = Platform::answering([(200, logs), (200, logs), (200, result), MISSING]);
-    platform.wsk("activation logs ID").printed("2020-01-01T00:01:00.123Z stdout: this is stdout\n");
+    platform
+        .wsk("activation logs ID")
+        .printed("2020-01-01T00:01:00.123Z stdout: this is stdout\n");
     platform.wsk("activation logs ID --strip").printed("this is stdout\n");
-    platform.wsk("activation result ID").printed("{\n    \"error\": \"e\"\n}\n");
+    platform
+        .wsk("activation result ID")
+        .printed("{\n    \"error\": \"e\"\n}\n");
     let missing = "error: Unable to get activation 'nope': The requested resource does not exist. (code T)\n";
     platform.wsk("activation get nope").failed(148, missing);
     let required = format!("error: Invalid argument(s). An activation ID is required.\n{USAGE}");
@@ -93,10 +118,16 @@ fn poll_shows_each_record_once_and_ends_in_time() {
     let newest = r#"[{"activationId":"OLD","start":41}]"#;
     let page = r#"[{"activationId":"NEW","name":"x","start":50,"logs":["a line"]}]"#;
     let platform = Platform::answering([(200, newest), (200, page), (200, page), (200, page)]);
-    platform.wsk("activation poll x -e 1").printed(
-        "Enter Ctrl-c to exit.\nPolling for activation logs\n\nActivation: 'x' (NEW)\n[\n    \"a line\"\n]\n",
-    );
+    platform
+        .wsk("activation poll x -e 1")
+        .printed("Enter Ctrl-c to exit.\nPolling for activation logs\n\nActivation: 'x' (NEW)\n[\n    \"a line\"\n]\n");
     let requests = platform.requests();
-    assert_eq!(requests[0], "GET /api/v1/namespaces/_/activations?docs=true&limit=1&skip=0");
-    assert_eq!(requests[1], "GET /api/v1/namespaces/_/activations?docs=true&limit=0&name=x&since=42&skip=0");
+    assert_eq!(
+        requests[0],
+        "GET /api/v1/namespaces/_/activations?docs=true&limit=1&skip=0"
+    );
+    assert_eq!(
+        requests[1],
+        "GET /api/v1/namespaces/_/activations?docs=true&limit=0&name=x&since=42&skip=0"
+    );
 }

@@ -13,13 +13,28 @@ fn help_is_a_success() {
         assert_eq!((run.code, run.err.as_str()), (0, ""));
     }
     let group = platform.wsk("action bogus");
-    assert!(group.out.starts_with("work with actions\nUsage:\n  wsk action [command]\n\nAvailable Commands:\n  create "));
-    assert!(group.out.ends_with("Use \"wsk action [command] --help\" for more information about a command.\n"));
+    assert!(
+        group
+            .out
+            .starts_with("work with actions\nUsage:\n  wsk action [command]\n\nAvailable Commands:\n  create ")
+    );
+    assert!(
+        group
+            .out
+            .ends_with("Use \"wsk action [command] --help\" for more information about a command.\n")
+    );
     let leaf = platform.wsk("action create -h");
-    assert!(leaf.out.starts_with("create a new action\nUsage:\n  wsk action create ACTION_NAME ACTION [flags]\n\nFlags:\n"));
+    assert!(
+        leaf.out
+            .starts_with("create a new action\nUsage:\n  wsk action create ACTION_NAME ACTION [flags]\n\nFlags:\n")
+    );
     let timeout = "  -t, --timeout LIMIT          the timeout LIMIT in milliseconds after which the action is terminated (default 60000)\n";
     assert!(leaf.out.contains(timeout), "{}", leaf.out);
-    assert!(leaf.out.contains("\nGlobal Flags:\n      --apihost HOST "), "{}", leaf.out);
+    assert!(
+        leaf.out.contains("\nGlobal Flags:\n      --apihost HOST "),
+        "{}",
+        leaf.out
+    );
 }
 
 #[test]
@@ -55,13 +70,17 @@ fn unknown_commands_and_flags() {
     for (line, text) in cases {
         platform.wsk(line).failed(1, &format!("{text}\n"));
     }
-    platform.wsk("action --bogus").failed(1, "Error: unknown flag: --bogus\nunknown flag: --bogus\n");
+    platform
+        .wsk("action --bogus")
+        .failed(1, "Error: unknown flag: --bogus\nunknown flag: --bogus\n");
 }
 
 #[test]
 fn flags_may_stand_anywhere_and_the_last_one_wins() {
     let platform = Platform::answering([(200, "[]"), (200, "[]")]);
-    platform.wsk("-i action --auth a:b list -l 5 -l -1 --name-sort=false").printed("actions\n");
+    platform
+        .wsk("-i action --auth a:b list -l 5 -l -1 --name-sort=false")
+        .printed("actions\n");
     platform.wsk("action list -a swallowed x -F a b").printed("actions\n");
     let requests = platform.requests();
     assert_eq!(requests[0], "GET /api/v1/namespaces/_/actions?limit=-1&skip=0");
@@ -70,12 +89,20 @@ fn flags_may_stand_anywhere_and_the_last_one_wins() {
 #[test]
 fn the_pass_before_the_flags() {
     let platform = Platform::answering([]);
-    let text = "Failed to parse arguments: The parameter arguments are invalid: Arguments for '-p' must be a key/value pair";
-    platform.wsk("action invoke x -p a").failed(1, &format!("error: {text}\n{USAGE}"));
+    let text =
+        "Failed to parse arguments: The parameter arguments are invalid: Arguments for '-p' must be a key/value pair";
+    platform
+        .wsk("action invoke x -p a")
+        .failed(1, &format!("error: {text}\n{USAGE}"));
     let text = "Failed to parse arguments: File 'nofile' is not a valid file or it does not exist";
-    platform.wsk("action invoke x -P nofile").failed(2, &format!("error: {text}\n{USAGE}"));
+    platform
+        .wsk("action invoke x -P nofile")
+        .failed(2, &format!("error: {text}\n{USAGE}"));
     let bad = platform.wsk_words(["action", "invoke", "x", "-p", "k", r#"{"invalid1": }"#]);
-    assert!(bad.err.starts_with("error: Invalid parameter argument '") && bad.code == 1, "{bad:?}");
+    assert!(
+        bad.err.starts_with("error: Invalid parameter argument '") && bad.code == 1,
+        "{bad:?}"
+    );
 }
 
 #[test]
@@ -106,14 +133,20 @@ fn no_connection() {
     // Port 1 on the loopback: nobody listens there.
     let run = platform.wsk("action list --apihost http://127.0.0.1:1");
     assert_eq!(run.code, 3, "{run:?}");
-    assert!(run.err.starts_with("error: Unable to obtain the list of actions for namespace 'default': GET "), "{run:?}");
+    assert!(
+        run.err
+            .starts_with("error: Unable to obtain the list of actions for namespace 'default': GET "),
+        "{run:?}"
+    );
 }
 
 #[test]
 fn half_a_client_certificate() {
     let platform = Platform::answering([]);
     let text = "Unable to initialize server connection: The Key file is not configured. Please configure the missing Key file.";
-    platform.wsk("action list --cert c").failed(1, &format!("error: {text}\n\n{USAGE}"));
+    platform
+        .wsk("action list --cert c")
+        .failed(1, &format!("error: {text}\n\n{USAGE}"));
 }
 
 #[test]
@@ -122,7 +155,10 @@ fn requests_carry_the_key_and_say_who_asks() {
     platform.wsk("trigger fire t");
     let headers = platform.headers();
     let header = |name: &str| {
-        headers.iter().find_map(|line| line.strip_prefix(&format!("{name}: ")).map(str::to_owned)).unwrap_or_default()
+        headers
+            .iter()
+            .find_map(|line| line.strip_prefix(&format!("{name}: ")).map(str::to_owned))
+            .unwrap_or_default()
     };
     assert_eq!(header("authorization"), BASIC, "{AUTH}");
     assert_eq!(header("content-type"), "application/json");
@@ -142,8 +178,14 @@ fn verbose_shows_the_traffic() {
         "{}",
         run.out
     );
-    assert!(run.out.contains("Req Body\n{\"a\":\"b\"}\n\nRESPONSE:Got response with code 200\nResp Headers\n{\n"));
-    assert!(run.out.ends_with("Response body size is 7 bytes\nResponse body received:\n{\"a\":1}\n{\n    \"a\": 1\n}\n"));
+    assert!(
+        run.out
+            .contains("Req Body\n{\"a\":\"b\"}\n\nRESPONSE:Got response with code 200\nResp Headers\n{\n")
+    );
+    assert!(
+        run.out
+            .ends_with("Response body size is 7 bytes\nResponse body received:\n{\"a\":1}\n{\n    \"a\": 1\n}\n")
+    );
 
     let long = "x".repeat(1100);
     let run = platform.wsk_words(["-v", "action", "invoke", "x", "-r", "-p", "big", &long]);

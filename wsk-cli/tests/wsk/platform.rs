@@ -49,11 +49,18 @@ impl Platform {
     pub fn answering(replies: impl IntoIterator<Item = Reply>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
-        let seen = Arc::new(Mutex::new(Seen { replies: replies.into_iter().collect(), ..Seen::default() }));
+        let seen = Arc::new(Mutex::new(Seen {
+            replies: replies.into_iter().collect(),
+            ..Seen::default()
+        }));
         let server = Arc::clone(&seen);
         // The thread ends with the process; a test that fails needs no help from it.
         thread::spawn(move || listener.incoming().for_each(|stream| serve(stream.unwrap(), &server)));
-        let platform = Self { address, seen, dir: TempDir::new().unwrap() };
+        let platform = Self {
+            address,
+            seen,
+            dir: TempDir::new().unwrap(),
+        };
         platform.file("props", &format!("APIHOST={}\nAUTH={AUTH}\n", platform.address));
         platform
     }
@@ -96,7 +103,11 @@ impl Platform {
             .output()
             .unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-        Run { code: output.status.code().unwrap(), out: text(output.stdout), err: text(output.stderr) }
+        Run {
+            code: output.status.code().unwrap(),
+            out: text(output.stdout),
+            err: text(output.stderr),
+        }
     }
 
     /// Requests since the last call, as `METHOD target body`.
@@ -121,7 +132,9 @@ fn serve(stream: TcpStream, seen: &Mutex<Seen>) {
         }
         lines.push(line.trim_end().to_owned());
     }
-    let length = lines.iter().find_map(|line| line.to_lowercase().strip_prefix("content-length: ").map(str::to_owned));
+    let length = lines
+        .iter()
+        .find_map(|line| line.to_lowercase().strip_prefix("content-length: ").map(str::to_owned));
     let mut body = vec![0; length.map_or(0, |length| length.parse().unwrap())];
     reader.read_exact(&mut body).unwrap();
     let first = lines.remove(0);
@@ -131,10 +144,14 @@ fn serve(stream: TcpStream, seen: &Mutex<Seen>) {
         let mut seen = seen.lock().unwrap();
         seen.requests.push(request.trim_end().to_owned());
         seen.headers = lines;
-        seen.replies.pop_front().unwrap_or((500, r#"{"error":"the script has no answer for this","code":"SCRIPT"}"#))
+        seen.replies
+            .pop_front()
+            .unwrap_or((500, r#"{"error":"the script has no answer for this","code":"SCRIPT"}"#))
     };
     let length = answer.len();
-    let head = format!("HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n");
+    let head = format!(
+        "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n"
+    );
     (&stream).write_all((head + answer).as_bytes()).unwrap();
 }
 

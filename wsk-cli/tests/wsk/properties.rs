@@ -18,7 +18,17 @@ fn set_writes_the_file() {
     let text = platform.read("props");
     let mut lines: Vec<&str> = text.lines().collect();
     lines.sort_unstable();
-    assert_eq!(lines, ["APIHOST=aaa:123", "APIVERSION=v2", "AUTH=a:b", "CERT=c", "KEY=k", "OTHER=kept"]);
+    assert_eq!(
+        lines,
+        [
+            "APIHOST=aaa:123",
+            "APIVERSION=v2",
+            "AUTH=a:b",
+            "CERT=c",
+            "KEY=k",
+            "OTHER=kept"
+        ]
+    );
 }
 
 #[test]
@@ -34,10 +44,7 @@ fn unset_removes() {
 
 #[test]
 fn get_everything() {
-    let platform = Platform::answering([
-        (200, r#"{"build":"2020-01-01","buildno":42}"#),
-        (200, r#"["guest"]"#),
-    ]);
+    let platform = Platform::answering([(200, r#"{"build":"2020-01-01","buildno":42}"#), (200, r#"["guest"]"#)]);
     let host = platform.address().to_owned();
     let version = env!("CARGO_PKG_VERSION");
     platform.wsk("property get").printed(&format!(
@@ -51,16 +58,26 @@ fn get_everything() {
 fn get_one_or_some() {
     let platform = Platform::answering([]);
     platform.file("props", "APIHOST=http://h:1    # c\nAUTH=f\n");
-    platform.wsk("property get --apihost").printed("whisk API host\t\thttp://h:1\n");
-    platform.wsk("property get --apiversion --auth --apihost").printed(
-        "whisk API host\t\thttp://h:1\nwhisk auth\t\tf\nwhisk API version\tv1\n",
-    );
-    platform.run("property get --auth -o raw".split(' '), &[("WHISK_AUTH", "e")]).printed("e\n");
+    platform
+        .wsk("property get --apihost")
+        .printed("whisk API host\t\thttp://h:1\n");
+    platform
+        .wsk("property get --apiversion --auth --apihost")
+        .printed("whisk API host\t\thttp://h:1\nwhisk auth\t\tf\nwhisk API version\tv1\n");
+    platform
+        .run("property get --auth -o raw".split(' '), &[("WHISK_AUTH", "e")])
+        .printed("e\n");
     let specific = "error: --output|-o raw only supported with specific property type\n";
     platform.wsk("property get -o raw").failed(1, specific);
-    platform.wsk("property get --auth -o xml").failed(1, "error: Supported output format are std|raw\n");
-    platform.wsk("property get --apihost X").printed("whisk API host\t\thttp://h:1\n");
-    platform.wsk("property get --auth -u").failed(1, "unknown shorthand flag: 'u' in -u\n");
+    platform
+        .wsk("property get --auth -o xml")
+        .failed(1, "error: Supported output format are std|raw\n");
+    platform
+        .wsk("property get --apihost X")
+        .printed("whisk API host\t\thttp://h:1\n");
+    platform
+        .wsk("property get --auth -u")
+        .failed(1, "unknown shorthand flag: 'u' in -u\n");
 }
 
 #[test]
@@ -69,14 +86,21 @@ fn an_unreachable_platform_has_an_unknown_build() {
     platform.file("props", "APIHOST=http://127.0.0.1:1\n");
     let run = platform.wsk("property get --apibuild");
     assert_eq!((run.code, run.out.as_str()), (3, "whisk API build\t\tUnknown\n"));
-    assert!(run.err.starts_with("error: Unable to obtain API build information: "), "{}", run.err);
+    assert!(
+        run.err.starts_with("error: Unable to obtain API build information: "),
+        "{}",
+        run.err
+    );
 }
 
 #[test]
 fn namespaces_and_everything_in_one() {
     let platform = Platform::answering([
         (200, r#"["guest"]"#),
-        (200, r#"[{"namespace":"guest","name":"a","annotations":[{"key":"exec","value":"k"}]}]"#),
+        (
+            200,
+            r#"[{"namespace":"guest","name":"a","annotations":[{"key":"exec","value":"k"}]}]"#,
+        ),
         (200, r#"[{"namespace":"guest","name":"p"}]"#),
         (200, r#"[{"namespace":"guest","name":"t"}]"#),
         (200, r#"[{"namespace":"guest","name":"r"}]"#),

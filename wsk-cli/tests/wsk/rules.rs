@@ -9,7 +9,9 @@ const RULE: &str = r#"{"namespace":"guest","name":"r","version":"0.0.1","status"
 fn create_and_update() {
     let platform = Platform::answering([(200, RULE), (200, RULE)]);
     platform.wsk("rule create r t pkg/a").printed("ok: created rule r\n");
-    platform.wsk("rule update /ns/r /ns/t a").printed("ok: updated rule r\n");
+    platform
+        .wsk("rule update /ns/r /ns/t a")
+        .printed("ok: updated rule r\n");
     assert_eq!(
         platform.requests(),
         [
@@ -47,13 +49,29 @@ fn switching_and_status() {
 fn get() {
     let platform = Platform::answering([(200, RULE), (200, RULE), (200, RULE), MISSING, MISSING, MISSING]);
     let whole = platform.wsk("rule get r");
-    assert!(whole.out.starts_with("ok: got rule r\n{\n    \"namespace\": \"guest\",\n"), "{}", whole.out);
-    assert!(whole.out.contains("    \"trigger\": {\n        \"name\": \"t\",\n        \"path\": \"guest\"\n    },\n"));
-    platform.wsk("rule get r STATUS").printed("ok: got rule r, displaying field STATUS\n\"active\"\n");
-    platform.wsk("rule get r -s").printed("rule /guest/r\n   (status: active)\n");
+    assert!(
+        whole
+            .out
+            .starts_with("ok: got rule r\n{\n    \"namespace\": \"guest\",\n"),
+        "{}",
+        whole.out
+    );
+    assert!(
+        whole
+            .out
+            .contains("    \"trigger\": {\n        \"name\": \"t\",\n        \"path\": \"guest\"\n    },\n")
+    );
+    platform
+        .wsk("rule get r STATUS")
+        .printed("ok: got rule r, displaying field STATUS\n\"active\"\n");
+    platform
+        .wsk("rule get r -s")
+        .printed("rule /guest/r\n   (status: active)\n");
     let text = |what: &str| format!("error: Unable to {what} 'x': The requested resource does not exist. (code T)\n");
     platform.wsk("rule get x").failed(148, &(text("get rule") + USAGE));
-    platform.wsk("rule status x").failed(148, &(text("get status of rule") + USAGE));
+    platform
+        .wsk("rule status x")
+        .failed(148, &(text("get status of rule") + USAGE));
     platform.wsk("rule delete x").failed(148, &text("delete rule"));
 }
 
@@ -62,5 +80,7 @@ fn list_asks_for_each_status() {
     let page = r#"[{"namespace":"guest","name":"r"},{"namespace":"guest","name":"A"}]"#;
     let platform = Platform::answering([(200, page), (200, RULE), (200, r#"{"status":"inactive"}"#)]);
     let row = |name: &str, status: &str| format!("{:<70} {:<20} {status}\n", format!("/guest/{name}"), "private");
-    platform.wsk("rule list -n").printed(&format!("rules\n{}{}", row("A", "inactive"), row("r", "active")));
+    platform
+        .wsk("rule list -n")
+        .printed(&format!("rules\n{}{}", row("A", "inactive"), row("r", "active")));
 }

@@ -62,7 +62,11 @@ impl Web {
             Self::Raw => (true, true),
             Self::Off => (false, false),
         };
-        [entry(WEB_EXPORT, exported.into()), entry(RAW_HTTP, raw.into()), entry(FINAL, exported.into())]
+        [
+            entry(WEB_EXPORT, exported.into()),
+            entry(RAW_HTTP, raw.into()),
+            entry(FINAL, exported.into()),
+        ]
     }
 }
 
@@ -79,13 +83,25 @@ impl Secure {
 impl Wishes {
     /// Combines the wishes with what the action has now (`None` for one that does not exist or is being created).
     pub fn resolve(self, existing: Option<&Value>) -> Result<Sent, Failure> {
-        let Self { own, web, secure, deleted } = self;
+        let Self {
+            own,
+            web,
+            secure,
+            deleted,
+        } = self;
         if web.is_none() && secure.is_none() {
-            return Ok(Sent { annotations: own, deleted });
+            return Ok(Sent {
+                annotations: own,
+                deleted,
+            });
         }
-        let mut sent = Sent { annotations: carried(own, web, existing), deleted };
+        let mut sent = Sent {
+            annotations: carried(own, web, existing),
+            deleted,
+        };
         if let Some(web) = web {
-            sent.annotations.retain(|entry| ![WEB_EXPORT, RAW_HTTP, FINAL].contains(&text(entry, "key")));
+            sent.annotations
+                .retain(|entry| ![WEB_EXPORT, RAW_HTTP, FINAL].contains(&text(entry, "key")));
             sent.annotations.extend(web.annotations());
         }
         if let Some(secure) = secure {
@@ -121,7 +137,9 @@ fn require_web(sent: &[Value], web: Option<Web>, existing: Option<&Value>) -> Re
     let allowed = exported(Some(&sent)) || (web != Some(Web::Off) && exported(existing));
     match allowed {
         true => Ok(()),
-        false => Err(Failure::input("The --web-secure option is only valid when the --web option is enabled.")),
+        false => Err(Failure::input(
+            "The --web-secure option is only valid when the --web option is enabled.",
+        )),
     }
 }
 
@@ -156,7 +174,10 @@ mod tests {
     }
 
     fn keys(sent: &Sent) -> Vec<String> {
-        sent.annotations.iter().map(|entry| format!("{}={}", text(entry, "key"), entry["value"])).collect()
+        sent.annotations
+            .iter()
+            .map(|entry| format!("{}={}", text(entry, "key"), entry["value"]))
+            .collect()
     }
 
     fn own(key: &str) -> Vec<Value> {
@@ -166,13 +187,22 @@ mod tests {
     #[test]
     fn web_values() {
         let cases = [
-            ("tRue", Web::Exported, ["web-export=true", "raw-http=false", "final=true"]),
+            (
+                "tRue",
+                Web::Exported,
+                ["web-export=true", "raw-http=false", "final=true"],
+            ),
             ("raw", Web::Raw, ["web-export=true", "raw-http=true", "final=true"]),
             ("NO", Web::Off, ["web-export=false", "raw-http=false", "final=false"]),
         ];
         for (typed, web, expected) in cases {
             assert_eq!(Web::parse(typed).unwrap(), web);
-            let sent = Wishes { web: Some(web), ..Wishes::default() }.resolve(None).unwrap();
+            let sent = Wishes {
+                web: Some(web),
+                ..Wishes::default()
+            }
+            .resolve(None)
+            .unwrap();
             assert_eq!(keys(&sent), expected);
         }
         assert!(Web::parse("bogus").is_err());
@@ -181,18 +211,40 @@ mod tests {
     #[test]
     fn an_update_without_annotations_resends_the_old_ones() {
         let existing = list(&[("x", json!(1)), (WEB_EXPORT, json!(false))]);
-        let sent = Wishes { web: Some(Web::Exported), ..Wishes::default() }.resolve(Some(&existing)).unwrap();
+        let sent = Wishes {
+            web: Some(Web::Exported),
+            ..Wishes::default()
+        }
+        .resolve(Some(&existing))
+        .unwrap();
         assert_eq!(keys(&sent), ["x=1", "web-export=true", "raw-http=false", "final=true"]);
     }
 
     #[test]
     fn an_update_with_annotations_sends_only_those_and_the_secret() {
         let existing = list(&[("x", json!(1)), (SECRET, json!(7)), (WEB_EXPORT, json!(true))]);
-        let wishes = Wishes { own: own("k"), web: Some(Web::Exported), ..Wishes::default() };
+        let wishes = Wishes {
+            own: own("k"),
+            web: Some(Web::Exported),
+            ..Wishes::default()
+        };
         let sent = wishes.resolve(Some(&existing)).unwrap();
-        assert_eq!(keys(&sent), ["k=\"v\"", "require-whisk-auth=7", "web-export=true", "raw-http=false", "final=true"]);
+        assert_eq!(
+            keys(&sent),
+            [
+                "k=\"v\"",
+                "require-whisk-auth=7",
+                "web-export=true",
+                "raw-http=false",
+                "final=true"
+            ]
+        );
 
-        let wishes = Wishes { own: own("k"), secure: Some(Secure::Given("s".into())), ..Wishes::default() };
+        let wishes = Wishes {
+            own: own("k"),
+            secure: Some(Secure::Given("s".into())),
+            ..Wishes::default()
+        };
         let sent = wishes.resolve(Some(&existing)).unwrap();
         assert_eq!(keys(&sent), ["k=\"v\"", "web-export=true", "require-whisk-auth=\"s\""]);
     }
@@ -200,8 +252,14 @@ mod tests {
     #[test]
     fn a_generated_secret_is_kept_when_it_is_an_integer() {
         let existing = list(&[(WEB_EXPORT, json!(true)), (SECRET, json!(7))]);
-        let wishes = || Wishes { secure: Some(Secure::Generated), ..Wishes::default() };
-        assert_eq!(keys(&wishes().resolve(Some(&existing)).unwrap()), ["web-export=true", "require-whisk-auth=7"]);
+        let wishes = || Wishes {
+            secure: Some(Secure::Generated),
+            ..Wishes::default()
+        };
+        assert_eq!(
+            keys(&wishes().resolve(Some(&existing)).unwrap()),
+            ["web-export=true", "require-whisk-auth=7"]
+        );
 
         let existing = list(&[(WEB_EXPORT, json!(true)), (SECRET, json!("text"))]);
         let sent = wishes().resolve(Some(&existing)).unwrap();
@@ -211,19 +269,34 @@ mod tests {
 
     #[test]
     fn switching_the_secret_off_deletes_it_where_there_is_one() {
-        let off = || Wishes { secure: Some(Secure::Off), ..Wishes::default() };
+        let off = || Wishes {
+            secure: Some(Secure::Off),
+            ..Wishes::default()
+        };
         let existing = list(&[(WEB_EXPORT, json!(true)), (SECRET, json!(7))]);
         let sent = off().resolve(Some(&existing)).unwrap();
-        assert_eq!((keys(&sent), sent.deleted), (vec!["web-export=true".to_owned()], vec![SECRET.to_owned()]));
+        assert_eq!(
+            (keys(&sent), sent.deleted),
+            (vec!["web-export=true".to_owned()], vec![SECRET.to_owned()])
+        );
 
-        let sent = Wishes { web: Some(Web::Exported), ..off() }.resolve(None).unwrap();
+        let sent = Wishes {
+            web: Some(Web::Exported),
+            ..off()
+        }
+        .resolve(None)
+        .unwrap();
         assert_eq!(keys(&sent).last().unwrap(), "require-whisk-auth=false");
     }
 
     #[test]
     fn a_secret_needs_a_web_action() {
         let refused = Failure::input("The --web-secure option is only valid when the --web option is enabled.");
-        let wishes = |web| Wishes { web, secure: Some(Secure::Generated), ..Wishes::default() };
+        let wishes = |web| Wishes {
+            web,
+            secure: Some(Secure::Generated),
+            ..Wishes::default()
+        };
         assert_eq!(wishes(None).resolve(None).unwrap_err(), refused);
         let existing = list(&[(WEB_EXPORT, json!(true))]);
         assert_eq!(wishes(Some(Web::Off)).resolve(Some(&existing)).unwrap_err(), refused);

@@ -62,7 +62,9 @@ pub fn from_artifact(flags: &ExecFlags, artifact: Option<&str>) -> Result<Value,
         let both = "Cannot specify both --kind and --docker at the same time.";
         return Err(Failure::new(both).with_exit(Exit::NOT_ALLOWED));
     }
-    let code = artifact.map(|file| Ok::<_, Failure>((file, files::read(file)?))).transpose()?;
+    let code = artifact
+        .map(|file| Ok::<_, Failure>((file, files::read(file)?)))
+        .transpose()?;
     let mut members = match (kind, docker) {
         (Some(kind), _) => vec![("kind", json!(kind))],
         (None, _) if flags.native => vec![("kind", json!("blackbox")), ("image", json!(NATIVE_IMAGE))],
@@ -84,8 +86,10 @@ pub fn from_artifact(flags: &ExecFlags, artifact: Option<&str>) -> Result<Value,
 
 /// The `exec` of a sequence, from a comma list of names.
 pub fn sequence(list: &str) -> Result<Value, Failure> {
-    let components: Result<Vec<String>, Failure> =
-        list.split(',').map(|name| QualifiedName::parse(name).map(|name| name.to_string())).collect();
+    let components: Result<Vec<String>, Failure> = list
+        .split(',')
+        .map(|name| QualifiedName::parse(name).map(|name| name.to_string()))
+        .collect();
     Ok(json!({ "kind": "sequence", "components": components? }))
 }
 
@@ -98,7 +102,9 @@ fn infer_kind(file: &str) -> Result<String, Failure> {
     let family = FAMILIES.iter().find(|(known, _)| *known == extension);
     match family {
         Some((_, family)) => Ok(format!("{family}:default")),
-        None => Err(Failure::input(format!("'{extension}' is not a supported action runtime"))),
+        None => Err(Failure::input(format!(
+            "'{extension}' is not a supported action runtime"
+        ))),
     }
 }
 
@@ -111,14 +117,20 @@ fn encode(file: &str, content: Vec<u8>) -> String {
 }
 
 fn extension(file: &str) -> String {
-    let name = Path::new(file).file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let name = Path::new(file)
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default();
     name.rfind('.').map(|dot| name[dot..].to_owned()).unwrap_or_default()
 }
 
 /// The extension that code of a kind is saved with.
 pub fn extension_for(kind: &str, binary: bool) -> &'static str {
     let family = kind.split(':').next().unwrap_or_default();
-    let known = FAMILIES.iter().find(|(_, known)| *known == family).map(|(extension, _)| *extension);
+    let known = FAMILIES
+        .iter()
+        .find(|(_, known)| *known == family)
+        .map(|(extension, _)| *extension);
     match known {
         Some(archive) if ARCHIVES.contains(&archive) => archive,
         _ if binary => ".zip",
@@ -134,8 +146,14 @@ mod tests {
     fn kinds_follow_from_extensions() {
         assert_eq!(infer_kind("dir.d/hello.js").unwrap(), "nodejs:default");
         assert_eq!(infer_kind("a.balx").unwrap(), "ballerina:default");
-        assert_eq!(infer_kind("bin.exe").unwrap_err(), Failure::input("'.exe' is not a supported action runtime"));
-        assert_eq!(infer_kind("noext").unwrap_err(), Failure::input("'' is not a supported action runtime"));
+        assert_eq!(
+            infer_kind("bin.exe").unwrap_err(),
+            Failure::input("'.exe' is not a supported action runtime")
+        );
+        assert_eq!(
+            infer_kind("noext").unwrap_err(),
+            Failure::input("'' is not a supported action runtime")
+        );
         assert!(infer_kind("a.zip").is_err());
     }
 
@@ -170,13 +188,23 @@ mod tests {
 
     #[test]
     fn docker_and_native() {
-        let flags = ExecFlags { docker: Some("me/image".into()), main: Some("m".into()), ..ExecFlags::default() };
+        let flags = ExecFlags {
+            docker: Some("me/image".into()),
+            main: Some("m".into()),
+            ..ExecFlags::default()
+        };
         let expected = r#"{"kind":"blackbox","image":"me/image","main":"m"}"#;
         assert_eq!(from_artifact(&flags, None).unwrap().to_string(), expected);
         let flags = ExecFlags { native: true, ..flags };
         assert_eq!(from_artifact(&flags, None).unwrap()["image"], json!(NATIVE_IMAGE));
-        let flags = ExecFlags { kind: Some("nodejs:20".into()), ..flags };
+        let flags = ExecFlags {
+            kind: Some("nodejs:20".into()),
+            ..flags
+        };
         let both = Failure::new("Cannot specify both --kind and --docker at the same time.");
-        assert_eq!(from_artifact(&flags, None).unwrap_err(), both.with_exit(Exit::NOT_ALLOWED));
+        assert_eq!(
+            from_artifact(&flags, None).unwrap_err(),
+            both.with_exit(Exit::NOT_ALLOWED)
+        );
     }
 }

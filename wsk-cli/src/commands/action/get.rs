@@ -67,7 +67,10 @@ impl Get {
             View::Summary => cx.out.text(&summary::action(&action)),
             View::Saved(file) => save::save(cx, &name, &action, file.as_deref()),
             View::Field(field, typed) => {
-                cx.out.ok(line("got action ").bold(name.entity).plain(", displaying field ").bold(typed))?;
+                cx.out.ok(line("got action ")
+                    .bold(name.entity)
+                    .plain(", displaying field ")
+                    .bold(typed))?;
                 cx.out.json(&Document::Action.field(&action, &field))
             }
             View::Whole => {
@@ -118,8 +121,12 @@ mod tests {
     fn urls() {
         let plain = json!({"namespace": "guest/pkg"});
         let web = json!({"namespace": "me@x", "annotations": [{"key": "web-export", "value": true}]});
-        let url = |name: &str, action: &Value| action_url("http://h", "v1", &QualifiedName::parse(name).unwrap(), action);
-        assert_eq!(url("pkg/a b", &plain), "http://h/api/v1/namespaces/guest/actions/pkg/a%20b");
+        let url =
+            |name: &str, action: &Value| action_url("http://h", "v1", &QualifiedName::parse(name).unwrap(), action);
+        assert_eq!(
+            url("pkg/a b", &plain),
+            "http://h/api/v1/namespaces/guest/actions/pkg/a%20b"
+        );
         assert_eq!(url("a", &web), "http://h/api/v1/web/me%40x/default/a");
         assert_eq!(url("/ns/p/a", &web), "http://h/api/v1/web/me%40x/p/a");
     }

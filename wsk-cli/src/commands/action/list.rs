@@ -26,7 +26,11 @@ impl List {
         let client = cx.client()?;
         let page = match scope.entity.is_empty() {
             true => client.actions(&scope.namespace).list(self.page.page()).await,
-            false => client.actions_in(&scope.namespace, &scope.entity, self.page.page()).await,
+            false => {
+                client
+                    .actions_in(&scope.namespace, &scope.entity, self.page.page())
+                    .await
+            }
         };
         let page = page.map_err(|error| list_failure("actions", &scope, &error, Usage::Shown))?;
         print_list(cx, Listed::Actions, page, self.page.order())

@@ -105,7 +105,15 @@ impl Update {
     pub async fn run(self, cx: &mut Context) -> Result<(), Failure> {
         let required = "An action name is required. A code artifact is optional.";
         let (name, artifact) = Positionals(self.args).one_or_two(required)?;
-        put(cx, Mode::Update, &name, artifact.as_deref(), &self.flags, self.del_annotation).await
+        put(
+            cx,
+            Mode::Update,
+            &name,
+            artifact.as_deref(),
+            &self.flags,
+            self.del_annotation,
+        )
+        .await
     }
 }
 
@@ -118,7 +126,9 @@ async fn put(
     deleted: Vec<String>,
 ) -> Result<(), Failure> {
     let name = QualifiedName::parse(name).map_err(Failure::in_arguments)?;
-    let (source, mut draft) = flags.draft(cx, mode, artifact, deleted).map_err(Failure::in_arguments)?;
+    let (source, mut draft) = flags
+        .draft(cx, mode, artifact, deleted)
+        .map_err(Failure::in_arguments)?;
     let client = cx.client()?;
     match source {
         Source::Copy(original) => draft.copy(&client, &original).await.map_err(Failure::in_arguments)?,
@@ -129,13 +139,18 @@ async fn put(
         Mode::Create => None,
         Mode::Update => existing(&client, &name).await?,
     };
-    let body = draft.into_body(&name, flags, existing.as_ref()).map_err(Failure::in_arguments)?;
+    let body = draft
+        .into_body(&name, flags, existing.as_ref())
+        .map_err(Failure::in_arguments)?;
     let (overwrite, told) = match mode {
         Mode::Create => (Overwrite::No, "created action "),
         Mode::Update => (Overwrite::Yes, "updated action "),
     };
     let actions = client.actions(&name.namespace);
-    actions.put(&name.entity, overwrite, &body).await.map_err(|error| failed("create", &name.entity, &error))?;
+    actions
+        .put(&name.entity, overwrite, &body)
+        .await
+        .map_err(|error| failed("create", &name.entity, &error))?;
     cx.out.ok(line(told).bold(name.entity))
 }
 
@@ -160,7 +175,19 @@ impl Flags {
         let source = self.source(mode, artifact)?;
         let web = self.web.as_deref().map(Web::parse).transpose()?;
         let secure = self.web_secure.as_deref().map(Secure::parse);
-        Ok((source, Draft { exec: None, parameters, wishes: Wishes { own, web, secure, deleted } }))
+        Ok((
+            source,
+            Draft {
+                exec: None,
+                parameters,
+                wishes: Wishes {
+                    own,
+                    web,
+                    secure,
+                    deleted,
+                },
+            },
+        ))
     }
 
     fn source(&self, mode: Mode, artifact: Option<&str>) -> Result<Source, Failure> {
@@ -185,7 +212,10 @@ impl Flags {
             ("logs", self.logsize),
             ("concurrency", self.concurrency),
         ];
-        let given: Vec<_> = given.into_iter().filter_map(|(name, limit)| Some((name, json!(limit?)))).collect();
+        let given: Vec<_> = given
+            .into_iter()
+            .filter_map(|(name, limit)| Some((name, json!(limit?))))
+            .collect();
         (!given.is_empty()).then(|| object(given))
     }
 }
@@ -213,7 +243,12 @@ impl Draft {
             ("delAnnotations", sent.deleted.into_iter().map(Value::from).collect()),
             ("parameters", self.parameters),
         ];
-        members.extend(lists.into_iter().filter(|(_, list)| !list.is_empty()).map(|(name, list)| (name, list.into())));
+        members.extend(
+            lists
+                .into_iter()
+                .filter(|(_, list)| !list.is_empty())
+                .map(|(name, list)| (name, list.into())),
+        );
         members.extend(flags.limits().map(|limits| ("limits", limits)));
         Ok(object(members))
     }

@@ -37,6 +37,9 @@ pub fn save(cx: &mut Context, name: &QualifiedName, action: &Value, file: Option
     };
     files::create(&file, &content)?;
     // Upstream joins the two without looking, also when the file name is absolute.
-    let directory = env::current_dir().map(|dir| dir.display().to_string()).unwrap_or_default();
-    cx.out.ok(line("saved action code to ").bold(format!("{directory}/{file}")))
+    let directory = env::current_dir()
+        .map(|dir| dir.display().to_string())
+        .unwrap_or_default();
+    cx.out
+        .ok(line("saved action code to ").bold(format!("{directory}/{file}")))
 }

@@ -32,10 +32,15 @@ impl Get {
         let which = Which::new(self.last);
         let (id, typed) = which.count(self.args, 2)?;
         // A bad filter is told before anything is asked of the platform.
-        let field = typed.map(|typed| Ok::<_, Failure>((Document::Activation.parse_field(&typed)?, typed))).transpose()?;
+        let field = typed
+            .map(|typed| Ok::<_, Failure>((Document::Activation.parse_field(&typed)?, typed)))
+            .transpose()?;
         let client = cx.client()?;
         let id = which.resolve(id, &client, Wanted::Record).await?;
-        let record = client.activation(OWN, &id).await.map_err(|error| Wanted::Record.failed(&id, &error))?;
+        let record = client
+            .activation(OWN, &id)
+            .await
+            .map_err(|error| Wanted::Record.failed(&id, &error))?;
         if self.logs {
             return print_lines(cx, lines(&record).into_iter().map(strip));
         }
@@ -44,8 +49,12 @@ impl Get {
         }
         match field {
             Some((field, typed)) => {
-                cx.out.ok(line("got activation ").bold(id).plain(", displaying field ").bold(typed))?;
-                cx.out.json(&Document::Activation.field(&documents::with_status_code(&record), &field))
+                cx.out.ok(line("got activation ")
+                    .bold(id)
+                    .plain(", displaying field ")
+                    .bold(typed))?;
+                cx.out
+                    .json(&Document::Activation.field(&documents::with_status_code(&record), &field))
             }
             None => {
                 cx.out.ok(line("got activation ").bold(id))?;
@@ -57,8 +66,13 @@ impl Get {
 
 fn summarize(cx: &mut Context, record: &Value) -> Result<(), Failure> {
     let name = format!("/{}/{}", text(record, "namespace"), text(record, "name"));
-    let status = record.pointer("/response/status").and_then(Value::as_str).unwrap_or_default();
+    let status = record
+        .pointer("/response/status")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
     let time = times::summary_time(integer(record, "end"));
-    cx.out.line(format!("activation result for '{name}' ({status} at {time})"))?;
-    cx.out.json(&sorted(record.pointer("/response/result").unwrap_or(&Value::Null)))
+    cx.out
+        .line(format!("activation result for '{name}' ({status} at {time})"))?;
+    cx.out
+        .json(&sorted(record.pointer("/response/result").unwrap_or(&Value::Null)))
 }

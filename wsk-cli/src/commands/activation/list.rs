@@ -41,8 +41,17 @@ impl List {
             Some(argument) => QualifiedName::parse(&argument)?.entity,
             None => String::new(),
         };
-        let page = Page { limit: self.limit, skip: self.skip };
-        let query = ActivationQuery { page, name, since: self.since, upto: self.upto, docs: self.full };
+        let page = Page {
+            limit: self.limit,
+            skip: self.skip,
+        };
+        let query = ActivationQuery {
+            page,
+            name,
+            since: self.since,
+            upto: self.upto,
+            docs: self.full,
+        };
         let client = cx.client()?;
         let records = client
             .activations(OWN, &query)
@@ -50,7 +59,9 @@ impl List {
             .map_err(|error| list_failure("activations", &own_namespace(), &error, Usage::Hidden))?;
         if self.full {
             cx.out.line(Line::default().bold("activations"))?;
-            return records.iter().try_for_each(|record| cx.out.json(&documents::activation(record)));
+            return records
+                .iter()
+                .try_for_each(|record| cx.out.json(&documents::activation(record)));
         }
         let mut table = lists::activations(&records).into_iter();
         cx.out.line(Line::default().bold(table.next().unwrap_or_default()))?;

@@ -25,7 +25,10 @@ impl Logs {
         let (id, _) = which.count(self.args, 1)?;
         let client = cx.client()?;
         let id = which.resolve(id, &client, Wanted::Logs).await?;
-        let lines = client.activation_logs(OWN, &id).await.map_err(|error| Wanted::Logs.failed(&id, &error))?;
+        let lines = client
+            .activation_logs(OWN, &id)
+            .await
+            .map_err(|error| Wanted::Logs.failed(&id, &error))?;
         let strip = |line| if self.strip { strip(line) } else { line };
         print_lines(cx, lines.iter().map(|line| strip(line.as_str())))
     }

@@ -104,16 +104,23 @@ impl Which {
 
 async fn last_id(client: &Client, wanted: Wanted) -> Result<String, Failure> {
     let page = Page { limit: 1, skip: 0 };
-    let query = ActivationQuery { page, name: String::new(), since: 0, upto: 0, docs: false };
+    let query = ActivationQuery {
+        page,
+        name: String::new(),
+        since: 0,
+        upto: 0,
+        docs: false,
+    };
     let newest = client
         .activations(OWN, &query)
         .await
         .map_err(|error| Failure::call(wanted.attempted(), &error, Usage::Hidden))?;
     match newest.first() {
         Some(record) => Ok(text(record, "activationId").to_owned()),
-        None => {
-            Err(Failure::new(format!("{}: Activation list does not contain any activations.", wanted.attempted())))
-        }
+        None => Err(Failure::new(format!(
+            "{}: Activation list does not contain any activations.",
+            wanted.attempted()
+        ))),
     }
 }
 
@@ -123,7 +130,10 @@ fn print_lines<'a>(cx: &mut Context, lines: impl IntoIterator<Item = &'a str>) -
 }
 
 fn lines(record: &Value) -> Vec<&str> {
-    crate::json::items(record, "logs").iter().filter_map(Value::as_str).collect()
+    crate::json::items(record, "logs")
+        .iter()
+        .filter_map(Value::as_str)
+        .collect()
 }
 
 /// A log line without its time and stream, when it has them and something after them.
@@ -137,7 +147,10 @@ fn stripped(line: &str) -> Option<&str> {
         return None;
     }
     let rest = rest.trim_start_matches(' ');
-    let rest = ["stdout:", "stderr:"].iter().find_map(|stream| rest.strip_prefix(stream)).unwrap_or(rest);
+    let rest = ["stdout:", "stderr:"]
+        .iter()
+        .find_map(|stream| rest.strip_prefix(stream))
+        .unwrap_or(rest);
     Some(rest.strip_prefix(' ').unwrap_or(rest))
 }
 
@@ -149,9 +162,7 @@ fn is_stamp(text: &str) -> bool {
         b'0' => byte.is_ascii_digit(),
         other => byte == other,
     };
-    text.len() > SHAPE.len()
-        && text.iter().zip(SHAPE).all(fits)
-        && text[SHAPE.len()..].iter().all(u8::is_ascii_digit)
+    text.len() > SHAPE.len() && text.iter().zip(SHAPE).all(fits) && text[SHAPE.len()..].iter().all(u8::is_ascii_digit)
 }
 
 #[cfg(test)]
@@ -162,7 +173,10 @@ mod tests {
     fn stripping() {
         let cases = [
             ("2020-01-01T00:01:00.123Z stdout: this is stdout", "this is stdout"),
-            ("2020-01-01T00:01:00.123456789Z           stderr:  indented", " indented"),
+            (
+                "2020-01-01T00:01:00.123456789Z           stderr:  indented",
+                " indented",
+            ),
             ("2020-01-01T00:01:00.123Z plain", "plain"),
             ("2020-01-01T00:01:00.123Z stdout: ", "2020-01-01T00:01:00.123Z stdout: "),
             ("no stamp Z here", "no stamp Z here"),

@@ -71,7 +71,13 @@ impl Poll {
             return now - ago * 1000;
         }
         let page = Page { limit: 1, skip: 0 };
-        let query = ActivationQuery { page, name: String::new(), since: 0, upto: 0, docs: true };
+        let query = ActivationQuery {
+            page,
+            name: String::new(),
+            since: 0,
+            upto: 0,
+            docs: true,
+        };
         match client.activations(OWN, &query).await {
             Ok(newest) => newest.first().map_or(0, |record| integer(record, "start") + 1),
             Err(_) => now,
@@ -87,7 +93,13 @@ async fn follow(
     since: i64,
     deadline: Option<Instant>,
 ) -> Result<(), Failure> {
-    let mut query = ActivationQuery { page: Page::ALL, name, since, upto: 0, docs: true };
+    let mut query = ActivationQuery {
+        page: Page::ALL,
+        name,
+        since,
+        upto: 0,
+        docs: true,
+    };
     let mut seen = HashSet::new();
     loop {
         let records = client.activations(OWN, &query).await.unwrap_or_default();
@@ -110,8 +122,11 @@ async fn follow(
 }
 
 fn print(cx: &mut Context, record: &Value) -> Result<(), Failure> {
-    let told = Line::default().plain("\nActivation: ").bold(format!("'{}'", text(record, "name")));
-    cx.out.line(told.plain(format!(" ({})", text(record, "activationId"))))?;
+    let told = Line::default()
+        .plain("\nActivation: ")
+        .bold(format!("'{}'", text(record, "name")));
+    cx.out
+        .line(told.plain(format!(" ({})", text(record, "activationId"))))?;
     cx.out.json(record.get("logs").unwrap_or(&Value::Null))?;
     cx.out.flush()
 }

@@ -24,7 +24,10 @@ impl ResultCommand {
         let (id, _) = which.count(self.args, 1)?;
         let client = cx.client()?;
         let id = which.resolve(id, &client, Wanted::Result).await?;
-        let response = client.activation_result(OWN, &id).await.map_err(|error| Wanted::Result.failed(&id, &error))?;
+        let response = client
+            .activation_result(OWN, &id)
+            .await
+            .map_err(|error| Wanted::Result.failed(&id, &error))?;
         cx.out.json(&sorted(response.get("result").unwrap_or(&Value::Null)))
     }
 }

@@ -63,7 +63,10 @@ pub async fn create(
     split: Split,
 ) -> Result<(), Failure> {
     let mut annotations = cx.lists.annotations.to_key_values(Sort::Annotation)?;
-    annotations.extend(feed.as_ref().map(|feed| json!({ "key": "feed", "value": feed.to_string() })));
+    annotations.extend(
+        feed.as_ref()
+            .map(|feed| json!({ "key": "feed", "value": feed.to_string() })),
+    );
     // With a feed, plain parameters are the feed's business and not the trigger's.
     let parameters = match feed.is_some() && !split.explicit {
         true => Vec::new(),
@@ -88,7 +91,9 @@ async fn configure(
     feed: &str,
     parameters: &Map<String, Value>,
 ) -> Result<(), Failure> {
-    let Err(failure) = feed::call(cx, feed, LifeCycle::Create, name, parameters).await else { return Ok(()) };
+    let Err(failure) = feed::call(cx, feed, LifeCycle::Create, name, parameters).await else {
+        return Ok(());
+    };
     // The failure that counts is the feed's; what goes wrong in taking back is told on the way.
     if let Err(second) = delete::delete(cx, name, parameters).await {
         cx.out.failure(second);

@@ -28,12 +28,18 @@ impl Delete {
 pub async fn delete(cx: &mut Context, name: &QualifiedName, parameters: &Map<String, Value>) -> Result<(), Failure> {
     let client = cx.client()?;
     let triggers = client.triggers(&name.namespace);
-    let trigger = triggers.get(&name.entity).await.map_err(|error| failed("get", name, &error))?;
+    let trigger = triggers
+        .get(&name.entity)
+        .await
+        .map_err(|error| failed("get", name, &error))?;
     if let Some(feed) = feed::of(&trigger)
         && let Err(failure) = feed::call(cx, &feed, LifeCycle::Delete, name, parameters).await
     {
         cx.out.failure(failure.without_usage());
     }
-    triggers.delete(&name.entity).await.map_err(|error| failed("delete", name, &error))?;
+    triggers
+        .delete(&name.entity)
+        .await
+        .map_err(|error| failed("delete", name, &error))?;
     cx.out.ok(line("deleted trigger ").bold(name.entity.as_str()))
 }

@@ -91,8 +91,13 @@ pub async fn call(
 /// The failure of a feed as the trigger's own: upstream's words, which say "create" for updates too. A failure that
 /// has been told already stays as it is.
 pub fn unconfigured(trigger: &QualifiedName, feed: &str, failure: Failure) -> Failure {
-    let feed = QualifiedName::parse(feed).map(|feed| feed.to_string()).unwrap_or_else(|_| feed.to_owned());
+    let feed = QualifiedName::parse(feed)
+        .map(|feed| feed.to_string())
+        .unwrap_or_else(|_| feed.to_owned());
     failure
-        .prefixed(&format!("Unable to create trigger '{}': Unable to configure feed '{feed}': ", trigger.entity))
+        .prefixed(&format!(
+            "Unable to create trigger '{}': Unable to configure feed '{feed}': ",
+            trigger.entity
+        ))
         .without_usage()
 }

@@ -27,6 +27,9 @@ impl Fire {
         let client = cx.client()?;
         let fired = client.fire(&name.namespace, &name.entity, &payload).await;
         let id = fired.map_err(|error| failed("fire", &name, &error))?;
-        cx.out.ok(line("triggered ").bold(name.to_string()).plain(" with id ").bold(id.unwrap_or_default()))
+        cx.out.ok(line("triggered ")
+            .bold(name.to_string())
+            .plain(" with id ")
+            .bold(id.unwrap_or_default()))
     }
 }

@@ -25,7 +25,9 @@ pub struct Get {
 impl Get {
     pub async fn run(self, cx: &mut Context) -> Result<(), Failure> {
         let (name, typed) = Positionals(self.args).one_or_two(NAME_REQUIRED)?;
-        let field = typed.map(|typed| Ok::<_, Failure>((Document::Trigger.parse_field(&typed)?, typed))).transpose()?;
+        let field = typed
+            .map(|typed| Ok::<_, Failure>((Document::Trigger.parse_field(&typed)?, typed)))
+            .transpose()?;
         let name = QualifiedName::parse(&name)?;
         let client = cx.client()?;
         let trigger = client.triggers(&name.namespace).get(&name.entity).await;

@@ -47,12 +47,19 @@ impl Command {
 const NAME_REQUIRED: &str = "A trigger name is required.";
 
 fn failed(verb: &str, name: &QualifiedName, error: &wsk_client::Error) -> Failure {
-    Failure::call(&format!("Unable to {verb} trigger '{}'", name.entity), error, Usage::Hidden)
+    Failure::call(
+        &format!("Unable to {verb} trigger '{}'", name.entity),
+        error,
+        Usage::Hidden,
+    )
 }
 
 /// The body of a put; empty members are left out.
 fn body(name: &QualifiedName, annotations: Vec<Value>, parameters: Vec<Value>) -> Value {
     let lists = [("annotations", annotations), ("parameters", parameters)];
-    let lists = lists.into_iter().filter(|(_, list)| !list.is_empty()).map(|(name, list)| (name, Value::from(list)));
+    let lists = lists
+        .into_iter()
+        .filter(|(_, list)| !list.is_empty())
+        .map(|(name, list)| (name, Value::from(list)));
     crate::json::object(std::iter::once(("name", Value::from(name.entity.as_str()))).chain(lists))
 }

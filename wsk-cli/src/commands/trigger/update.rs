@@ -62,6 +62,9 @@ async fn put(cx: &mut Context, name: &QualifiedName, split: &Split) -> Result<()
     let annotations = cx.lists.annotations.to_key_values(Sort::Annotation)?;
     let body = body(name, annotations, split.trigger.clone());
     let client = cx.client()?;
-    let put = client.triggers(&name.namespace).put(&name.entity, Overwrite::Yes, &body).await;
+    let put = client
+        .triggers(&name.namespace)
+        .put(&name.entity, Overwrite::Yes, &body)
+        .await;
     put.map(drop).map_err(|error| failed("update", name, &error))
 }
