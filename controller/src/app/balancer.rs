@@ -33,7 +33,6 @@ pub struct Balancer {
     invokers: Vec<Invoker>,
     managed: Pool,
     blackbox: Pool,
-    overloads: u64,
 }
 
 /// What is to be placed.
@@ -56,7 +55,15 @@ pub struct Slot {
     /// Index among the invokers.
     at: usize,
     memory: u32,
-    shared: Option<(FullName, u32)>,
+    shared: Option<Shared>,
+}
+
+/// An action whose containers take several activations, as it was when these were placed.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Shared {
+    action: FullName,
+    memory: u32,
+    concurrency: u32,
 }
 
 /// Where an activation goes.
@@ -88,6 +95,14 @@ pub enum Health {
     Down,
 }
 
+impl Demand<'_> {
+    /// None when every activation gets a container of its own, as is usual.
+    fn shared(&self) -> Option<Shared> {
+        let (memory, concurrency) = (self.memory, self.concurrency);
+        (concurrency > 1).then(|| Shared { action: self.action.clone(), memory, concurrency })
+    }
+}
+
 impl Health {
     /// The word operators read.
     pub fn text(self) -> &'static str {
@@ -111,8 +126,8 @@ struct Invoker {
     capacity: i64,
     /// MB; negative when over-committed.
     free: i64,
-    /// Activations per action whose containers take several, with the action's memory.
-    shared: HashMap<(FullName, u32), u32>,
+    /// Activations per action whose containers take several.
+    shared: HashMap<Shared, u32>,
 }
 
 /// The last results of an invoker, newest in the lowest bit.
@@ -186,42 +201,38 @@ impl Invoker {
     /// Takes room for one activation, if there is.
     fn try_take(&mut self, demand: &Demand<'_>) -> bool {
         let needed = self.needed(demand);
-        if self.free < needed {
-            return false;
+        let fits = needed == 0 || self.free >= needed;
+        if fits {
+            self.take(demand);
         }
-        self.take(demand);
-        true
+        fits
     }
 
     /// MB that one more activation takes: nothing when a container of its action has a free place.
     fn needed(&self, demand: &Demand<'_>) -> i64 {
-        if demand.concurrency <= 1 {
-            return i64::from(demand.memory);
-        }
-        let running = self.shared.get(&(demand.action.clone(), demand.memory)).copied().unwrap_or(0);
-        if running % demand.concurrency == 0 { i64::from(demand.memory) } else { 0 }
+        let running = demand.shared().and_then(|shared| self.shared.get(&shared).copied()).unwrap_or(0);
+        if running % demand.concurrency.max(1) == 0 { i64::from(demand.memory) } else { 0 }
     }
 
     fn take(&mut self, demand: &Demand<'_>) {
         self.free -= self.needed(demand);
-        if demand.concurrency > 1 {
-            *self.shared.entry((demand.action.clone(), demand.memory)).or_insert(0) += 1;
+        if let Some(shared) = demand.shared() {
+            *self.shared.entry(shared).or_insert(0) += 1;
         }
     }
 
     fn give_back(&mut self, slot: Slot) {
-        let Some((action, concurrency)) = slot.shared else {
+        let Some(shared) = slot.shared else {
             self.free += i64::from(slot.memory);
             return;
         };
-        let key = (action, slot.memory);
-        let running = self.shared.get_mut(&key).expect("a slot's action is counted until the slot is released");
+        let running = self.shared.get_mut(&shared).expect("a slot's action is counted until the slot is released");
         *running -= 1;
-        if *running % concurrency == 0 {
+        if *running % shared.concurrency == 0 {
             self.free += i64::from(slot.memory);
         }
         if *running == 0 {
-            self.shared.remove(&key);
+            self.shared.remove(&shared);
         }
     }
 }
@@ -239,7 +250,6 @@ impl Balancer {
             invokers: Vec::new(),
             managed: Pool::default(),
             blackbox: Pool::default(),
-            overloads: 0,
         }
     }
 
@@ -301,7 +311,6 @@ impl Balancer {
         }
         let at = (first..first + size).filter(usable).nth((chance % count as u64) as usize)?;
         self.invokers[at].take(demand);
-        self.overloads += 1;
         Some(self.placed(at, demand, now, true))
     }
 
@@ -310,9 +319,8 @@ impl Balancer {
         if invoker.health(now) != Health::Up {
             invoker.last_trial = now;
         }
-        let shared = (demand.concurrency > 1).then(|| (demand.action.clone(), demand.concurrency));
         Placement {
-            slot: Slot { at, memory: demand.memory, shared },
+            slot: Slot { at, memory: demand.memory, shared: demand.shared() },
             topic: invoker.topic.clone(),
             overcommitted,
         }
@@ -347,11 +355,6 @@ impl Balancer {
         let pool = if blackbox { &self.blackbox } else { &self.managed };
         let invokers = &self.invokers[pool.first..pool.first + pool.size];
         (invokers.iter().map(|i| i.capacity - i.free).sum(), invokers.iter().map(|i| i.capacity).sum())
-    }
-
-    /// Activations placed where there was no room.
-    pub fn overloads(&self) -> u64 {
-        self.overloads
     }
 
     /// The first nine tenths run managed kinds, the last tenth blackboxes; at least one each.
