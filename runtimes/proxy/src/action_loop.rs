@@ -74,7 +74,11 @@ impl Options {
         let mut left = arguments.iter();
         while let Some(argument) = left.next() {
             let mut value = |name: &'static str| {
-                let missing = || Error::Setting { name, expected: "followed by a value", value: String::new() };
+                let missing = || Error::Setting {
+                    name,
+                    expected: "followed by a value",
+                    value: String::new(),
+                };
                 left.next().cloned().ok_or_else(missing)
             };
             match argument.trim_start_matches('-') {
@@ -84,7 +88,11 @@ impl Options {
                 "env" => options.env = Some(value("-env")?),
                 _ => {
                     let expected = "-version, -debug, -compile MAIN or -env JSON";
-                    return Err(Error::Setting { name: "the argument", expected, value: argument.clone() });
+                    return Err(Error::Setting {
+                        name: "the argument",
+                        expected,
+                        value: argument.clone(),
+                    });
                 }
             }
         }
@@ -95,13 +103,24 @@ impl Options {
 /// `-compile MAIN`: an upload on stdin, the archive of what it compiles to on stdout.
 pub async fn precompile(settings: &Settings, main: &str, env: Option<&str>) -> Result<ExitCode, Error> {
     let mut data = Vec::new();
-    std::io::stdin().read_to_end(&mut data).map_err(|source| Error::System { action: "read the code", source })?;
+    std::io::stdin()
+        .read_to_end(&mut data)
+        .map_err(|source| Error::System {
+            action: "read the code",
+            source,
+        })?;
     let workspace = Workspace::create(&settings.environment)?;
     let nursery = Nursery::new()?;
     let env: Vec<(String, String)> = match env {
         Some(text) => match InitRequest::parse(format!(r#"{{"value":{{"env":{text}}}}}"#).as_bytes()) {
             Ok(request) => request.env,
-            Err(_) => return Err(Error::Setting { name: "-env", expected: "a JSON object", value: text.to_owned() }),
+            Err(_) => {
+                return Err(Error::Setting {
+                    name: "-env",
+                    expected: "a JSON object",
+                    value: text.to_owned(),
+                });
+            }
         },
         None => Vec::new(),
     };
@@ -114,7 +133,10 @@ pub async fn precompile(settings: &Settings, main: &str, env: Option<&str>) -> R
     match built {
         Ok(archive) => {
             let written = std::io::stdout().write_all(&archive);
-            written.map_err(|source| Error::System { action: "write the archive", source })?;
+            written.map_err(|source| Error::System {
+                action: "write the archive",
+                source,
+            })?;
             Ok(ExitCode::SUCCESS)
         }
         Err(text) => {
@@ -127,7 +149,11 @@ pub async fn precompile(settings: &Settings, main: &str, env: Option<&str>) -> R
 impl Runtime {
     pub fn start(settings: Arc<Settings>, options: &Options) -> Result<Self, Error> {
         let (actions, workspace) = action_folder(&settings)?;
-        let state = State { number: highest(&actions), program: None, first: true };
+        let state = State {
+            number: highest(&actions),
+            program: None,
+            first: true,
+        };
         Ok(Runtime {
             debug: options.debug,
             actions,
@@ -170,7 +196,8 @@ impl Runtime {
                     self.logs.note(Side::Stdout, &line).await;
                 }
                 let text = failure.to_string();
-                self.failed(&action, &text, format!("cannot start action: {text}"), START_FAILED).await
+                self.failed(&action, &text, format!("cannot start action: {text}"), START_FAILED)
+                    .await
             }
         }
     }
@@ -178,7 +205,9 @@ impl Runtime {
     pub async fn run(&self, body: Bytes) -> Reply {
         let mut state = self.state.clone().lock_owned().await;
         let first = std::mem::take(&mut state.first);
-        let Some(program) = &mut state.program else { return Reply::error_line(500, NO_ACTION) };
+        let Some(program) = &mut state.program else {
+            return Reply::error_line(500, NO_ACTION);
+        };
         if !first {
             self.logs.open().await;
         }
@@ -218,7 +247,15 @@ impl Runtime {
             check_environment(&bin, number, &expected)?;
         }
         let acknowledged = self.settings.variable("OW_WAIT_FOR_ACK").is_some_and(|v| !v.is_empty());
-        LoopProgram::start(&self.nursery, &bin.join("exec"), &bin, environment, &self.logs, acknowledged).await
+        LoopProgram::start(
+            &self.nursery,
+            &bin.join("exec"),
+            &bin,
+            environment,
+            &self.logs,
+            acknowledged,
+        )
+        .await
     }
 
     /// With `OW_LOG_INIT_ERROR` the cause goes to the log and the answer only points there.
@@ -226,7 +263,10 @@ impl Runtime {
         if !self.debug {
             let _ = std::fs::remove_dir_all(action);
         }
-        let to_log = self.settings.variable("OW_LOG_INIT_ERROR").is_some_and(|v| !v.is_empty());
+        let to_log = self
+            .settings
+            .variable("OW_LOG_INIT_ERROR")
+            .is_some_and(|v| !v.is_empty());
         if to_log {
             self.logs.note(Side::Stderr, cause).await;
         }
@@ -269,11 +309,7 @@ fn read_request(body: &[u8]) -> Result<Upload, Reply> {
     Ok((data, main, request.env))
 }
 
-fn compiler<'a>(
-    settings: &Settings,
-    nursery: &'a Nursery,
-    environment: &'a [(OsString, OsString)],
-) -> Compiler<'a> {
+fn compiler<'a>(settings: &Settings, nursery: &'a Nursery, environment: &'a [(OsString, OsString)]) -> Compiler<'a> {
     let set = |name| settings.variable(name).filter(|v| !v.is_empty());
     Compiler {
         nursery,
@@ -290,10 +326,18 @@ fn environment(settings: &Settings, env: &[(String, String)]) -> Vec<(OsString, 
         let name = name.to_string_lossy();
         name.starts_with("__OW_") || matches!(&*name, "PATH" | "HOME" | "LANG")
     };
-    let mut all: Vec<_> = settings.environment.iter().filter(|(name, _)| kept(name)).cloned().collect();
+    let mut all: Vec<_> = settings
+        .environment
+        .iter()
+        .filter(|(name, _)| kept(name))
+        .cloned()
+        .collect();
     let mut add = |name: &str, value: String| all.push((name.into(), value.into()));
     add("__OW_PROXY_VERSION", PROXY_VERSION.to_owned());
-    for (ours, theirs) in [("OW_EXECUTION_ENV", "__OW_EXECUTION_ENV"), ("OW_WAIT_FOR_ACK", "__OW_WAIT_FOR_ACK")] {
+    for (ours, theirs) in [
+        ("OW_EXECUTION_ENV", "__OW_EXECUTION_ENV"),
+        ("OW_WAIT_FOR_ACK", "__OW_WAIT_FOR_ACK"),
+    ] {
         if let Some(value) = settings.variable(ours) {
             add(theirs, value);
         }
@@ -304,7 +348,9 @@ fn environment(settings: &Settings, env: &[(String, String)]) -> Vec<(OsString, 
 
 /// `./action` where that can be written, as in images; else a temporary folder.
 fn action_folder(settings: &Settings) -> Result<(PathBuf, Option<Workspace>), Error> {
-    let here = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/")).join("action");
+    let here = std::env::current_dir()
+        .unwrap_or_else(|_| PathBuf::from("/"))
+        .join("action");
     if folder(&here).is_ok() && nix::unistd::access(&here, nix::unistd::AccessFlags::W_OK).is_ok() {
         return Ok((here, None));
     }
@@ -316,7 +362,10 @@ fn action_folder(settings: &Settings) -> Result<(PathBuf, Option<Workspace>), Er
 
 fn highest(actions: &Path) -> usize {
     let entries = std::fs::read_dir(actions).into_iter().flatten().flatten();
-    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).max().unwrap_or(0)
+    entries
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .max()
+        .unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -338,7 +387,9 @@ mod tests {
             ("garbage\n", 502),
             ("nothing\n", 502),
         ] {
-            let Reply::Answer { status: actual, .. } = answer_reply(Bytes::from(line)) else { panic!("no answer") };
+            let Reply::Answer { status: actual, .. } = answer_reply(Bytes::from(line)) else {
+                panic!("no answer")
+            };
             assert_eq!(actual, status, "{line}");
         }
     }
@@ -346,7 +397,10 @@ mod tests {
     #[test]
     fn deep_answers_pass() {
         let line = "[".repeat(5000) + &"]".repeat(5000);
-        assert!(matches!(answer_reply(Bytes::from(line)), Reply::Answer { status: 200, .. }));
+        assert!(matches!(
+            answer_reply(Bytes::from(line)),
+            Reply::Answer { status: 200, .. }
+        ));
     }
 
     #[test]
@@ -355,7 +409,12 @@ mod tests {
         let options = parse(&["-debug", "--compile", "Main", "-env", "{}"]).unwrap();
         assert_eq!(
             options,
-            Options { version: false, debug: true, compile: Some("Main".into()), env: Some("{}".into()) }
+            Options {
+                version: false,
+                debug: true,
+                compile: Some("Main".into()),
+                env: Some("{}".into())
+            }
         );
         assert!(parse(&["-compile"]).is_err());
         assert!(parse(&["-nonsense"]).is_err());

@@ -43,7 +43,11 @@ pub fn unzip(data: &[u8], root: &Path, limit: u64) -> Result<(), Error> {
     if archive.len() > MAX_ENTRIES {
         return Err(Error::TooMany);
     }
-    let mut target = Target { root, left: limit, limit };
+    let mut target = Target {
+        root,
+        left: limit,
+        limit,
+    };
     for index in 0..archive.len() {
         let mut entry = archive.by_index(index).map_err(damaged_zip)?;
         let name = entry.name().map_err(damaged_zip)?.into_owned();
@@ -52,7 +56,10 @@ pub fn unzip(data: &[u8], root: &Path, limit: u64) -> Result<(), Error> {
             target.make_folder(&name)?;
         } else if entry.is_symlink() {
             let mut link = String::new();
-            (&mut entry).take(MAX_LINK).read_to_string(&mut link).map_err(|e| Error::Damaged(e.to_string()))?;
+            (&mut entry)
+                .take(MAX_LINK)
+                .read_to_string(&mut link)
+                .map_err(|e| Error::Damaged(e.to_string()))?;
             target.link(&name, Path::new(&link))?;
         } else {
             target.write(&name, mode, &mut entry)?;
@@ -65,7 +72,11 @@ pub fn unzip(data: &[u8], root: &Path, limit: u64) -> Result<(), Error> {
 pub fn untar(data: &[u8], root: &Path, limit: u64) -> Result<(), Error> {
     let damaged = |e: io::Error| Error::Damaged(e.to_string());
     let mut archive = tar::Archive::new(GzDecoder::new(data));
-    let mut target = Target { root, left: limit, limit };
+    let mut target = Target {
+        root,
+        left: limit,
+        limit,
+    };
     for (index, entry) in archive.entries().map_err(damaged)?.enumerate() {
         if index >= MAX_ENTRIES {
             return Err(Error::TooMany);
@@ -89,14 +100,24 @@ pub fn untar(data: &[u8], root: &Path, limit: u64) -> Result<(), Error> {
 impl Target<'_> {
     fn make_folder(&self, name: &str) -> Result<(), Error> {
         let path = self.inside(name)?;
-        fs::create_dir_all(&path).map_err(|source| Error::Write { name: name.to_owned(), source })
+        fs::create_dir_all(&path).map_err(|source| Error::Write {
+            name: name.to_owned(),
+            source,
+        })
     }
 
     fn write(&mut self, name: &str, mode: Option<u32>, from: &mut dyn Read) -> Result<(), Error> {
         let path = self.prepare(name)?;
-        let failed = |source| Error::Write { name: name.to_owned(), source };
+        let failed = |source| Error::Write {
+            name: name.to_owned(),
+            source,
+        };
         let mut options = OpenOptions::new();
-        options.write(true).create_new(true).mode(0o644).custom_flags(libc::O_NOFOLLOW);
+        options
+            .write(true)
+            .create_new(true)
+            .mode(0o644)
+            .custom_flags(libc::O_NOFOLLOW);
         let mut file: File = options.open(&path).map_err(failed)?;
         let mut buffer = vec![0; 64 * 1024];
         loop {
@@ -118,17 +139,27 @@ impl Target<'_> {
 
     fn link(&self, name: &str, to: &Path) -> Result<(), Error> {
         let path = self.prepare(name)?;
-        let from = path.parent().unwrap_or(self.root).strip_prefix(self.root).unwrap_or(Path::new(""));
+        let from = path
+            .parent()
+            .unwrap_or(self.root)
+            .strip_prefix(self.root)
+            .unwrap_or(Path::new(""));
         if resolve(&from.join(to)).is_none() || to.is_absolute() {
             return Err(Error::Outside(format!("{name} -> {}", to.display())));
         }
-        std::os::unix::fs::symlink(to, &path).map_err(|source| Error::Write { name: name.to_owned(), source })
+        std::os::unix::fs::symlink(to, &path).map_err(|source| Error::Write {
+            name: name.to_owned(),
+            source,
+        })
     }
 
     /// The place for an entry, free and with its parent folder made.
     fn prepare(&self, name: &str) -> Result<PathBuf, Error> {
         let path = self.inside(name)?;
-        let failed = |source| Error::Write { name: name.to_owned(), source };
+        let failed = |source| Error::Write {
+            name: name.to_owned(),
+            source,
+        };
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent).map_err(failed)?;
             // A link made earlier may stand in the way; what it leads to must be inside as well.
@@ -190,7 +221,9 @@ mod tests {
     }
 
     fn file(writer: &mut ZipWriter<Cursor<Vec<u8>>>, name: &str, mode: u32, text: &[u8]) {
-        writer.start_file(name, SimpleFileOptions::default().unix_permissions(mode)).unwrap();
+        writer
+            .start_file(name, SimpleFileOptions::default().unix_permissions(mode))
+            .unwrap();
         writer.write_all(text).unwrap();
     }
 
@@ -215,12 +248,16 @@ mod tests {
         let data = zipped(|w| {
             file(w, "a/b.txt", 0o644, b"text");
             file(w, "exec", 0o755, b"#!/bin/sh\n");
-            w.add_symlink("a/link", "../exec", SimpleFileOptions::default()).unwrap();
+            w.add_symlink("a/link", "../exec", SimpleFileOptions::default())
+                .unwrap();
             w.add_directory("empty", SimpleFileOptions::default()).unwrap();
         });
         unzip(&data, dir.path(), LIMIT).unwrap();
         assert_eq!(fs::read(dir.path().join("a/b.txt")).unwrap(), b"text");
-        assert_eq!(fs::metadata(dir.path().join("exec")).unwrap().permissions().mode() & 0o777, 0o755);
+        assert_eq!(
+            fs::metadata(dir.path().join("exec")).unwrap().permissions().mode() & 0o777,
+            0o755
+        );
         assert_eq!(fs::read_link(dir.path().join("a/link")).unwrap(), Path::new("../exec"));
         assert!(dir.path().join("empty").is_dir());
     }
@@ -237,7 +274,11 @@ mod tests {
             assert!(!dir.path().join("x").exists());
         }
         let dir = tempfile::tempdir().unwrap();
-        let result = untar(&tarred(b"../x", tar::EntryType::Regular, None, b"text"), dir.path(), LIMIT);
+        let result = untar(
+            &tarred(b"../x", tar::EntryType::Regular, None, b"text"),
+            dir.path(),
+            LIMIT,
+        );
         assert!(matches!(result, Err(Error::Outside(_))), "{result:?}");
     }
 
@@ -246,8 +287,15 @@ mod tests {
         for to in ["/etc/passwd", "../../x", ".."] {
             let dir = tempfile::tempdir().unwrap();
             let data = zipped(|w| w.add_symlink("link", to, SimpleFileOptions::default()).unwrap());
-            assert!(matches!(unzip(&data, dir.path(), LIMIT), Err(Error::Outside(_))), "{to}");
-            let result = untar(&tarred(b"link", tar::EntryType::Symlink, Some(to), b""), dir.path(), LIMIT);
+            assert!(
+                matches!(unzip(&data, dir.path(), LIMIT), Err(Error::Outside(_))),
+                "{to}"
+            );
+            let result = untar(
+                &tarred(b"link", tar::EntryType::Symlink, Some(to), b""),
+                dir.path(),
+                LIMIT,
+            );
             assert!(matches!(result, Err(Error::Outside(_))), "{to}: {result:?}");
         }
     }
@@ -268,6 +316,9 @@ mod tests {
         let data = zipped(|w| file(w, "index.js", 0o644, &b"text ".repeat(50)));
         assert!(matches!(unzip(&data[..40], dir.path(), LIMIT), Err(Error::Damaged(_))));
         let data = tarred(b"a", tar::EntryType::Regular, None, &(0..=255).collect::<Vec<u8>>());
-        assert!(matches!(untar(&data[..data.len() / 2], dir.path(), LIMIT), Err(Error::Damaged(_))));
+        assert!(matches!(
+            untar(&data[..data.len() / 2], dir.path(), LIMIT),
+            Err(Error::Damaged(_))
+        ));
     }
 }

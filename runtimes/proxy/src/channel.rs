@@ -58,7 +58,13 @@ impl Channel {
         let (reader, writer) = UnixStream::from_std(ours)?.into_split();
         let waiting: Arc<Mutex<Waiting>> = Arc::default();
         tokio::spawn(dispatch(reader, waiting.clone()));
-        Ok((Channel { writer: Arc::new(tokio::sync::Mutex::new(writer)), waiting }, theirs.into()))
+        Ok((
+            Channel {
+                writer: Arc::new(tokio::sync::Mutex::new(writer)),
+                waiting,
+            },
+            theirs.into(),
+        ))
     }
 
     /// Sends a request and waits for its answer; `None` when the launcher ended first.
@@ -100,7 +106,8 @@ async fn dispatch(mut reader: OwnedReadHalf, waiting: Arc<Mutex<Waiting>>) {
                 let _ = sender.send(answer);
             }
         }
-        if announced(&data).is_some_and(|size| size > MAX_BODY) || !matches!(reader.read_buf(&mut data).await, Ok(1..)) {
+        if announced(&data).is_some_and(|size| size > MAX_BODY) || !matches!(reader.read_buf(&mut data).await, Ok(1..))
+        {
             break;
         }
     }
@@ -122,7 +129,14 @@ fn next_answer(data: &mut BytesMut) -> Option<(u32, Answer)> {
     frame.advance(4);
     let id = frame.get_u32_le();
     let code = frame.get_u32_le();
-    Some((id, Answer { status: (code & 0xffff) as u16, stopped: code & STOPPED != 0, body: frame }))
+    Some((
+        id,
+        Answer {
+            status: (code & 0xffff) as u16,
+            stopped: code & STOPPED != 0,
+            body: frame,
+        },
+    ))
 }
 
 #[cfg(test)]
@@ -131,7 +145,13 @@ mod tests {
     use std::io::{Read, Write};
 
     fn frame(id: u32, code: u32, body: &[u8]) -> Vec<u8> {
-        [&(body.len() as u32).to_le_bytes()[..], &id.to_le_bytes(), &code.to_le_bytes(), body].concat()
+        [
+            &(body.len() as u32).to_le_bytes()[..],
+            &id.to_le_bytes(),
+            &code.to_le_bytes(),
+            body,
+        ]
+        .concat()
     }
 
     #[tokio::test]
@@ -143,14 +163,34 @@ mod tests {
             let mut request = [0; 2 * (HEADER + 3)];
             launcher.read_exact(&mut request).unwrap();
             assert_eq!(&request[HEADER..HEADER + 3], b"one");
-            for byte in [frame(2, 200, b"to two"), frame(77, 200, b"nobody's"), frame(1, 502 | STOPPED, b"")].concat() {
+            for byte in [
+                frame(2, 200, b"to two"),
+                frame(77, 200, b"nobody's"),
+                frame(1, 502 | STOPPED, b""),
+            ]
+            .concat()
+            {
                 launcher.write_all(&[byte]).unwrap();
             }
             launcher
         });
         let (first, second) = tokio::join!(first, second);
-        assert_eq!(first, Some(Answer { status: 502, stopped: true, body: Bytes::new() }));
-        assert_eq!(second, Some(Answer { status: 200, stopped: false, body: Bytes::from_static(b"to two") }));
+        assert_eq!(
+            first,
+            Some(Answer {
+                status: 502,
+                stopped: true,
+                body: Bytes::new()
+            })
+        );
+        assert_eq!(
+            second,
+            Some(Answer {
+                status: 200,
+                stopped: false,
+                body: Bytes::from_static(b"to two")
+            })
+        );
         drop(play.await.unwrap());
         assert_eq!(channel.call(RUN, b"x").await, None);
     }

@@ -22,6 +22,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::Error;
+use crate::channel::LAUNCHER_FD;
 
 /// More than a compiler has to say.
 const MAX_OUTPUT: u64 = 1024 * 1024;
@@ -63,9 +64,17 @@ pub struct Child {
 impl Nursery {
     /// Must be called inside the runtime.
     pub fn new() -> Result<Self, Error> {
-        let nursery = Nursery { running: Arc::default() };
-        let mut signals = signal(SignalKind::child())
-            .map_err(|source| Error::System { action: "listen for the end of children", source })?;
+        reserve_numbers().map_err(|source| Error::System {
+            action: "reserve descriptors",
+            source,
+        })?;
+        let nursery = Nursery {
+            running: Arc::default(),
+        };
+        let mut signals = signal(SignalKind::child()).map_err(|source| Error::System {
+            action: "listen for the end of children",
+            source,
+        })?;
         let reaper = nursery.clone();
         tokio::spawn(async move {
             while signals.recv().await.is_some() {
@@ -116,7 +125,10 @@ impl Nursery {
         let mut child = self.start(program)?;
         let mut text = Vec::new();
         for fd in [child.stdout.take(), child.stderr.take()].into_iter().flatten() {
-            pipe::Receiver::from_owned_fd(fd)?.take(MAX_OUTPUT).read_to_end(&mut text).await?;
+            pipe::Receiver::from_owned_fd(fd)?
+                .take(MAX_OUTPUT)
+                .read_to_end(&mut text)
+                .await?;
         }
         child.ended().await;
         Ok((child.succeeded(), String::from_utf8_lossy(&text).into_owned()))
@@ -127,9 +139,13 @@ impl Nursery {
             match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
                 Ok(WaitStatus::StillAlive) => return,
                 Ok(status) => {
-                    let sender = status.pid().and_then(|pid| self.running.lock().expect("no panic while held").remove(&pid));
+                    let sender = status
+                        .pid()
+                        .and_then(|pid| self.running.lock().expect("no panic while held").remove(&pid));
                     if let Some(sender) = sender {
-                        sender.send_replace(Life::Ended { well: matches!(status, WaitStatus::Exited(_, 0)) });
+                        sender.send_replace(Life::Ended {
+                            well: matches!(status, WaitStatus::Exited(_, 0)),
+                        });
                     }
                 }
                 Err(Errno::EINTR) => {}
@@ -137,6 +153,23 @@ impl Nursery {
             }
         }
     }
+}
+
+/// Occupies the low descriptors, so that none that matters between fork and exec has a number a child is handed.
+fn reserve_numbers() -> std::io::Result<()> {
+    let nothing = OwnedFd::from(std::fs::File::open("/dev/null")?);
+    for number in 3..=LAUNCHER_FD {
+        // SAFETY: numbers only; an open descriptor is left alone, and the copies are meant to stay for good.
+        unsafe {
+            if libc::fcntl(number, libc::F_GETFD) < 0 && libc::dup3(nothing.as_raw_fd(), number, libc::O_CLOEXEC) < 0 {
+                return Err(std::io::Error::last_os_error());
+            }
+        }
+    }
+    if nothing.as_raw_fd() <= LAUNCHER_FD {
+        std::mem::forget(nothing);
+    }
+    Ok(())
 }
 
 /// Gives the child a descriptor under `number`, open across exec.
@@ -147,7 +180,11 @@ fn hand_over(fd: RawFd, number: RawFd) -> std::io::Result<()> {
     } else {
         unsafe { libc::dup2(fd, number) }
     };
-    if result < 0 { Err(std::io::Error::last_os_error()) } else { Ok(()) }
+    if result < 0 {
+        Err(std::io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
 }
 
 impl Child {

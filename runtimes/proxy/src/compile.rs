@@ -69,7 +69,9 @@ impl Compiler<'_> {
 
     /// Any output of the compiler is a failure, also when it ends well.
     async fn compile(&self, main: &str, src: &Path, bin: &Path) -> Result<(), String> {
-        let Some(compiler) = &self.program else { return Err("No compiler defined".to_owned()) };
+        let Some(compiler) = &self.program else {
+            return Err("No compiler defined".to_owned());
+        };
         fs::create_dir_all(bin).map_err(|e| e.to_string())?;
         let output = self
             .nursery
@@ -100,8 +102,9 @@ pub fn pack(root: &Path) -> Result<Vec<u8>, String> {
     let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
     let mut folders = vec![PathBuf::new()];
     while let Some(folder) = folders.pop() {
-        let mut entries: Vec<_> =
-            fs::read_dir(root.join(&folder)).and_then(Iterator::collect).map_err(|e: std::io::Error| e.to_string())?;
+        let mut entries: Vec<_> = fs::read_dir(root.join(&folder))
+            .and_then(Iterator::collect)
+            .map_err(|e: std::io::Error| e.to_string())?;
         entries.sort_by_key(fs::DirEntry::file_name);
         for entry in entries {
             let name = folder.join(entry.file_name());
@@ -123,7 +126,9 @@ fn add(
     let entry_name = name.to_string_lossy();
     if meta.is_symlink() {
         let to = fs::read_link(entry.path()).map_err(text)?;
-        writer.add_symlink(entry_name, to.to_string_lossy(), options).map_err(|e| e.to_string())
+        writer
+            .add_symlink(entry_name, to.to_string_lossy(), options)
+            .map_err(|e| e.to_string())
     } else if meta.is_dir() {
         folders.push(name.to_owned());
         writer.add_directory(entry_name, options).map_err(|e| e.to_string())

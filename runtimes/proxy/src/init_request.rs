@@ -53,7 +53,10 @@ impl<'a> InitRequest<'a> {
         let text = std::str::from_utf8(body).map_err(|e| e.to_string())?;
         let value = match first(text) {
             Some('[') => check(text).map(|()| "{}")?,
-            Some('{') => serde_json::from_str::<Envelope>(text).map_err(|e| e.to_string())?.value.map_or("{}", RawValue::get),
+            Some('{') => serde_json::from_str::<Envelope>(text)
+                .map_err(|e| e.to_string())?
+                .value
+                .map_or("{}", RawValue::get),
             _ => return Err("the body must be a JSON object".to_owned()),
         };
         let parsed = match first(value) {
@@ -75,7 +78,9 @@ fn first(text: &str) -> Option<char> {
 }
 
 fn check(text: &str) -> Result<(), String> {
-    serde_json::from_str::<serde::de::IgnoredAny>(text).map(drop).map_err(|e| e.to_string())
+    serde_json::from_str::<serde::de::IgnoredAny>(text)
+        .map(drop)
+        .map_err(|e| e.to_string())
 }
 
 fn field(raw: Option<&RawValue>) -> Field<'_> {
@@ -91,7 +96,8 @@ fn field(raw: Option<&RawValue>) -> Field<'_> {
 
 /// Strings as they are, `null` as the empty string, everything else as its JSON text.
 fn environment(raw: Option<&RawValue>) -> Vec<(String, String)> {
-    let Some(Ok(map)) = raw.map(|raw| serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(raw.get())) else {
+    let Some(Ok(map)) = raw.map(|raw| serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(raw.get()))
+    else {
         return Vec::new();
     };
     let text = |value| match value {
@@ -99,7 +105,10 @@ fn environment(raw: Option<&RawValue>) -> Vec<(String, String)> {
         serde_json::Value::Null => String::new(),
         other => other.to_string(),
     };
-    map.into_iter().filter(|(name, _)| !name.is_empty() && !name.contains(['=', '\0'])).map(|(n, v)| (n, text(v))).collect()
+    map.into_iter()
+        .filter(|(name, _)| !name.is_empty() && !name.contains(['=', '\0']))
+        .map(|(n, v)| (n, text(v)))
+        .collect()
 }
 
 #[cfg(test)]
@@ -114,7 +123,10 @@ mod tests {
     fn reads_the_documented_members() {
         let body = br#"{"value":{"name":"n","main":"m","code":"c\n","binary":true,"env":{"A":"x","B":null,"C":[1, {}],"D":1.50}}}"#;
         let request = InitRequest::parse(body).unwrap();
-        assert_eq!((request.main, request.code, request.binary), (text("m"), text("c\n"), true));
+        assert_eq!(
+            (request.main, request.code, request.binary),
+            (text("m"), text("c\n"), true)
+        );
         let env: Vec<(&str, &str)> = request.env.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
         assert_eq!(env, [("A", "x"), ("B", ""), ("C", "[1,{}]"), ("D", "1.50")]);
     }
@@ -127,11 +139,20 @@ mod tests {
 
     #[test]
     fn empty_bodies_ask_for_nothing() {
-        for body in ["{}", "[]", r#"{"value":null}"#, r#"{"value":[1]}"#, r#"{"value":{"main":null,"code":null}}"#] {
+        for body in [
+            "{}",
+            "[]",
+            r#"{"value":null}"#,
+            r#"{"value":[1]}"#,
+            r#"{"value":{"main":null,"code":null}}"#,
+        ] {
             let request = InitRequest::parse(body.as_bytes()).unwrap();
             assert_eq!((request.main, request.code), (Field::Absent, Field::Absent), "{body}");
         }
-        assert_eq!(InitRequest::parse(br#"{"value":{"main":5}}"#).unwrap().main, Field::Other);
+        assert_eq!(
+            InitRequest::parse(br#"{"value":{"main":5}}"#).unwrap().main,
+            Field::Other
+        );
     }
 
     #[test]

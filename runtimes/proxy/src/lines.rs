@@ -26,7 +26,10 @@ struct Guard {
 impl Lines {
     /// `forgeable`: the end mark when user code may know it.
     pub fn new(forgeable: Option<&str>) -> Self {
-        Lines { column: 0, guard: forgeable.map(Guard::new) }
+        Lines {
+            column: 0,
+            guard: forgeable.map(Guard::new),
+        }
     }
 
     /// Forgets an unfinished line.
@@ -100,7 +103,11 @@ impl Guard {
             }
             fallback[i] = if mark[i] == mark[k] { k + 1 } else { 0 };
         }
-        Guard { mark, fallback, matched: 0 }
+        Guard {
+            mark,
+            fallback,
+            matched: 0,
+        }
     }
 
     fn pass<'a>(&mut self, input: &'a [u8]) -> Cow<'a, [u8]> {
@@ -158,7 +165,10 @@ mod tests {
     #[test]
     fn a_full_piece_followed_by_the_line_end_leaves_an_empty_line() {
         let text = "x".repeat(MAX_LINE) + "\n";
-        assert_eq!(through(&mut Lines::new(None), &[text.as_bytes()]), "x".repeat(MAX_LINE) + "\n\n");
+        assert_eq!(
+            through(&mut Lines::new(None), &[text.as_bytes()]),
+            "x".repeat(MAX_LINE) + "\n\n"
+        );
     }
 
     #[test]
@@ -176,7 +186,11 @@ mod tests {
         for size in 1..12 {
             let chunks: Vec<&[u8]> = b"one\nENDEND\nan EEND too\nEN D\n".chunks(size).collect();
             let expected = "one\nEN\nDEN\nD\nan EEN\nD too\nEN D\n";
-            assert_eq!(through(&mut Lines::new(Some("END")), &chunks), expected, "chunks of {size}");
+            assert_eq!(
+                through(&mut Lines::new(Some("END")), &chunks),
+                expected,
+                "chunks of {size}"
+            );
         }
     }
 

@@ -67,7 +67,10 @@ impl Logs {
                 buffer: vec![0; CHUNK],
             }))
         };
-        Logs { stdout: stream(1), stderr: stream(2) }
+        Logs {
+            stdout: stream(1),
+            stderr: stream(2),
+        }
     }
 
     /// Takes over the reading ends of a new child's pipes. Those of an earlier child are closed.
@@ -180,7 +183,11 @@ async fn pump(stream: Arc<Mutex<Stream>>, source: Source) {
     loop {
         let Ok(mut ready) = source.readable().await else { return };
         let mut stream = stream.lock().await;
-        if !stream.source.as_ref().is_some_and(|current| Arc::ptr_eq(current, &source)) {
+        if !stream
+            .source
+            .as_ref()
+            .is_some_and(|current| Arc::ptr_eq(current, &source))
+        {
             return;
         }
         match stream.transfer(&source, usize::MAX).await {
@@ -208,5 +215,9 @@ fn present(source: &AsyncFd<OwnedFd>) -> usize {
     let mut count: libc::c_int = 0;
     // SAFETY: FIONREAD stores one int through the pointer, which is valid for the call.
     let result = unsafe { libc::ioctl(source.as_raw_fd(), libc::FIONREAD, &mut count) };
-    if result == 0 { usize::try_from(count).unwrap_or(0) } else { 0 }
+    if result == 0 {
+        usize::try_from(count).unwrap_or(0)
+    } else {
+        0
+    }
 }

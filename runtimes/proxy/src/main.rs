@@ -15,7 +15,9 @@ fn main() -> ExitCode {
     match start(&arguments) {
         Ok(code) => code,
         Err(error) => {
-            let cause = std::error::Error::source(&error).map(|c| format!(": {c}")).unwrap_or_default();
+            let cause = std::error::Error::source(&error)
+                .map(|c| format!(": {c}"))
+                .unwrap_or_default();
             eprintln!("wsk-proxy: {error}{cause}");
             ExitCode::FAILURE
         }
@@ -30,27 +32,46 @@ fn start(arguments: &[String]) -> Result<ExitCode, Error> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|source| Error::System { action: "start the event loop", source })?;
+        .map_err(|source| Error::System {
+            action: "start the event loop",
+            source,
+        })?;
     if language != Language::ActionLoop {
-        let how = How { language, interpreter: arguments.get(1).cloned(), options: action_loop::Options::default() };
+        let how = How {
+            language,
+            interpreter: arguments.get(1).cloned(),
+            options: action_loop::Options::default(),
+        };
         return runtime.block_on(serve(how, settings));
     }
     let options = action_loop::Options::parse(&arguments[1..])?;
     if options.version {
-        println!("OpenWhisk ActionLoop Proxy v{}, built with Rust", action_loop::PROXY_VERSION);
+        println!(
+            "OpenWhisk ActionLoop Proxy v{}, built with Rust",
+            action_loop::PROXY_VERSION
+        );
         return Ok(ExitCode::SUCCESS);
     }
     match &options.compile {
         Some(main) => runtime.block_on(action_loop::precompile(&settings, main, options.env.as_deref())),
-        None => runtime.block_on(serve(How { language, interpreter: None, options }, settings)),
+        None => runtime.block_on(serve(
+            How {
+                language,
+                interpreter: None,
+                options,
+            },
+            settings,
+        )),
     }
 }
 
 async fn serve(how: How, settings: Arc<Settings>) -> Result<ExitCode, Error> {
     let listener = Listener::bind(&settings.listen)?;
     let over = Arc::new(Notify::new());
-    let mut terminate = signal(SignalKind::terminate())
-        .map_err(|source| Error::System { action: "listen for SIGTERM", source })?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(|source| Error::System {
+        action: "listen for SIGTERM",
+        source,
+    })?;
     let runtime = Arc::new(Runtime::start(how, settings, over.clone()).await?);
     tokio::select! {
         () = listener.serve(runtime) => Ok(ExitCode::FAILURE),

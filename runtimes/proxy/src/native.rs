@@ -69,7 +69,11 @@ enum Outcome {
 
 impl Runtime {
     pub fn start(settings: Arc<Settings>) -> Result<Self, Error> {
-        let state = State { action: None, environment: settings.environment.clone(), first: true };
+        let state = State {
+            action: None,
+            environment: settings.environment.clone(),
+            first: true,
+        };
         Ok(Runtime {
             workspace: Workspace::create(&settings.environment)?,
             nursery: Nursery::new()?,
@@ -94,7 +98,10 @@ impl Runtime {
         match self.place(&request) {
             Ok(action) => {
                 state.action = Some(action);
-                set(&mut state.environment, request.env.iter().map(|(n, v)| (n.as_str(), v.as_str())));
+                set(
+                    &mut state.environment,
+                    request.env.iter().map(|(n, v)| (n.as_str(), v.as_str())),
+                );
                 state.first = true;
                 Reply::new(200, "OK")
             }
@@ -121,12 +128,17 @@ impl Runtime {
             self.logs.open().await;
         }
         let context = request.iter().filter(|(name, _)| *name != "value");
-        let context = context.filter_map(|(name, value)| Some((format!("__OW_{}", name.to_uppercase()), value.as_str()?)));
+        let context =
+            context.filter_map(|(name, value)| Some((format!("__OW_{}", name.to_uppercase()), value.as_str()?)));
         let context: Vec<_> = context.collect();
         set(&mut state.environment, context.iter().map(|(n, v)| (n.as_str(), *v)));
         let action = state.action.clone().unwrap_or_else(|| IMAGE_FOLDER.into());
         if !action.join("exec").exists() {
-            let reply = if state.action.is_some() { Reply::error(200, STUB) } else { Reply::error(502, NO_BINARY) };
+            let reply = if state.action.is_some() {
+                Reply::error(200, STUB)
+            } else {
+                Reply::error(502, NO_BINARY)
+            };
             return self.answered(reply, state);
         }
         let reply = match self.execute(&action, &state.environment, value.get()).await {

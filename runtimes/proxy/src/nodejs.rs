@@ -23,7 +23,13 @@ use crate::{Error, Reply, archive};
 
 pub const BAD_REQUEST: &str = "Bad request.";
 
-const LAUNCHER: &str = include_str!("../../nodejs/launcher.js");
+/// The launcher. Its files require one another in the order in which upstream's do, which is what users see as the
+/// `Require stack` of a missing module.
+const FILES: [(&str, &str); 3] = [
+    ("app.js", include_str!("../../nodejs/app.js")),
+    ("src/service.js", include_str!("../../nodejs/src/service.js")),
+    ("runner.js", include_str!("../../nodejs/runner.js")),
+];
 /// Where upstream's image runs; used when the container has it.
 const HOME: &str = "/nodejsAction";
 const UNSUPPORTED: &str = "There was an error uncompressing the action archive. The file type is unsupported";
@@ -81,12 +87,18 @@ impl Runtime {
     pub async fn start(settings: Arc<Settings>, interpreter: Option<String>, over: Arc<Notify>) -> Result<Self, Error> {
         check_platform(&settings)?;
         let workspace = Workspace::create(&settings.environment)?;
-        let script = workspace.root().join("launcher.js");
-        std::fs::write(&script, LAUNCHER).map_err(|source| Error::Folder { path: script.clone(), source })?;
-        let home = if Path::new(HOME).is_dir() { PathBuf::from(HOME) } else { workspace.root().to_owned() };
+        let home = if Path::new(HOME).is_dir() {
+            PathBuf::from(HOME)
+        } else {
+            workspace.root().to_owned()
+        };
+        let script = install(&home, workspace.root())?;
         let logs = Logs::to_standard(&settings.sentinel);
         let interpreter = interpreter.unwrap_or_else(|| "node".to_owned());
-        let started = |source| Error::Start { program: interpreter.clone(), source };
+        let started = |source| Error::Start {
+            program: interpreter.clone(),
+            source,
+        };
         let (channel, theirs) = Channel::pair().map_err(started)?;
         let mut child = Nursery::new()?
             .start(Program {
@@ -98,7 +110,9 @@ impl Runtime {
                 stdin: Stdio::null(),
             })
             .map_err(started)?;
-        logs.attach(child.stdout.take(), child.stderr.take()).await.map_err(started)?;
+        logs.attach(child.stdout.take(), child.stderr.take())
+            .await
+            .map_err(started)?;
         let runtime = Runtime {
             settings,
             workspace,
@@ -106,7 +120,11 @@ impl Runtime {
             logs,
             channel,
             child,
-            state: Mutex::new(State { status: Status::Ready, initialised: false, first: true }),
+            state: Mutex::new(State {
+                status: Status::Ready,
+                initialised: false,
+                first: true,
+            }),
             turn: Arc::default(),
             over,
         };
@@ -114,7 +132,9 @@ impl Runtime {
     }
 
     pub async fn init(&self, body: Bytes) -> Reply {
-        let Ok(request) = InitRequest::parse(&body) else { return Reply::error(500, BAD_REQUEST) };
+        let Ok(request) = InitRequest::parse(&body) else {
+            return Reply::error(500, BAD_REQUEST);
+        };
         if let Err(refusal) = self.enter(Status::Starting, false) {
             return self.refuse(&refusal).await;
         }
@@ -148,7 +168,11 @@ impl Runtime {
         if let Err(refusal) = self.enter(Status::Running, true) {
             return self.refuse(&refusal).await;
         }
-        let turn = if self.settings.concurrent { None } else { Some(self.turn.clone().lock_owned().await) };
+        let turn = if self.settings.concurrent {
+            None
+        } else {
+            Some(self.turn.clone().lock_owned().await)
+        };
         if !self.is_first() {
             self.logs.open().await;
         }
@@ -186,7 +210,9 @@ impl Runtime {
     }
 
     async fn refuse(&self, text: &str) -> Reply {
-        self.logs.note(Side::Stderr, &format!("Internal system error: {text}")).await;
+        self.logs
+            .note(Side::Stderr, &format!("Internal system error: {text}"))
+            .await;
         Reply::error(403, text)
     }
 
@@ -208,7 +234,9 @@ impl Runtime {
 
     async fn init_failed(&self, why: &str) -> Reply {
         self.leave(Status::Stopped);
-        self.logs.note(Side::Stderr, &format!("Error during initialization: {why}")).await;
+        self.logs
+            .note(Side::Stderr, &format!("Error during initialization: {why}"))
+            .await;
         self.logs.close().await;
         Reply::error(502, &format!("Initialization has failed due to: {why}"))
     }
@@ -234,7 +262,9 @@ impl Runtime {
     }
 
     fn unpack(&self, code: &str) -> Unpacked {
-        let Ok(data) = decode(code) else { return Err(UNSUPPORTED.to_owned()) };
+        let Ok(data) = decode(code) else {
+            return Err(UNSUPPORTED.to_owned());
+        };
         let (unpack, kind): (fn(&[u8], &Path, u64) -> _, _) = match Shape::of(&data) {
             Shape::Zip if data[2] == 3 => (archive::unzip, "Zip"),
             Shape::Gzip => (archive::untar, "Tar GZ"),
@@ -265,6 +295,30 @@ impl Runtime {
     }
 }
 
+/// Where the launcher is: in the home folder when it is there or can be put there, so that the modules beside it are found;
+/// else in the temporary one.
+fn install(home: &Path, temporary: &Path) -> Result<PathBuf, Error> {
+    let present = |dir: &Path| {
+        FILES
+            .iter()
+            .all(|(name, text)| std::fs::read(dir.join(name)).is_ok_and(|is| is == text.as_bytes()))
+    };
+    if !present(home) && write_files(home).is_err() {
+        write_files(temporary)?;
+        return Ok(temporary.join(FILES[0].0));
+    }
+    Ok(home.join(FILES[0].0))
+}
+
+fn write_files(dir: &Path) -> Result<(), Error> {
+    folder(&dir.join("src"))?;
+    for (name, text) in FILES {
+        let path = dir.join(name);
+        std::fs::write(&path, text).map_err(|source| Error::Folder { path, source })?;
+    }
+    Ok(())
+}
+
 fn check_platform(settings: &Settings) -> Result<(), Error> {
     match settings.variable("__OW_RUNTIME_PLATFORM").as_deref() {
         None | Some("" | "openwhisk" | "knative") => Ok(()),
@@ -277,8 +331,10 @@ fn check_platform(settings: &Settings) -> Result<(), Error> {
 }
 
 fn archive_message(main: &str, dir: &Path, env: &[(String, String)]) -> String {
-    let env: serde_json::Map<String, serde_json::Value> =
-        env.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect();
+    let env: serde_json::Map<String, serde_json::Value> = env
+        .iter()
+        .map(|(name, value)| (name.clone(), value.clone().into()))
+        .collect();
     serde_json::json!({ "main": main, "dir": dir.to_string_lossy(), "env": env }).to_string()
 }
 

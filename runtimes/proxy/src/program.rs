@@ -57,7 +57,10 @@ impl StartFailure {
     pub fn stdout_lines(&self) -> Vec<String> {
         match self {
             StartFailure::OtherEnvironment { expected, actual } => {
-                vec![format!("Expected exec.env should start with {expected}"), format!("Actual value: {actual}")]
+                vec![
+                    format!("Expected exec.env should start with {expected}"),
+                    format!("Actual value: {actual}"),
+                ]
             }
             StartFailure::Exited
             | StartFailure::ExitedUnwatched
@@ -74,7 +77,10 @@ pub fn check_environment(bin: &Path, number: usize, expected: &str) -> Result<()
     if actual.trim() == expected {
         return Ok(());
     }
-    Err(StartFailure::OtherEnvironment { expected: expected.to_owned(), actual: actual.trim_end().to_owned() })
+    Err(StartFailure::OtherEnvironment {
+        expected: expected.to_owned(),
+        actual: actual.trim_end().to_owned(),
+    })
 }
 
 impl LoopProgram {
@@ -98,8 +104,15 @@ impl LoopProgram {
         })?;
         logs.attach(child.stdout.take(), child.stderr.take()).await?;
         let stdin: OwnedFd = child.stdin.take().expect("stdin was asked to be a pipe");
-        let answers = Answers { pipe: pipe::Receiver::from_owned_fd(reading)?, data: BytesMut::new() };
-        let mut program = LoopProgram { child, requests: pipe::Sender::from_owned_fd(stdin)?, answers };
+        let answers = Answers {
+            pipe: pipe::Receiver::from_owned_fd(reading)?,
+            data: BytesMut::new(),
+        };
+        let mut program = LoopProgram {
+            child,
+            requests: pipe::Sender::from_owned_fd(stdin)?,
+            answers,
+        };
         program.started(acknowledged).await?;
         Ok(program)
     }
@@ -132,11 +145,19 @@ impl LoopProgram {
     /// One request and its answer line, newline included; `None` when the program ended instead.
     pub async fn interact(&mut self, body: &[u8], logs: &Logs) -> Option<Bytes> {
         if self.answers.drop_stale() {
-            logs.note(Side::Stderr, "The action wrote more than one line on descriptor 3; the rest was dropped.").await;
+            logs.note(
+                Side::Stderr,
+                "The action wrote more than one line on descriptor 3; the rest was dropped.",
+            )
+            .await;
         }
         let mut line: Vec<u8> = body.iter().copied().filter(|&b| b != b'\n').collect();
         line.push(b'\n');
-        let LoopProgram { child, requests, answers } = self;
+        let LoopProgram {
+            child,
+            requests,
+            answers,
+        } = self;
         let send = async {
             // A program that does not read may still answer, or end.
             let _ = requests.write_all(&line).await;

@@ -86,10 +86,21 @@ impl Runtime {
         let workspace = Workspace::create(&settings.environment)?;
         let logs = Logs::to_standard(&settings.sentinel);
         let nursery = Nursery::new()?;
-        let state = State { number: 1, stem: None, engine: None, first: true };
+        let state = State {
+            number: 1,
+            stem: None,
+            engine: None,
+            first: true,
+        };
         let interpreter = interpreter.unwrap_or_else(|| "python3".to_owned());
-        let runtime =
-            Runtime { settings, interpreter, workspace, nursery, logs, state: Arc::new(Mutex::new(state)) };
+        let runtime = Runtime {
+            settings,
+            interpreter,
+            workspace,
+            nursery,
+            logs,
+            state: Arc::new(Mutex::new(state)),
+        };
         let stem = runtime.start_launcher(1).await?;
         runtime.state.lock().await.stem = Some(stem);
         Ok(runtime)
@@ -139,7 +150,9 @@ impl Runtime {
     pub async fn run(&self, body: Bytes) -> Reply {
         let mut state = self.state.clone().lock_owned().await;
         let first = std::mem::take(&mut state.first);
-        let Some(engine) = &mut state.engine else { return Reply::error_line(500, NO_ACTION) };
+        let Some(engine) = &mut state.engine else {
+            return Reply::error_line(500, NO_ACTION);
+        };
         if !first {
             self.logs.open().await;
         }
@@ -190,8 +203,10 @@ impl Runtime {
             return Err(Failure::Build(Some("Zip file does not include main__".to_owned())));
         }
         self.install_requirements(&bin).await?;
-        let env: serde_json::Map<String, serde_json::Value> =
-            env.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect();
+        let env: serde_json::Map<String, serde_json::Value> = env
+            .iter()
+            .map(|(name, value)| (name.clone(), value.clone().into()))
+            .collect();
         let message = serde_json::json!({ "main": main, "env": env }).to_string();
         match launcher.channel.call(channel::INIT, message.as_bytes()).await {
             Some(answer) if answer.status == 200 => Ok(Engine::Launcher(launcher)),
@@ -258,11 +273,18 @@ impl Runtime {
             .nursery
             .output(Program {
                 command: self.interpreter.as_ref(),
-                arguments: ["-m", "pip", "install", "--quiet", "--no-cache-dir", "--disable-pip-version-check"]
-                    .into_iter()
-                    .chain(["--target", "virtualenv/lib", "-r", "requirements.txt"])
-                    .map(Into::into)
-                    .collect(),
+                arguments: [
+                    "-m",
+                    "pip",
+                    "install",
+                    "--quiet",
+                    "--no-cache-dir",
+                    "--disable-pip-version-check",
+                ]
+                .into_iter()
+                .chain(["--target", "virtualenv/lib", "-r", "requirements.txt"])
+                .map(Into::into)
+                .collect(),
                 environment: &self.settings.environment,
                 folder: bin,
                 handed: None,
@@ -272,8 +294,13 @@ impl Runtime {
         let activation = bin.join("virtualenv/lib");
         match output {
             Ok((true, _)) => write_activation(bin, &activation).map_err(Failure::System),
-            Ok((false, text)) => Err(Failure::Build(Some(format!("requirements.txt could not be installed:\n{text}")))),
-            Err(source) => Err(Failure::System(Error::Start { program: self.interpreter.clone(), source })),
+            Ok((false, text)) => Err(Failure::Build(Some(format!(
+                "requirements.txt could not be installed:\n{text}"
+            )))),
+            Err(source) => Err(Failure::System(Error::Start {
+                program: self.interpreter.clone(),
+                source,
+            })),
         }
     }
 
@@ -282,7 +309,10 @@ impl Runtime {
         folder(&bin)?;
         let script = bin.join("exec__.py");
         fs::write(&script, LAUNCHER).map_err(|source| Error::Folder { path: script, source })?;
-        let failed = |source| Error::Start { program: self.interpreter.clone(), source };
+        let failed = |source| Error::Start {
+            program: self.interpreter.clone(),
+            source,
+        };
         let (channel, theirs) = Channel::pair().map_err(failed)?;
         let mut child = self
             .nursery
@@ -295,7 +325,10 @@ impl Runtime {
                 stdin: Stdio::null(),
             })
             .map_err(failed)?;
-        self.logs.attach(child.stdout.take(), child.stderr.take()).await.map_err(failed)?;
+        self.logs
+            .attach(child.stdout.take(), child.stderr.take())
+            .await
+            .map_err(failed)?;
         Ok(Launcher { channel, child })
     }
 
@@ -304,7 +337,9 @@ impl Runtime {
     }
 
     fn execution_env(&self) -> String {
-        self.settings.variable("OW_EXECUTION_ENV").unwrap_or_else(|| EXECUTION_ENV.to_owned())
+        self.settings
+            .variable("OW_EXECUTION_ENV")
+            .unwrap_or_else(|| EXECUTION_ENV.to_owned())
     }
 
     /// What upstream's proxy and its start script leave in the environment, with the image's `PATH`, `HOME` and `LANG`.
@@ -313,7 +348,13 @@ impl Runtime {
             let name = name.to_string_lossy();
             name.starts_with("__OW_") || matches!(&*name, "PATH" | "HOME" | "LANG" | "TMPDIR" | "TZ")
         };
-        let mut all: Vec<_> = self.settings.environment.iter().filter(|(name, _)| kept(name)).cloned().collect();
+        let mut all: Vec<_> = self
+            .settings
+            .environment
+            .iter()
+            .filter(|(name, _)| kept(name))
+            .cloned()
+            .collect();
         let mut add = |name: &str, value: OsString| all.push((name.into(), value));
         add("__OW_EXECUTION_ENV", self.execution_env().into());
         add("__OW_PROXY_VERSION", PROXY_VERSION.into());
@@ -337,7 +378,11 @@ impl Engine {
 
     async fn call(&mut self, body: &[u8], logs: &Logs) -> Option<Bytes> {
         match self {
-            Engine::Launcher(launcher) => launcher.channel.call(channel::RUN, body).await.map(|answer| answer.body),
+            Engine::Launcher(launcher) => launcher
+                .channel
+                .call(channel::RUN, body)
+                .await
+                .map(|answer| answer.body),
             Engine::Program(program) => program.interact(body, logs).await,
         }
     }
@@ -357,7 +402,10 @@ fn is_executable(exec: &Path) -> bool {
 
 /// The names upstream's build step leaves behind.
 fn lay_out(bin: &Path, execution_env: &str) -> Result<(), Error> {
-    let failed = |source| Error::Folder { path: bin.to_owned(), source };
+    let failed = |source| Error::Folder {
+        path: bin.to_owned(),
+        source,
+    };
     for (from, to) in [("exec", "__main__.py"), ("__main__.py", "main__.py")] {
         if bin.join(from).is_file() {
             fs::rename(bin.join(from), bin.join(to)).map_err(failed)?;
@@ -370,8 +418,14 @@ fn lay_out(bin: &Path, execution_env: &str) -> Result<(), Error> {
 
 fn write_activation(bin: &Path, packages: &Path) -> Result<(), Error> {
     let script = bin.join("virtualenv/bin/activate_this.py");
-    let failed = |source| Error::Folder { path: script.clone(), source };
+    let failed = |source| Error::Folder {
+        path: script.clone(),
+        source,
+    };
     fs::create_dir_all(bin.join("virtualenv/bin")).map_err(failed)?;
-    let text = format!("import sys\nsys.path.insert(1, {})\n", serde_json::json!(packages.to_string_lossy()));
+    let text = format!(
+        "import sys\nsys.path.insert(1, {})\n",
+        serde_json::json!(packages.to_string_lossy())
+    );
     fs::write(&script, text).map_err(failed)
 }

@@ -15,7 +15,10 @@ pub enum Reply {
 
 impl Reply {
     pub fn new(status: u16, body: impl Into<Bytes>) -> Self {
-        Reply::Answer { status, body: body.into() }
+        Reply::Answer {
+            status,
+            body: body.into(),
+        }
     }
 
     /// `{"error":"<text>"}` as express writes it: without a newline.

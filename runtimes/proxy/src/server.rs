@@ -109,7 +109,9 @@ impl Runtime {
             Reply::Answer { status, body } => {
                 let mut response = Response::new(Full::new(body));
                 *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-                response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+                response
+                    .headers_mut()
+                    .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
                 Ok(response)
             }
         }
@@ -121,13 +123,18 @@ async fn collect(mut body: Incoming) -> Result<Bytes, Reply> {
     let expected = hyper::body::Body::size_hint(&body).lower();
     let mut whole = BytesMut::new();
     while let Some(frame) = body.frame().await {
-        let Ok(frame) = frame else { return Err(Reply::error(400, "The request was cut off.")) };
+        let Ok(frame) = frame else {
+            return Err(Reply::error(400, "The request was cut off."));
+        };
         let Ok(data) = frame.into_data() else { continue };
         if whole.is_empty() && data.len() as u64 == expected {
             return Ok(data);
         }
         if whole.len() + data.len() > MAX_REQUEST {
-            return Err(Reply::error(413, &format!("The request is larger than {MAX_REQUEST} bytes.")));
+            return Err(Reply::error(
+                413,
+                &format!("The request is larger than {MAX_REQUEST} bytes."),
+            ));
         }
         if whole.is_empty() {
             whole.reserve(usize::try_from(expected).unwrap_or(0).min(MAX_REQUEST));
@@ -144,14 +151,22 @@ impl Listener {
             Listen::Inherited(fd) => {
                 // SAFETY: the parent says that this descriptor is a listening socket meant for us alone.
                 let socket = unsafe { OwnedFd::from_raw_fd(*fd) };
-                from_inherited(socket)
-                    .map_err(|source| Error::Listen { place: format!("the inherited descriptor {fd}"), source })
+                from_inherited(socket).map_err(|source| Error::Listen {
+                    place: format!("the inherited descriptor {fd}"),
+                    source,
+                })
             }
             Listen::Path(path) => UnixListener::bind(path)
                 .map(Listener::Unix)
-                .map_err(|source| Error::Listen { place: path.display().to_string(), source }),
+                .map_err(|source| Error::Listen {
+                    place: path.display().to_string(),
+                    source,
+                }),
             Listen::Port(port) => {
-                let failed = |source| Error::Listen { place: format!("port {port}"), source };
+                let failed = |source| Error::Listen {
+                    place: format!("port {port}"),
+                    source,
+                };
                 let listener = std::net::TcpListener::bind((Ipv4Addr::UNSPECIFIED, *port)).map_err(failed)?;
                 listener.set_nonblocking(true).map_err(failed)?;
                 TcpListener::from_std(listener).map(Listener::Tcp).map_err(failed)
@@ -195,5 +210,8 @@ where
         async move { runtime.handle(request).await }
     });
     // A broken connection is the caller's to notice.
-    let _ = http1::Builder::new().auto_date_header(false).serve_connection(TokioIo::new(stream), service).await;
+    let _ = http1::Builder::new()
+        .auto_date_header(false)
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
 }

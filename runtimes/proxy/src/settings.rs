@@ -63,7 +63,9 @@ impl Settings {
     pub fn from_variables(all: impl IntoIterator<Item = (OsString, OsString)>) -> Result<Self, Error> {
         let (ours, environment): (Vec<_>, Vec<_>) = all.into_iter().partition(|(name, _)| is_ours(name));
         let find = |list: &[(OsString, OsString)], name: &str| {
-            list.iter().find(|(n, _)| n == name).map(|(_, v)| v.to_string_lossy().into_owned())
+            list.iter()
+                .find(|(n, _)| n == name)
+                .map(|(_, v)| v.to_string_lossy().into_owned())
         };
         let listen = if let Some(fd) = find(&ours, "WSK_PROXY_FD") {
             Listen::Inherited(number("WSK_PROXY_FD", "the number of a listening socket", &fd)?)
@@ -90,7 +92,10 @@ impl Settings {
 
     /// The value of a variable of the environment children get.
     pub fn variable(&self, name: &str) -> Option<String> {
-        self.environment.iter().find(|(n, _)| n == name).map(|(_, v)| v.to_string_lossy().into_owned())
+        self.environment
+            .iter()
+            .find(|(n, _)| n == name)
+            .map(|(_, v)| v.to_string_lossy().into_owned())
     }
 }
 
@@ -99,7 +104,11 @@ fn is_ours(name: &OsString) -> bool {
 }
 
 fn number<T: std::str::FromStr>(name: &'static str, expected: &'static str, text: &str) -> Result<T, Error> {
-    text.parse().map_err(|_| Error::Setting { name, expected, value: text.to_owned() })
+    text.parse().map_err(|_| Error::Setting {
+        name,
+        expected,
+        value: text.to_owned(),
+    })
 }
 
 #[cfg(test)]
@@ -107,7 +116,9 @@ mod tests {
     use super::*;
 
     fn variables(list: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
-        list.iter().map(|(n, v)| (OsString::from(n), OsString::from(v))).collect()
+        list.iter()
+            .map(|(n, v)| (OsString::from(n), OsString::from(v)))
+            .collect()
     }
 
     #[test]
@@ -122,9 +133,12 @@ mod tests {
 
     #[test]
     fn children_never_see_our_variables() {
-        let settings =
-            Settings::from_variables(variables(&[("WSK_LOG_SENTINEL", "secret"), ("A", "b=c"), ("WSK_PROXY_FD", "3")]))
-                .unwrap();
+        let settings = Settings::from_variables(variables(&[
+            ("WSK_LOG_SENTINEL", "secret"),
+            ("A", "b=c"),
+            ("WSK_PROXY_FD", "3"),
+        ]))
+        .unwrap();
         assert_eq!(settings.sentinel, "secret");
         assert_eq!(settings.environment, variables(&[("A", "b=c")]));
     }
@@ -132,6 +146,9 @@ mod tests {
     #[test]
     fn a_wrong_number_names_its_variable() {
         let error = Settings::from_variables(variables(&[("WSK_PROXY_FD", "x")])).unwrap_err();
-        assert_eq!(error.to_string(), "WSK_PROXY_FD must be the number of a listening socket, it is 'x'");
+        assert_eq!(
+            error.to_string(),
+            "WSK_PROXY_FD must be the number of a listening socket, it is 'x'"
+        );
     }
 }

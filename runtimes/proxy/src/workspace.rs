@@ -14,15 +14,23 @@ pub struct Workspace {
 impl Workspace {
     /// Below `TMPDIR` of the container, else `/tmp`.
     pub fn create(environment: &[(OsString, OsString)]) -> Result<Self, Error> {
-        let base = environment.iter().find(|(name, _)| name == "TMPDIR").map_or(Path::new("/tmp"), |(_, v)| Path::new(v));
+        let base = environment
+            .iter()
+            .find(|(name, _)| name == "TMPDIR")
+            .map_or(Path::new("/tmp"), |(_, v)| Path::new(v));
         Self::create_below(base)
     }
 
     /// Its name consists of letters and digits, like upstream's.
     pub fn create_below(base: &Path) -> Result<Self, Error> {
-        let failed = |source| Error::Folder { path: base.to_owned(), source };
+        let failed = |source| Error::Folder {
+            path: base.to_owned(),
+            source,
+        };
         let made = nix::unistd::mkdtemp(&base.join("actionXXXXXX")).map_err(|e| failed(e.into()))?;
-        Ok(Workspace { root: made.canonicalize().map_err(failed)? })
+        Ok(Workspace {
+            root: made.canonicalize().map_err(failed)?,
+        })
     }
 
     pub fn root(&self) -> &Path {
@@ -38,5 +46,8 @@ impl Drop for Workspace {
 
 /// Creates a folder with its parents.
 pub fn folder(path: &Path) -> Result<(), Error> {
-    std::fs::create_dir_all(path).map_err(|source| Error::Folder { path: path.to_owned(), source })
+    std::fs::create_dir_all(path).map_err(|source| Error::Folder {
+        path: path.to_owned(),
+        source,
+    })
 }
