@@ -250,3 +250,6 @@ fn without_dots(path: &str) -> Cow<'_, str> {
 pub fn takes_body(method: &Method) -> bool {
     matches!(*method, Method::PUT | Method::POST | Method::PATCH)
 }
+
+#[cfg(test)]
+mod tests;

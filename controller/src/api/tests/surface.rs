@@ -1,0 +1,121 @@
+//! Documents about the platform, CORS, ids, content types.
+
+use wsk_entities::UserLimits;
+
+use super::{Api, code};
+
+#[tokio::test]
+async fn documents_are_there_for_everybody() {
+    let api = Api::start().await;
+    let client = api.client("guest");
+    let info = client.get("/").await.ok();
+    assert_eq!(info["limits"]["max_action_memory"], 536_870_912u64);
+    assert_eq!(info["limits"]["default_min_action_duration"], 100);
+    let kind = &info["runtimes"]["nodejs"][1];
+    assert_eq!(kind["image"], "openwhisk/action-nodejs-v20");
+    assert_eq!((&kind["default"], &kind["attached"], &kind["requireMain"]), (&true.into(), &true.into(), &false.into()));
+    let ping = client.get("/ping").await;
+    assert_eq!((ping.text.as_str(), ping.header("access-control-allow-origin")), ("pong", None));
+    assert_eq!(client.get("/api/v1/").await.ok()["api_version"], "1.0.0");
+    let docs = client.get("/api/v1/docs").await;
+    assert_eq!(docs.status, 308);
+    assert_eq!(docs.header("location"), Some("docs/index.html?url=/api/v1/api-docs"));
+}
+
+#[tokio::test]
+async fn cors_headers_are_on_what_handlers_answer() {
+    let api = Api::start().await;
+    let client = api.client("guest");
+    for path in ["/api/v1/nope", "/api/v1/namespaces/x/actions/a%23"] {
+        let answer = client.send("OPTIONS", path, None, &[]).await;
+        assert_eq!((answer.status.as_u16(), answer.text.as_str()), (200, "OK"));
+        assert_eq!(answer.header("access-control-allow-methods"), Some("GET, DELETE, POST, PUT, HEAD"));
+    }
+    let outside = client.send("OPTIONS", "/", None, &[]).await;
+    assert_eq!(outside.header("access-control-allow-methods"), Some("OPTIONS, GET, POST"));
+    let cors = |answer: super::Answer| answer.header("access-control-allow-origin").is_some();
+    assert!(cors(client.get("actions/none").await), "404 of a handler");
+    assert!(cors(client.get("/api/v1/namespaces/other/actions").await), "403 of a handler");
+    assert!(!cors(client.get("actions?limit=x").await), "400 of the query");
+    assert!(!cors(client.send("PUT", "actions/a", Some("{"), &[]).await), "400 of the body");
+    assert!(cors(client.put("actions/a", serde_json::json!({})).await), "400 of a rule");
+}
+
+#[tokio::test]
+async fn targets_that_no_route_judges() {
+    let api = Api::start().await;
+    let client = api.client("guest");
+    assert_eq!(client.get(&format!("actions/{}", "n".repeat(9000))).await.status, 414);
+    assert_eq!(client.get("actions/a%zz").await.status, 400);
+    assert_eq!(client.send("FOO", "/", None, &[]).await.status, 501);
+    assert_eq!(client.get("/api/v1/namespaces/../namespaces/./_/actions").await.ok(), serde_json::json!([]));
+}
+
+#[tokio::test]
+async fn content_types_and_representations() {
+    let api = Api::start().await;
+    let client = api.client("guest");
+    let body = code().to_string();
+    for (content_type, named) in [
+        ("text/plain; charset=utf-8", "text/plain; charset=UTF-8"),
+        ("application/x-www-form-urlencoded", "application/x-www-form-urlencoded"),
+        ("bogus", "application/octet-stream"),
+        ("", "application/octet-stream"),
+    ] {
+        let answer = client.send("PUT", "actions/a", Some(&body), &[("content-type", content_type)]).await;
+        let text = format!("The request's Content-Type [{named}] is not supported. Expected:\napplication/json");
+        assert_eq!(answer.refusal(), (415, text), "{content_type}");
+    }
+    for content_type in ["Application/JSON", "application/json; charset=utf-8"] {
+        let headers = [("content-type", content_type)];
+        client.send("PUT", "actions/a?overwrite=true", Some(&body), &headers).await.ok();
+    }
+    let absent = client.send("PUT", "actions/a?overwrite=true", None, &[]).await.refusal();
+    assert!(absent.0 == 400 && absent.1.starts_with("The request content was malformed:\n"), "{absent:?}");
+    let html = client.send("GET", "actions/a", None, &[("accept", "text/html")]).await;
+    let text = "Resource representation is only available with these types:\napplication/json";
+    assert_eq!(html.refusal(), (406, text.into()));
+    assert_eq!(client.send("GET", "actions/none", None, &[("accept", "text/html")]).await.status, 404);
+}
+
+#[tokio::test]
+async fn limits_show_what_applies() {
+    let api = Api::start().await;
+    let own = UserLimits {
+        max_action_memory: Some(1024),
+        min_action_memory: Some(200),
+        max_parameter_size: Some("1 KB".into()),
+        allowed_kinds: Some(vec!["python:3".into()]),
+        invocations_per_minute: Some(7),
+        ..UserLimits::default()
+    };
+    let client = api.limited("guest", own);
+    let shown = client.get("limits").await.ok();
+    assert_eq!(shown["maxActionMemory"], 512, "clipped to the system's");
+    assert_eq!(shown["minActionMemory"], 200);
+    assert_eq!(shown["maxParameterSize"], "1024 B");
+    assert_eq!(shown["invocationsPerMinute"], 7);
+    assert_eq!(shown["maxActionInstances"], shown["concurrentInvocations"]);
+    assert!(shown.get("storeActivations").is_none());
+    assert_eq!(client.get("limits/x").await.refusal().0, 400);
+
+    let kind = "The supplied authentication is not authorized to access actions of kind 'nodejs:20'.";
+    assert_eq!(client.put("actions/a", code()).await.refusal(), (403, kind.into()));
+    let python = |extra: serde_json::Value| {
+        let mut body = serde_json::json!({"exec": {"kind": "python", "code": "x"}});
+        body["exec"]["kind"] = "python:default".into();
+        body.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+        body
+    };
+    client.put("actions/a", python(serde_json::json!({}))).await.ok();
+    let memory = client.put("actions/b", python(serde_json::json!({"limits": {"memory": 128}}))).await.refusal();
+    assert_eq!(memory.1, "requirement failed: memory size 128 MB below allowed threshold of 200 MB");
+    let big = serde_json::json!({"parameters": [{"key": "a", "value": "x".repeat(1022)}]});
+    let answer = client.put("actions/b", python(big)).await.refusal();
+    assert_eq!(answer, (413, "parameters larger than allowed: 1025 > 1024 bytes.".into()));
+    let instances = api.limited("guest", UserLimits { concurrent_invocations: Some(5), ..UserLimits::default() });
+    let mut body = code();
+    body["limits"] = serde_json::json!({"instances": 6});
+    let text = "Max action instance concurrency must not exceed your namespace concurrency of 5.";
+    assert_eq!(instances.put("actions/c", body).await.refusal(), (400, text.into()));
+}
