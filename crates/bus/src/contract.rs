@@ -9,6 +9,7 @@ use bytes::Bytes;
 use std::collections::BTreeSet;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 /// An adapter under test.
@@ -28,6 +29,7 @@ pub async fn every_bus(open: impl AsyncFn() -> Bus) {
     mistakes_are_named(&open().await).await;
     what_is_dropped_comes_back(&open().await).await;
     a_member_that_dies_loses_nothing(&open().await).await;
+    a_wake_up_is_passed_on(&open().await).await;
     in_flight_is_bounded(&open().await).await;
     a_full_queue_refuses_at_once(&open().await).await;
     a_slow_group_is_told_of_its_gap(&open().await).await;
@@ -268,6 +270,18 @@ async fn a_member_that_dies_loses_nothing(bus: &Bus) {
         seen.insert(id(&delivery));
         delivery.commit();
     }
+}
+
+/// The message is offered to the member that waited longest; when that one goes, the next must hear of it.
+async fn a_wake_up_is_passed_on(bus: &Bus) {
+    let topic = queue(bus, "passed-on").await;
+    let (mut first, mut second) = (join(bus, &topic).await, join(bus, &topic).await);
+    assert!(std::future::poll_fn(|cx| Poll::Ready(first.poll_next(cx).is_pending())).await);
+    let waiting = tokio::spawn(async move { take(&mut second, 1).await });
+    tokio::task::yield_now().await;
+    publish(bus, &topic, [1], Volatile).await;
+    drop(first);
+    assert_eq!(waiting.await.unwrap(), [1]);
 }
 
 async fn in_flight_is_bounded(bus: &Bus) {

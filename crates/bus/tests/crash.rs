@@ -1,5 +1,6 @@
 //! The journal under SIGKILL: a child publishes, commits and says so; it is killed at random moments and started again on the
 //! same folder. What was acknowledged and not committed must come back, and what never was published must not appear.
+#![expect(clippy::unwrap_used, reason = "a test, helpers included")]
 
 use std::collections::BTreeSet;
 use std::hash::{BuildHasher, RandomState};

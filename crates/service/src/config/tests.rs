@@ -107,6 +107,18 @@ fn later_layers_win() {
 }
 
 #[test]
+fn the_order_of_the_layers_is_the_order_of_the_calls() {
+    let (_keep, path) = file("name = 'file'");
+    let loaded: Whole = Loader::new("T")
+        .set("name", "flag")
+        .file(&path)
+        .unwrap()
+        .load()
+        .unwrap();
+    assert_eq!(loaded.name.as_deref(), Some("file"));
+}
+
+#[test]
 fn texts_become_what_the_field_is() {
     let set = [
         ("T_NAME", "123"),

@@ -1,7 +1,8 @@
 //! The journal: durable messages on disk until they are committed.
 //!
 //! **Invariants.** One writer thread owns the files. Everything waiting for it when it comes round goes to the disk in one
-//! write and one fdatasync. A sequence number names one message for ever, so replay need not care in which order a message,
+//! write and one fdatasync. A sequence number is not given again while a
+//! file mentions it, so replay need not care in which order a message,
 //! its copy and its commit stand in the files. Segments are dropped oldest first only, so a commit mark is never gone before
 //! the message that it is about. After a failed write the file ends where the last good write ended.
 

@@ -1,7 +1,7 @@
 //! Reading a journal that an earlier process left, however it ended.
 
 use super::record::{Record, Scan, scan};
-use super::segment::{EXTENSION, HEADER, Header};
+use super::segment::{self, EXTENSION, HEADER};
 use super::{Restored, segment_path};
 use crate::Error;
 use bytes::Bytes;
@@ -44,10 +44,9 @@ fn read(dir: &Path) -> Result<Found, Error> {
     let mut committed = HashSet::new();
     for id in segment_ids(dir)? {
         found.next_segment = id + 1;
-        let Some((header, records)) = read_segment(dir, id)? else {
+        let Some(records) = read_segment(dir, id)? else {
             continue;
         };
-        found.next_seq = found.next_seq.max(header.next_seq);
         found.segments.push((id, records.end as u64));
         for (record, range) in records.records {
             match record {
@@ -56,6 +55,7 @@ fn read(dir: &Path) -> Result<Found, Error> {
                     // A later copy replaces the original, whose segment was about to be dropped.
                     messages.insert(seq, (Restored { seq, topic, message }, id, range.len() as u64));
                 }
+                // A number whose mark is in a file must not be given to a new message.
                 Record::Commits(seqs) => {
                     found.next_seq = seqs.iter().fold(found.next_seq, |next, seq| next.max(seq + 1));
                     committed.extend(seqs);
@@ -86,10 +86,10 @@ fn segment_ids(dir: &Path) -> Result<Vec<u64>, Error> {
 
 /// Reads one segment and cuts its torn tail. A file without a good head held nothing that was acknowledged, or is damaged
 /// beyond reading; it is put aside.
-fn read_segment(dir: &Path, id: u64) -> Result<Option<(Header, Scan)>, Error> {
+fn read_segment(dir: &Path, id: u64) -> Result<Option<Scan>, Error> {
     let path = segment_path(dir, id);
     let file = Bytes::from(std::fs::read(&path).map_err(|source| Error::disk("read", &path, source))?);
-    let Some(header) = Header::decode(&file) else {
+    let Some(marker) = segment::marker(&file) else {
         if file.len() > HEADER {
             tracing::error!(path = %path.display(), "journal segment has no readable head; it is put aside");
             std::fs::rename(&path, path.with_extension("damaged"))
@@ -99,7 +99,7 @@ fn read_segment(dir: &Path, id: u64) -> Result<Option<(Header, Scan)>, Error> {
         }
         return Ok(None);
     };
-    let scan = scan(&file, HEADER, header.marker);
+    let scan = scan(&file, HEADER, marker);
     for range in &scan.damaged {
         tracing::error!(path = %path.display(), offset = range.start, bytes = range.len(), "journal segment is damaged");
     }
@@ -113,5 +113,5 @@ fn read_segment(dir: &Path, id: u64) -> Result<Option<(Header, Scan)>, Error> {
         };
         cut().map_err(|source| Error::disk("cut", &path, source))?;
     }
-    Ok(Some((header, scan)))
+    Ok(Some(scan))
 }

@@ -24,51 +24,36 @@ pub(super) struct Segment {
     pub(super) disk: super::tests::Disk,
 }
 
-/// What the head of a segment says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Header {
-    pub(super) marker: u64,
-    /// Sequence numbers below this were given before the segment began.
-    pub(super) next_seq: u64,
-}
-
 pub(super) const EXTENSION: &str = "journal";
 /// Bytes of the head.
-pub(super) const HEADER: usize = 28;
+pub(super) const HEADER: usize = 20;
 const MAGIC: [u8; 8] = *b"FWBUS\0\0\x01";
 
-impl Header {
-    fn encode(self) -> [u8; HEADER] {
-        let mut head = [0; HEADER];
-        head[..8].copy_from_slice(&MAGIC);
-        head[8..16].copy_from_slice(&self.marker.to_le_bytes());
-        head[16..24].copy_from_slice(&self.next_seq.to_le_bytes());
-        let crc = crc32fast::hash(&head[..24]);
-        head[24..].copy_from_slice(&crc.to_le_bytes());
-        head
-    }
+/// The head of a segment: magic, marker, checksum.
+fn head(marker: u64) -> [u8; HEADER] {
+    let mut head = [0; HEADER];
+    head[..8].copy_from_slice(&MAGIC);
+    head[8..16].copy_from_slice(&marker.to_le_bytes());
+    let crc = crc32fast::hash(&head[..16]);
+    head[16..].copy_from_slice(&crc.to_le_bytes());
+    head
+}
 
-    /// Reads the head of a file, if it is one.
-    pub(super) fn decode(file: &[u8]) -> Option<Self> {
-        let head = file.get(..HEADER)?;
-        let number = |at: usize| u64::from_le_bytes(head[at..at + 8].try_into().expect("eight bytes"));
-        let crc = u32::from_le_bytes(head[24..].try_into().expect("four bytes"));
-        let good = head[..8] == MAGIC && crc == crc32fast::hash(&head[..24]);
-        good.then(|| Self {
-            marker: number(8),
-            next_seq: number(16),
-        })
-    }
+/// The marker of a file's records, if it begins with a head.
+pub(super) fn marker(file: &[u8]) -> Option<u64> {
+    let found = file.get(..HEADER)?;
+    let marker = u64::from_le_bytes(found[8..16].try_into().expect("eight bytes"));
+    (found == head(marker)).then_some(marker)
 }
 
 impl Segment {
     /// Makes an empty segment that is durably there.
-    pub(super) fn create(dir: &Path, id: u64, next_seq: u64) -> Result<Self, Error> {
+    pub(super) fn create(dir: &Path, id: u64) -> Result<Self, Error> {
         let path = segment_path(dir, id);
         let marker = RandomState::new().build_hasher().finish();
         let create = || {
             let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(&path)?;
-            file.write_all(&Header { marker, next_seq }.encode())?;
+            file.write_all(&head(marker))?;
             file.sync_all()?;
             File::open(dir)?.sync_all()?;
             Ok(file)

@@ -1,5 +1,5 @@
 use super::record::{Record, scan};
-use super::segment::{HEADER, Header};
+use super::segment::{HEADER, marker};
 use super::*;
 use crate::in_process::Bus;
 use crate::{Durability, Key, MessageBus, TopicConfig};
@@ -150,9 +150,8 @@ fn recovered(dir: &Path) -> Vec<u128> {
 
 /// The rule of a crash: what was written whole before the cut counts, message and commit alike.
 fn expected(file: &[u8], cut: usize) -> Vec<u128> {
-    let header = Header::decode(file).unwrap();
     let (mut messages, mut committed) = (Vec::new(), BTreeSet::new());
-    for (record, range) in scan(&Bytes::copy_from_slice(file), HEADER, header.marker).records {
+    for (record, range) in scan(&Bytes::copy_from_slice(file), HEADER, marker(file).unwrap()).records {
         match record {
             _ if range.end > cut => {}
             Record::Message { seq, message, .. } => {
@@ -227,7 +226,7 @@ async fn garbage_behind_the_last_write_is_cut() {
 async fn a_damaged_byte_costs_one_record_only() {
     let dir = TempDir::new().unwrap();
     let file = mixed(dir.path()).await;
-    let marker = Header::decode(&file).unwrap().marker;
+    let marker = marker(&file).unwrap();
     let whole = scan(&Bytes::copy_from_slice(&file), HEADER, marker).records.len();
     for at in HEADER..file.len() {
         let mut damaged = file.clone();
@@ -406,6 +405,62 @@ async fn numbers_are_not_reused_after_a_restart() {
         assert_eq!(recovered(dir.path()), left);
         assert!(recovered(after.path()).ends_with(&[round * 100 + 19]));
     }
+}
+
+/// Here the only trace of a number is its mark: the message's own segment is gone.
+#[tokio::test]
+async fn a_number_known_only_by_its_mark_is_not_reused() {
+    let dir = TempDir::new().unwrap();
+    let first = bus(&config(dir.path())).await;
+    publish(&first, 1, 3_000).await.unwrap();
+    take(&first, |_| true).await;
+    first.close().await.unwrap();
+    drop(first);
+    let second = bus(&config(dir.path())).await;
+    publish(&second, 2, 10).await.unwrap();
+    assert_eq!(recovered(crashed(dir.path()).path()), [2]);
+}
+
+#[tokio::test]
+async fn a_message_committed_while_it_is_persisted_does_not_come_again() {
+    let dir = TempDir::new().unwrap();
+    let bus = bus(&config(dir.path())).await;
+    let mut subscription = bus.subscribe("work", "test", 1).await.unwrap();
+    for id in 0..200 {
+        let receipt = bus
+            .publish("work", message(id, 10), Durability::Volatile)
+            .await
+            .unwrap();
+        let delivery = subscription.next().await.unwrap();
+        let (persisted, ()) = tokio::join!(receipt.persist(), async { delivery.commit() });
+        persisted.unwrap();
+    }
+    bus.close().await.unwrap();
+    assert_eq!(recovered(crashed(dir.path()).path()), []);
+}
+
+#[tokio::test]
+async fn a_commit_is_noted_once() {
+    let dir = TempDir::new().unwrap();
+    let bus = bus(&config::Journal {
+        segment_bytes: 1 << 20,
+        ..config(dir.path())
+    })
+    .await;
+    for id in 0..20 {
+        publish(&bus, id, 10).await.unwrap();
+        take(&bus, |_| true).await;
+    }
+    bus.close().await.unwrap();
+    let file = Bytes::from(std::fs::read(segments(dir.path()).pop().unwrap()).unwrap());
+    let marks = scan(&file, HEADER, marker(&file).unwrap())
+        .records
+        .into_iter()
+        .map(|(record, _)| match record {
+            Record::Commits(seqs) => seqs.len(),
+            Record::Message { .. } => 0,
+        });
+    assert_eq!(marks.sum::<usize>(), 20);
 }
 
 #[tokio::test]

@@ -23,8 +23,6 @@ pub(super) struct Writer {
     live_bytes: u64,
     /// Live messages of the current segment.
     live_in_current: usize,
-    /// The highest number that the journal has seen.
-    highest: u64,
     /// Marks that are not on disk yet.
     marks: Vec<u64>,
     buffer: Vec<u8>,
@@ -59,13 +57,12 @@ impl Writer {
             .map(|&(id, bytes)| Sealed { id, bytes, live: 0 })
             .collect();
         Ok(Self {
-            current: Segment::create(&config.dir, found.next_segment, found.next_seq)?,
+            current: Segment::create(&config.dir, found.next_segment)?,
             config: config.clone(),
             sealed,
             live: HashMap::new(),
             live_bytes: 0,
             live_in_current: 0,
-            highest: found.next_seq - 1,
             marks: Vec::new(),
             buffer: Vec::new(),
             _lock: lock,
@@ -166,25 +163,28 @@ impl Writer {
     }
 
     fn finish(&mut self, job: Job, result: Result<(), Error>) {
-        for Item {
-            entry,
-            topic,
-            body,
-            reservation,
-            seq,
-        } in job.items
-        {
+        for item in job.items {
+            let bytes = item.len();
+            let Item {
+                entry,
+                topic,
+                reservation,
+                seq,
+                ..
+            } = item;
             if result.is_err() {
                 entry.fate().journalled = None;
                 continue;
             }
-            let place = Place {
-                segment: self.current.id,
-                bytes: body.len() as u64,
-                topic,
-                entry: entry.clone(),
-            };
-            self.settle(seq, place);
+            self.settle(
+                seq,
+                Place {
+                    segment: self.current.id,
+                    bytes,
+                    topic,
+                    entry: entry.clone(),
+                },
+            );
             if let Some(reservation) = reservation {
                 entry.fate().journalled = Some(seq);
                 reservation.fulfil(entry);
@@ -227,7 +227,7 @@ impl Writer {
         if self.current.len < self.config.segment_bytes && !self.current.spent() {
             return Ok(());
         }
-        let next = Segment::create(&self.config.dir, self.current.id + 1, self.highest + 1)?;
+        let next = Segment::create(&self.config.dir, self.current.id + 1)?;
         let before = std::mem::replace(&mut self.current, next);
         let live = std::mem::take(&mut self.live_in_current);
         self.sealed.push_back(Sealed {
