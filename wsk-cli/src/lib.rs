@@ -29,5 +29,6 @@ pub mod props;
 pub mod times;
 pub mod verbose;
 mod wsk;
+pub mod yaml;
 
 pub use wsk::run;

@@ -13,6 +13,7 @@ use crate::names::QualifiedName;
 
 pub mod action;
 pub mod activation;
+pub mod api;
 pub mod namespace;
 pub mod package;
 pub mod project;
@@ -47,6 +48,9 @@ pub enum Command {
     /// work with triggers
     #[command(subcommand)]
     Trigger(trigger::Command),
+    /// work with APIs
+    #[command(subcommand)]
+    Api(api::Command),
     /// work with whisk properties
     #[command(subcommand)]
     Property(property::Command),
@@ -83,6 +87,7 @@ impl Command {
             Self::Package(command) => command.run(cx).await,
             Self::Rule(command) => command.run(cx).await,
             Self::Trigger(command) => command.run(cx).await,
+            Self::Api(command) => command.run(cx).await,
             Self::Property(command) => command.run(cx).await,
             Self::Namespace(command) => command.run(cx).await,
             Self::List(command) => command.run(cx).await,
@@ -103,6 +108,7 @@ impl Command {
             | Self::Package(_)
             | Self::Rule(_)
             | Self::Trigger(_)
+            | Self::Api(_)
             | Self::Namespace(_)
             | Self::List(_)
             | Self::Project(_) => false,

@@ -4,6 +4,7 @@
 
 mod actions;
 mod activations;
+mod apis;
 mod arguments;
 mod packages;
 mod platform;
