@@ -147,7 +147,7 @@ impl App {
             Open::InfoDocs => (false, description::info_docs()),
             Open::InfoViewer => (false, info::viewer("/api-docs")),
             Open::ApiInfo => (true, info::api()),
-            Open::ApiDocs => (true, description::api_docs()),
+            Open::ApiDocs => (true, description::api_docs(request.query())),
             Open::ApiViewer => (true, info::viewer("/api/v1/api-docs")),
             Open::Invokers => (false, invoke::invokers(self)),
             Open::HealthyInvokers => (false, invoke::healthy_invokers(self)),
