@@ -62,7 +62,8 @@ first() {
     show action update "$name" "$file" $kind
     show action invoke "$name" --result "$@"
     # The record follows the answer by a moment.
-    for _ in $(seq 50); do wsk activation logs --last >"$work/logs" 2>/dev/null && [ -s "$work/logs" ] && break; sleep 0.05; done
+    for _ in $(seq 100); do wsk activation list --limit 1 2>/dev/null | grep -q "$name" && break; sleep 0.05; done
+    wsk activation logs --last >"$work/logs"
     echo '$ wsk activation logs --last'; cat "$work/logs"
 }
 

@@ -14,5 +14,5 @@ pub mod app;
 mod config;
 mod metrics;
 
-pub use app::App;
+pub use app::{App, Duties, Parts};
 pub use config::Config;

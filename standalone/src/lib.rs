@@ -1,1 +1,39 @@
-//! Under construction.
+//! The platform in one process: gateway, controller and invoker over the embedded store and the in-process bus.
+//!
+//! It opens the data folder, wires the services, and lives until a signal; `doctor` says what this machine offers. Every
+//! rule lives in the crates it wires. Invariants: one process per data folder; the address is announced only once it
+//! answers; nothing accepted is lost by a shutdown or a kill.
+
+mod arguments;
+mod config;
+mod doctor;
+mod folder;
+mod runtimes;
+mod serve;
+mod subjects;
+mod wiring;
+
+use anyhow::Result;
+
+pub use arguments::Arguments;
+use arguments::Command;
+pub use config::Config;
+
+/// Does what the command line says.
+pub fn run(arguments: Arguments) -> Result<()> {
+    match arguments.command {
+        Command::Serve(flags) => {
+            let config = flags.config()?;
+            if flags.print_config {
+                print!("{}", wsk_service::config::print(&config));
+                return Ok(());
+            }
+            serve::serve(config)
+        }
+        Command::Doctor(flags) => doctor::report(&flags.config()?),
+        Command::ConfigReference => {
+            print!("{}", wsk_service::config::reference::<Config>());
+            Ok(())
+        }
+    }
+}

@@ -21,6 +21,19 @@ pub enum Config {
     Scripted(crate::scripted::Factory),
 }
 
+impl PartialEq for Config {
+    /// Whether both ask for the same backend with the same settings; a fake is equal to none.
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Config::Process(a), Config::Process(b)) => a == b,
+            #[cfg(feature = "docker")]
+            (Config::Docker(a), Config::Docker(b)) => a == b,
+            #[cfg(any(test, feature = "test-util", feature = "docker"))]
+            (_, _) => false,
+        }
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Config::Process(process::Config::default())

@@ -1,0 +1,114 @@
+//! What an operator chooses about an invoker.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use wsk_entities::LimitBounds;
+
+/// Settings of one invoker. Times are milliseconds, sizes are what their names say.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Number of this invoker; it takes work from the topic `invoker<id>`.
+    pub id: u32,
+    /// Name for people, part of the names of containers.
+    pub name: String,
+    /// Memory for the containers of actions, in MB. An activation that finds none waits for its turn.
+    pub memory_mb: u32,
+    /// `__OW_API_HOST` of actions.
+    pub api_host: String,
+    /// More environment of every container.
+    pub env: Vec<(String, String)>,
+    /// Time without work before a container is frozen; absent: containers are not frozen.
+    pub pause_grace_ms: Option<u64>,
+    /// Time a container is kept without work after that.
+    pub idle_ms: u64,
+    /// Whether stem cells of the manifest are held.
+    pub prewarm: bool,
+    /// Time between two looks at the stem cells; each is varied by up to a sixtieth.
+    pub prewarm_check_ms: u64,
+    /// Failed creations of a stem cell in a row before its kind is given up until the next look.
+    pub prewarm_retries: u32,
+    /// Containers that may be in the making at once; further ones wait their turn.
+    pub parallel_starts: usize,
+    /// Times a container is asked for, when the failure may pass, before an activation fails.
+    pub create_attempts: u32,
+    /// Other containers an activation is given when one turned out to be shutting down.
+    pub reschedules: u32,
+    /// Activations taken from the bus and not yet recorded; further ones stay on the bus.
+    pub max_in_flight: usize,
+    /// Activations that may wait here for memory; when so many do, nothing more is taken from the bus.
+    pub run_buffer: usize,
+    /// Longest answer of an action that is passed on whole, in bytes.
+    pub payload_limit: u64,
+    /// How much of a longer answer is shown, in bytes.
+    pub truncation_limit: u64,
+    /// The ranges that limits of actions must lie in.
+    #[serde(skip)]
+    pub limits: LimitBounds,
+    /// Code of recently started actions that is kept at hand, in bytes.
+    pub code_cache_bytes: usize,
+    /// Actions whose settings are kept at hand.
+    pub action_cache: usize,
+    /// Shortest time between two writes of records: so long may a record lag under load.
+    pub record_interval_ms: u64,
+    /// Most records in one write.
+    pub record_batch: usize,
+    /// Records that may wait to be written; when so many do, activations wait to be recorded and then to be taken.
+    pub record_queue: usize,
+    /// Size of the records that may wait to be written, in bytes; beyond it as for their number.
+    pub record_queue_bytes: usize,
+    /// Times an acknowledgement is offered to a full topic before it is given up; its record is not.
+    pub ack_attempts: u32,
+    /// Longest wait for the end of an activation's log, for each of the larger of 5 and its limit in MB.
+    pub log_wait_ms: u64,
+    /// Actions with a series of their own in the metrics of actions; further ones share the name `other`. 0: no such metrics.
+    pub user_metrics: usize,
+    /// Seed of the little randomness there is.
+    pub seed: u64,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            id: 0,
+            name: "invoker".to_owned(),
+            memory_mb: 2048,
+            api_host: "http://127.0.0.1:3233".to_owned(),
+            env: Vec::new(),
+            pause_grace_ms: Some(10_000),
+            idle_ms: 600_000,
+            prewarm: true,
+            prewarm_check_ms: 600_000,
+            prewarm_retries: 5,
+            parallel_starts: 10,
+            create_attempts: 3,
+            reschedules: 8,
+            max_in_flight: 4096,
+            run_buffer: 1024,
+            payload_limit: 1_048_576,
+            truncation_limit: 1_048_576,
+            limits: LimitBounds::default(),
+            code_cache_bytes: 4 << 20,
+            action_cache: 512,
+            record_interval_ms: 50,
+            record_batch: 500,
+            record_queue: 2048,
+            record_queue_bytes: 64 << 20,
+            ack_attempts: 20,
+            log_wait_ms: 2000,
+            user_metrics: 256,
+            seed: 0,
+        }
+    }
+}
+
+impl Config {
+    pub(crate) fn pause_grace(&self) -> Option<Duration> {
+        self.pause_grace_ms.map(Duration::from_millis)
+    }
+
+    pub(crate) fn idle(&self) -> Duration {
+        Duration::from_millis(self.idle_ms)
+    }
+}

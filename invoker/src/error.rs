@@ -1,0 +1,26 @@
+//! Why an invoker does not start.
+
+/// An invoker could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The bus refused a topic or a subscription.
+    #[error("the invoker cannot use the message bus")]
+    Bus(#[from] wsk_bus::Error),
+    /// What an earlier life left behind could not be removed.
+    #[error("containers of an earlier life could not be removed")]
+    Sweep(#[source] wsk_containers::Error),
+    /// The runtimes manifest asks for stem cells in a way that cannot be read.
+    #[error("runtimes manifest, stem cells of {kind}: {reason}")]
+    StemCell { kind: String, reason: String },
+}
+
+impl Error {
+    /// Whether the same start may succeed later.
+    pub fn retryable(&self) -> bool {
+        match self {
+            Error::Bus(error) => error.retryable(),
+            Error::Sweep(error) => error.retryable(),
+            Error::StemCell { .. } => false,
+        }
+    }
+}

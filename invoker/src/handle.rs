@@ -1,0 +1,162 @@
+//! Starting and stopping an invoker.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use wsk_bus::messages::{HEALTH, InvokerInstance, Ping, invoker_topic};
+use wsk_bus::{Durability, Key, Message, MessageBus, TopicConfig};
+use wsk_containers::ContainerFactory;
+use wsk_entities::Manifest;
+use wsk_store::{ActivationStore, EntityStore};
+
+use crate::ack::Acks;
+use crate::config::Config;
+use crate::error::Error;
+use crate::fetch::Actions;
+use crate::health;
+use crate::metrics::Metrics;
+use crate::pool::{Command, Pool, Shared, Stem};
+use crate::records::{self, Open};
+
+/// Starts invokers.
+#[derive(Debug)]
+pub struct Invoker;
+
+/// A running invoker. Dropping it stops everything at once, as a crash would: what was not recorded goes back to the bus.
+pub struct Handle {
+    instance: InvokerInstance,
+    bus: Arc<dyn MessageBus>,
+    factory: Arc<dyn ContainerFactory>,
+    enabled: Arc<AtomicBool>,
+    open: Arc<Open>,
+    commands: mpsc::Sender<Command>,
+    pool: Task,
+    records: Task,
+    beat: Task,
+}
+
+/// How an invoker ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Drained {
+    /// Activations that were not finished in time and went back to the bus.
+    pub handed_back: usize,
+}
+
+/// A task that ends with its owner.
+struct Task(JoinHandle<()>);
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Invoker {
+    /// Removes what an earlier life left, joins its topic and takes work from then on.
+    ///
+    /// # Errors
+    /// [`Error`] when the bus, the containers or the manifest are not fit for it.
+    pub async fn start(
+        config: Config,
+        manifest: Arc<Manifest>,
+        bus: Arc<dyn MessageBus>,
+        entities: Arc<dyn EntityStore>,
+        activations: Arc<dyn ActivationStore>,
+        factory: Arc<dyn ContainerFactory>,
+    ) -> Result<Handle, Error> {
+        let stems = if config.prewarm {
+            Stem::of(&manifest)?
+        } else {
+            Vec::new()
+        };
+        let instance = InvokerInstance {
+            unique_name: Some(config.name.as_str().into()),
+            ..InvokerInstance::new(config.id, config.memory_mb)
+        };
+        let topic = invoker_topic(config.id);
+        bus.ensure_topic(&TopicConfig::queue(&topic)).await?;
+        bus.ensure_topic(&TopicConfig::broadcast(HEALTH)).await?;
+        let left = factory.sweep().await.map_err(Error::Sweep)?;
+        if left > 0 {
+            tracing::warn!(containers = left, "removed containers of an earlier life");
+        }
+        let deliveries = bus.subscribe(&topic, &topic, config.max_in_flight.max(1)).await?;
+        let metrics = Metrics::get();
+        let (sender, writer) = records::channel(&config, activations.clone(), metrics);
+        let (enabled, open) = (Arc::new(AtomicBool::new(true)), Arc::new(Open::default()));
+        let (commands, inbox) = mpsc::channel(1);
+        let shared = Arc::new(Shared {
+            actions: Actions::new(entities, manifest, config.code_cache_bytes),
+            acks: Acks::new(bus.clone(), instance.clone(), config.ack_attempts, metrics),
+            starts: Semaphore::new(config.parallel_starts.max(1)),
+            factory: factory.clone(),
+            records: sender,
+            open: open.clone(),
+            activations,
+            metrics,
+            config,
+        });
+        Ok(Handle {
+            records: Task(tokio::spawn(writer.run())),
+            pool: Task(tokio::spawn(Pool::new(shared, stems).run(deliveries, inbox))),
+            beat: Task(tokio::spawn(health::beat(
+                bus.clone(),
+                instance.clone(),
+                enabled.clone(),
+            ))),
+            instance,
+            bus,
+            factory,
+            enabled,
+            open,
+            commands,
+        })
+    }
+}
+
+impl Handle {
+    /// Activations taken from the bus and not recorded yet.
+    pub fn open(&self) -> usize {
+        self.open.count()
+    }
+
+    /// Tells controllers to send no more, takes no more, finishes and records what was taken and removes the containers; at
+    /// the latest when `limit` is over, then handing back to the bus what is left.
+    pub async fn drain(mut self, limit: Duration) -> Drained {
+        let deadline = Instant::now() + limit;
+        self.enabled.store(false, Ordering::Relaxed);
+        let ping = Arc::new(Ping {
+            name: self.instance.clone(),
+            is_enabled: false,
+        });
+        if let Err(error) = self
+            .bus
+            .publish(HEALTH, Message::local(Key::None, ping), Durability::Volatile)
+            .await
+        {
+            tracing::warn!(%error, "controllers do not know of the end of this invoker");
+        }
+        let (done, drained) = oneshot::channel();
+        // Where the pool has ended already there is nothing to finish.
+        let _ = self.commands.send(Command::Drain { deadline, done }).await;
+        let handed_back = drained.await.unwrap_or_else(|_| self.open.count());
+        // The pool is gone or about to be; with it go the last senders of records, and so does their writer.
+        let _ = (&mut self.pool.0).await;
+        if handed_back > 0 {
+            self.records.0.abort();
+        }
+        let _ = (&mut self.records.0).await;
+        self.beat.0.abort();
+        if let Err(error) = self.factory.shutdown().await {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "containers could not be removed"
+            );
+        }
+        Drained { handed_back }
+    }
+}

@@ -1,0 +1,204 @@
+//! What the invoker knows of one revision of an action: everything a run needs, prepared once.
+
+use std::sync::{Arc, LazyLock};
+
+use bytes::Bytes;
+use tokio::sync::Mutex;
+use wsk_bus::messages::ActivationMessage;
+use wsk_entities::{
+    Action, ActionLimits, Code, Exec, FullName, Json, LimitBounds, Manifest, Parameters, Runtime, UserLimits, Version,
+};
+use wsk_store::Revision;
+
+use crate::outcome::Fault;
+use crate::run::push_string;
+
+/// One revision of an action.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub name: FullName,
+    pub revision: Arc<str>,
+    pub version: Version,
+    pub kind: Arc<str>,
+    pub limits: ActionLimits,
+    pub main: Option<String>,
+    pub binary: bool,
+    pub code: Option<Code>,
+    /// The code as a JSON string, while it is kept at hand.
+    pub loaded: Mutex<Option<Bytes>>,
+    pub program: Program,
+    pub provide_api_key: bool,
+    /// Runs that the action allows for one activation; absent: any number.
+    pub max_attempts: Option<u32>,
+    /// The part of `/run` bodies between the namespace and the activation id.
+    pub context: String,
+    /// Annotations that all records of this revision share.
+    pub annotations: Parameters,
+}
+
+/// What a container of the action is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Program {
+    pub image: String,
+    pub command: Vec<String>,
+    pub managed: bool,
+    /// Whether the end of a log is marked.
+    pub sentinelled: bool,
+}
+
+impl Program {
+    /// What runs a managed kind.
+    pub fn of_runtime(runtime: &Runtime) -> Program {
+        Program {
+            image: runtime.image.reference(),
+            command: runtime.process.as_ref().map(|p| p.program.clone()).unwrap_or_default(),
+            managed: true,
+            sentinelled: runtime.sentinelled_logs,
+        }
+    }
+
+    /// What runs an action; none where the manifest does not know its kind (any more), or where nothing runs it.
+    fn of(exec: &Exec, manifest: &Manifest) -> Option<Program> {
+        match exec {
+            Exec::Code { kind, .. } => manifest.resolve(kind).map(Program::of_runtime),
+            Exec::Blackbox { image, .. } => {
+                let native = manifest.native(image).is_some();
+                let command = manifest.program(exec).map(|p| p.program.clone()).unwrap_or_default();
+                Some(Program {
+                    image: image.clone(),
+                    command,
+                    managed: native,
+                    sentinelled: native,
+                })
+            }
+            Exec::Sequence { .. } => None,
+        }
+    }
+}
+
+impl Plan {
+    /// Prepares a stored action. Errors: [`Fault::Incompatible`] when nothing here can run it.
+    pub fn new(action: Action, revision: Revision, manifest: &Manifest) -> Result<Plan, Fault> {
+        let program = Program::of(&action.exec, manifest).ok_or(Fault::Incompatible)?;
+        let name = action.full_name();
+        let kind: Arc<str> = action.exec.kind().into();
+        let mut annotations = Parameters::new();
+        annotations.set("path", Json::from(name.to_string().as_str()));
+        annotations.set("kind", Json::from(&*kind));
+        annotations.set("limits", Json::of(&action.limits));
+        Ok(Plan {
+            context: context(&name, action.version),
+            revision: revision.0,
+            version: action.version,
+            kind,
+            limits: action.limits,
+            main: action.exec.main().map(str::to_owned),
+            binary: action.exec.binary(),
+            code: action.exec.code().cloned(),
+            loaded: Mutex::new(None),
+            program,
+            provide_api_key: action.annotations.is_truthy("provide-api-key", true),
+            max_attempts: action
+                .annotations
+                .get("max-attempts")
+                .and_then(|n| n.as_str().parse().ok()),
+            annotations,
+            name,
+        })
+    }
+
+    /// Why the namespace may not run this action any more, if so: its limits were narrowed since the action was stored.
+    pub fn outside(&self, system: &LimitBounds, user: &UserLimits) -> Option<Fault> {
+        let check =
+            |what: &str, unit: &str, value: u32, min: Option<u32>, max: Option<u32>, bounds: wsk_entities::Bounds| {
+                let (min, max) = (
+                    min.unwrap_or(bounds.min).max(bounds.min),
+                    max.unwrap_or(bounds.max).min(bounds.max),
+                );
+                if value > max {
+                    Some(format!(
+                        "{what} {value} {unit} exceeds allowed threshold of {max} {unit}"
+                    ))
+                } else if value < min {
+                    Some(format!("{what} {value} {unit} below allowed threshold of {min} {unit}"))
+                } else {
+                    None
+                }
+            };
+        let l = &self.limits;
+        let text = check(
+            "memory size",
+            "MB",
+            l.memory,
+            user.min_action_memory,
+            user.max_action_memory,
+            system.memory,
+        )
+        .or_else(|| {
+            check(
+                "duration",
+                "milliseconds",
+                l.timeout,
+                user.min_action_timeout,
+                user.max_action_timeout,
+                system.timeout,
+            )
+        })
+        .or_else(|| {
+            check(
+                "log size",
+                "MB",
+                l.logs,
+                user.min_action_logs,
+                user.max_action_logs,
+                system.logs,
+            )
+        });
+        text.map(|text| Fault::Limit(format!("requirement failed: {text}")))
+    }
+
+    /// Whether an activation that is delivered for the `attempt`th time must not run (again).
+    pub fn exhausted(&self, attempt: u32) -> Option<Fault> {
+        self.max_attempts
+            .filter(|allowed| attempt > *allowed)
+            .map(|allowed| Fault::Attempts { allowed })
+    }
+}
+
+fn context(name: &FullName, version: Version) -> String {
+    let mut out = Vec::new();
+    out.extend_from_slice(b",\"action_name\":");
+    push_string(&mut out, &name.slashed());
+    out.extend_from_slice(b",\"action_version\":");
+    push_string(&mut out, &version.to_string());
+    out.extend_from_slice(b",\"activation_id\":\"");
+    String::from_utf8(out).expect("JSON of text is text")
+}
+
+/// Annotations of a record whose action could not be read.
+pub(crate) fn fallback_annotations(message: &ActivationMessage) -> Parameters {
+    let mut annotations = Parameters::new();
+    annotations.set("path", Json::from(message.action.full_name().to_string().as_str()));
+    annotations
+}
+
+/// JSON of a whole number; the small ones, which most waits are, are made once.
+pub(crate) fn number(value: u64) -> Json {
+    static SMALL: LazyLock<Vec<Json>> = LazyLock::new(|| (0u64..64).map(|n| Json::of(&n)).collect());
+    match usize::try_from(value).ok().and_then(|at| SMALL.get(at)) {
+        Some(json) => json.clone(),
+        None => Json::of(&value),
+    }
+}
+
+/// `true` or `false` as JSON, made once.
+pub(crate) fn boolean(value: bool) -> Json {
+    static BOTH: LazyLock<[Json; 2]> = LazyLock::new(|| [Json::of(&false), Json::of(&true)]);
+    BOTH[usize::from(value)].clone()
+}
+
+/// `"sequence"` as JSON, made once.
+pub(crate) fn sequence() -> Json {
+    static TEXT: LazyLock<Json> = LazyLock::new(|| Json::from("sequence"));
+    TEXT.clone()
+}

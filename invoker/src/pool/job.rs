@@ -1,0 +1,55 @@
+//! An activation on its way through the pool.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+use wsk_bus::messages::ActivationMessage;
+
+use crate::plan::Plan;
+use crate::records::Ticket;
+
+/// An accepted activation. Dropping it hands it back to the bus.
+#[derive(Debug)]
+pub(crate) struct Job {
+    pub message: Arc<ActivationMessage>,
+    pub ticket: Ticket,
+    /// Set once the action had to be read because no warm container fitted.
+    pub plan: Option<Arc<Plan>>,
+    /// The initialisation that this activation caused.
+    pub init: Option<Init>,
+    /// Containers it was taken away from.
+    pub moved: u32,
+    /// Whether the store was asked for its record, where that is needed.
+    pub looked_up: bool,
+    /// Whether other containers had to go for it.
+    pub evicted: bool,
+}
+
+/// A finished `/init`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Init {
+    /// Milliseconds since the epoch.
+    pub at: u64,
+    pub began: Instant,
+    /// How long it took, in milliseconds.
+    pub took: u64,
+}
+
+impl Job {
+    pub fn new(message: Arc<ActivationMessage>, ticket: Ticket) -> Job {
+        Job {
+            message,
+            ticket,
+            plan: None,
+            init: None,
+            moved: 0,
+            looked_up: false,
+            evicted: false,
+        }
+    }
+
+    /// The revision it is to run: the one the controller saw, until the action was read.
+    pub fn revision(&self) -> &str {
+        self.plan.as_ref().map_or(&self.message.revision, |plan| &plan.revision)
+    }
+}

@@ -1,0 +1,281 @@
+//! The pool: one task that owns every container of this invoker and all work under way in them.
+//!
+//! **Responsible for** which activation runs in which container and when containers are made, frozen and removed; the
+//! decisions about a single container are [`lifecycle`]'s, the numbers of stem cells `stem`'s.
+//! **Leaves to others** carrying anything out (`worker`).
+//!
+//! **Invariants.** Work is held as futures of this task: the task that takes a delivery starts the run in the same turn, and
+//! ending the task ends everything, so that what was not recorded goes back to the bus. Memory set aside never exceeds the
+//! configured amount. Activations that wait for memory keep their order, and there is a bound on how many may wait; beyond it
+//! nothing more is taken from the bus. Whatever is iterated has the same order in every run.
+
+mod drain;
+mod effects;
+pub(crate) mod groups;
+mod job;
+pub mod lifecycle;
+mod place;
+mod shared;
+pub(crate) mod slab;
+mod stem;
+mod stems;
+mod worker;
+
+#[cfg(test)]
+mod tests;
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use indexmap::IndexMap;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, Sleep};
+use wsk_bus::messages::{self, ActivationMessage};
+use wsk_bus::{Delivery, Subscription};
+use wsk_containers::Container;
+use wsk_entities::FullName;
+
+pub(crate) use drain::{Command, Draining};
+use groups::{Groups, Shelf};
+use job::Job;
+use lifecycle::{Machine, Token};
+pub(crate) use shared::Shared;
+use slab::{Id, Slab};
+pub(crate) use stem::Stem;
+use worker::{Outbox, Report};
+
+use crate::plan::Plan;
+use crate::records::Ticket;
+
+type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// The state of the pool's task.
+pub(crate) struct Pool {
+    shared: Arc<Shared>,
+    work: FuturesUnordered<Work>,
+    outbox: Outbox,
+    slots: Slab<Slot>,
+    groups: Groups,
+    stems: Vec<Stem>,
+    /// Activations that wait for memory, in order.
+    buffer: VecDeque<Job>,
+    /// Actions read lately, in the order of reading, by name and revision.
+    plans: IndexMap<(FullName, Arc<str>), Arc<Plan>>,
+    /// Activations whose action is being read.
+    planning: IndexMap<FullName, Vec<Job>>,
+    memory: Memory,
+    alarms: BinaryHeap<Reverse<(Instant, u64, Alarm)>>,
+    alarm_count: u64,
+    sleep: Pin<Box<Sleep>>,
+    /// Names containers.
+    made: u64,
+    draining: Option<Draining>,
+    jitter: rand::rngs::StdRng,
+}
+
+/// MB.
+#[derive(Debug)]
+struct Memory {
+    total: u32,
+    /// Set aside, for containers in any state.
+    used: u32,
+    /// The part of it that comes back soon.
+    leaving: u32,
+}
+
+/// One container, or the place where it will be.
+struct Slot {
+    machine: Machine,
+    memory_mb: u32,
+    container: Option<Arc<dyn Container>>,
+    /// What it may run, once that is settled.
+    group: Option<Id>,
+    /// The kind it was made for, as a stem cell.
+    stem: Option<usize>,
+    waiting: VecDeque<Job>,
+    shelf: Shelf,
+    idle_since: Instant,
+    timer: Option<(Instant, Token)>,
+    /// The earliest alarm set for it.
+    armed: Option<Instant>,
+}
+
+/// What an alarm is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Alarm {
+    Slot(Id),
+    /// Time to look at the stem cells.
+    Stems,
+    /// Time to try again after a stem cell could not be made.
+    Stem(usize),
+}
+
+/// What the pool's task wakes for.
+enum Turn {
+    Report(Report),
+    Alarm(Alarm),
+    Command(Option<Command>),
+    Delivery(Option<Delivery>),
+    /// Everything taken is recorded, while draining.
+    Recorded,
+    /// The time for draining is over.
+    Deadline,
+}
+
+impl Pool {
+    pub fn new(shared: Arc<Shared>, stems: Vec<Stem>) -> Pool {
+        let seed = shared.config.seed ^ u64::from(shared.config.id).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        Pool {
+            memory: Memory {
+                total: shared.config.memory_mb,
+                used: 0,
+                leaving: 0,
+            },
+            jitter: rand::SeedableRng::seed_from_u64(seed),
+            shared,
+            work: FuturesUnordered::new(),
+            outbox: Outbox::default(),
+            slots: Slab::new(),
+            groups: Groups::new(),
+            stems,
+            buffer: VecDeque::new(),
+            plans: IndexMap::new(),
+            planning: IndexMap::new(),
+            alarms: BinaryHeap::new(),
+            alarm_count: 0,
+            sleep: Box::pin(tokio::time::sleep_until(Instant::now())),
+            made: 0,
+            draining: None,
+        }
+    }
+
+    /// Serves until drained. Dropping the future hands back everything that was not recorded.
+    pub async fn run(mut self, mut deliveries: Box<dyn Subscription>, mut commands: mpsc::Receiver<Command>) {
+        self.start_stems();
+        let mut listens = true;
+        let mut consumes = true;
+        loop {
+            let takes = consumes && self.draining.is_none() && self.buffer.len() < self.shared.config.run_buffer.max(1);
+            let turn = poll_fn(|cx| {
+                let commands = listens.then_some(&mut commands);
+                self.poll_turn(cx, commands, takes.then_some(&mut *deliveries))
+            });
+            match turn.await {
+                Turn::Report(report) => self.heard(report),
+                Turn::Alarm(alarm) => self.rang(alarm),
+                Turn::Command(Some(command)) => self.drain(command),
+                Turn::Command(None) => listens = false,
+                Turn::Delivery(Some(delivery)) => self.accept(delivery),
+                Turn::Delivery(None) => consumes = false,
+                Turn::Recorded => self.recorded(),
+                Turn::Deadline => break,
+            }
+            self.retry();
+            self.shared.metrics.buffer_count.set(self.buffer.len() as i64);
+            if self.draining.as_ref().is_some_and(Draining::is_recorded) && self.slots.is_empty() {
+                break;
+            }
+        }
+        self.end();
+    }
+
+    /// The next thing to attend to: work first, so that what it frees is there for what comes.
+    fn poll_turn(
+        &mut self,
+        cx: &mut Context<'_>,
+        commands: Option<&mut mpsc::Receiver<Command>>,
+        deliveries: Option<&mut (dyn Subscription + 'static)>,
+    ) -> Poll<Turn> {
+        while let Poll::Ready(Some(())) = self.work.poll_next_unpin(cx) {}
+        if let Some(report) = self.outbox.take() {
+            return Poll::Ready(Turn::Report(report));
+        }
+        if let Poll::Ready(alarm) = self.poll_alarm(cx) {
+            return Poll::Ready(Turn::Alarm(alarm));
+        }
+        if let Some(commands) = commands
+            && let Poll::Ready(command) = commands.poll_recv(cx)
+        {
+            return Poll::Ready(Turn::Command(command));
+        }
+        if let Some(draining) = &mut self.draining
+            && let Poll::Ready(turn) = draining.poll(cx)
+        {
+            return Poll::Ready(turn);
+        }
+        match deliveries {
+            Some(deliveries) => deliveries.poll_next(cx).map(Turn::Delivery),
+            None => Poll::Pending,
+        }
+    }
+
+    fn poll_alarm(&mut self, cx: &mut Context<'_>) -> Poll<Alarm> {
+        let Some(Reverse((at, _, alarm))) = self.alarms.peek() else {
+            return Poll::Pending;
+        };
+        let (at, alarm) = (*at, *alarm);
+        if self.sleep.deadline() != at {
+            self.sleep.as_mut().reset(at);
+        }
+        std::task::ready!(self.sleep.as_mut().poll(cx));
+        self.alarms.pop();
+        Poll::Ready(alarm)
+    }
+
+    fn set_alarm(&mut self, at: Instant, alarm: Alarm) {
+        self.alarm_count += 1;
+        self.alarms.push(Reverse((at, self.alarm_count, alarm)));
+    }
+
+    fn rang(&mut self, alarm: Alarm) {
+        match alarm {
+            Alarm::Slot(id) => self.slot_rang(id),
+            Alarm::Stems => self.look_at_stems(),
+            Alarm::Stem(stem) => self.fill_stem(stem),
+        }
+    }
+
+    /// Takes a delivery in. What cannot be read will not become readable, so it is not kept.
+    fn accept(&mut self, delivery: Delivery) {
+        match messages::read::<ActivationMessage>(&delivery) {
+            Ok(message) => {
+                self.shared.metrics.activations.inc();
+                let job = Job::new(message, Ticket::new(delivery, self.shared.open.clone()));
+                if self.buffer.is_empty() {
+                    if let Err(job) = self.place(job) {
+                        self.buffer.push_back(job);
+                    }
+                } else {
+                    self.buffer.push_back(job);
+                }
+            }
+            Err(error) => {
+                tracing::error!(key = %delivery.key(), %error, "message dropped");
+                delivery.commit();
+            }
+        }
+    }
+
+    /// Puts an activation that was on its way already before those that wait.
+    fn again(&mut self, job: Job) {
+        self.buffer.push_front(job);
+    }
+
+    fn retry(&mut self) {
+        while let Some(job) = self.buffer.pop_front() {
+            if let Err(job) = self.place(job) {
+                self.buffer.push_front(job);
+                break;
+            }
+        }
+    }
+
+    fn starts(&mut self, work: impl Future<Output = ()> + Send + 'static) {
+        self.work.push(Box::pin(work));
+    }
+}

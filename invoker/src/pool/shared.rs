@@ -1,0 +1,102 @@
+//! What the work under way shares.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use wsk_bus::messages::ActivationMessage;
+use wsk_containers::{Call, ContainerFactory, LogRequest, Payload, Until};
+use wsk_entities::Activation;
+use wsk_service::clock;
+use wsk_store::ActivationStore;
+
+use super::groups::Bound;
+use crate::ack::Acks;
+use crate::config::Config;
+use crate::fetch::Actions;
+use crate::logs;
+use crate::metrics::{Metrics, Sample};
+use crate::outcome::Sizes;
+use crate::plan::Plan;
+use crate::record::{self, Timing};
+use crate::records::{Open, Sender};
+
+/// Seams, settings and counters of one invoker.
+pub(crate) struct Shared {
+    pub config: Config,
+    pub factory: Arc<dyn ContainerFactory>,
+    pub activations: Arc<dyn ActivationStore>,
+    pub actions: Actions,
+    pub acks: Acks,
+    pub records: Sender,
+    pub open: Arc<Open>,
+    /// Turns at making containers.
+    pub starts: Semaphore,
+    pub metrics: &'static Metrics,
+}
+
+impl Shared {
+    pub fn call(&self, plan: &Plan, body: Payload) -> Call {
+        let limit = Duration::from_millis(plan.limits.timeout.into());
+        let kept = self.config.payload_limit.max(self.config.truncation_limit);
+        Call {
+            body,
+            limit,
+            answer_limit: usize::try_from(kept).unwrap_or(usize::MAX),
+        }
+    }
+
+    /// The bounds on answers, which a namespace may have narrowed.
+    pub fn sizes_of(&self, message: &ActivationMessage) -> Sizes {
+        let limits = &message.user.limits;
+        let narrowed = |own: &Option<String>, system: u64| match own.as_deref().and_then(bytes) {
+            Some(own) => own.min(system),
+            None => system,
+        };
+        Sizes {
+            payload: narrowed(&limits.max_payload_size, self.config.payload_limit),
+            truncation: narrowed(&limits.truncation_size, self.config.truncation_limit),
+        }
+    }
+
+    pub fn log_request(&self, limit_mb: u32, until: Until) -> LogRequest {
+        let wait = Duration::from_millis(self.config.log_wait_ms).saturating_mul(limit_mb.max(5));
+        LogRequest {
+            limit_bytes: logs::limit_bytes(limit_mb),
+            until,
+            wait,
+        }
+    }
+
+    pub fn now_ns(&self) -> u64 {
+        u64::try_from(clock::since_epoch().as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// Counts an ended activation.
+    pub fn observe(&self, bound: &Bound, message: &ActivationMessage, record: &Activation, timing: Timing) {
+        if let Some(series) = &bound.series {
+            series.observe(Sample {
+                wait: record::wait(message, timing),
+                init: timing.init,
+                duration: timing.duration,
+                size: record.response.size,
+                status: record.response.status_code,
+            });
+        }
+    }
+}
+
+/// A size such as `1048576 B` or `2 MB`, in bytes.
+fn bytes(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let number: u64 = text[..end].parse().ok()?;
+    let factor = match text[end..].trim().to_ascii_lowercase().as_str() {
+        "b" | "" => 1,
+        "k" | "kb" => 1 << 10,
+        "m" | "mb" => 1 << 20,
+        "g" | "gb" => 1 << 30,
+        _ => return None,
+    };
+    number.checked_mul(factor)
+}

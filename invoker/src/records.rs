@@ -1,0 +1,226 @@
+//! Activation records on their way to the store: in groups, behind the reply.
+//!
+//! **Invariant (P1).** A bus delivery is committed only after the record of its activation is durable. While the store is
+//! away records are kept and offered again; the queue is bounded in number and bytes, so that the invoker then takes no more
+//! work instead of losing any. A record that the store cannot take as it is, is replaced by one that says so.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::Instant;
+use wsk_bus::Delivery;
+use wsk_entities::{Activation, Json, Response, StatusCode};
+use wsk_store::{ActivationStore, Error};
+
+use crate::config::Config;
+use crate::metrics::Metrics;
+
+/// Counts accepted activations that are neither recorded nor handed back.
+#[derive(Debug, Default)]
+pub(crate) struct Open {
+    count: AtomicUsize,
+    none: Notify,
+}
+
+/// A delivery in this invoker's hands. Dropping it uncommitted hands it back.
+#[derive(Debug)]
+pub(crate) struct Ticket {
+    delivery: Option<Delivery>,
+    open: Arc<Open>,
+}
+
+/// Takes records for the writer.
+#[derive(Debug, Clone)]
+pub(crate) struct Sender {
+    queue: mpsc::Sender<Entry>,
+    room: Arc<Semaphore>,
+    /// All the room there is, in KiB.
+    total: u32,
+}
+
+struct Entry {
+    record: Arc<Activation>,
+    ticket: Ticket,
+    _room: OwnedSemaphorePermit,
+}
+
+/// Writes records until the last [`Sender`] is gone.
+pub(crate) struct Writer {
+    queue: mpsc::Receiver<Entry>,
+    store: Arc<dyn ActivationStore>,
+    batch: usize,
+    interval: Duration,
+    metrics: &'static Metrics,
+}
+
+const KIB: usize = 1024;
+const FIRST_RETRY: Duration = Duration::from_millis(50);
+const LAST_RETRY: Duration = Duration::from_secs(5);
+
+impl Open {
+    pub fn count(&self) -> usize {
+        self.count.load(Ordering::Acquire)
+    }
+
+    /// Waits until nothing is open.
+    pub async fn none(&self) {
+        loop {
+            let notified = self.none.notified();
+            if self.count() == 0 {
+                return;
+            }
+            notified.await;
+        }
+    }
+}
+
+impl Ticket {
+    pub fn new(delivery: Delivery, open: Arc<Open>) -> Ticket {
+        open.count.fetch_add(1, Ordering::AcqRel);
+        Ticket {
+            delivery: Some(delivery),
+            open,
+        }
+    }
+
+    /// How often this activation was handed out so far.
+    pub fn attempt(&self) -> u32 {
+        self.delivery.as_ref().map_or(1, Delivery::attempt)
+    }
+
+    /// Ends the activation for good.
+    pub fn commit(mut self) {
+        if let Some(delivery) = self.delivery.take() {
+            delivery.commit();
+        }
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        drop(self.delivery.take());
+        if self.open.count.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.open.none.notify_waiters();
+        }
+    }
+}
+
+/// A sender and the writer it sends to.
+pub(crate) fn channel(config: &Config, store: Arc<dyn ActivationStore>, metrics: &'static Metrics) -> (Sender, Writer) {
+    let (sender, queue) = mpsc::channel(config.record_queue.max(1));
+    let total = u32::try_from(config.record_queue_bytes / KIB)
+        .unwrap_or(u32::MAX)
+        .clamp(1, u32::MAX >> 4);
+    let room = Arc::new(Semaphore::new(total as usize));
+    let interval = Duration::from_millis(config.record_interval_ms);
+    let writer = Writer {
+        queue,
+        store,
+        batch: config.record_batch.max(1),
+        interval,
+        metrics,
+    };
+    (
+        Sender {
+            queue: sender,
+            room,
+            total,
+        },
+        writer,
+    )
+}
+
+impl Sender {
+    /// Hands a record over, waiting for room. What the ticket stands for is committed once the record is durable.
+    pub async fn send(&self, record: Arc<Activation>, ticket: Ticket) {
+        let logs: usize = record.logs.iter().map(String::len).sum();
+        let kib = 1 + (record.response.result.as_str().len() + logs) / KIB;
+        // A record larger than the whole bound waits for all of it.
+        let kib = u32::try_from(kib).unwrap_or(u32::MAX).min(self.total);
+        let Ok(room) = self.room.clone().acquire_many_owned(kib).await else {
+            return;
+        };
+        // The queue is closed only when the writer is gone; then dropping the ticket hands the activation back.
+        let _ = self
+            .queue
+            .send(Entry {
+                record,
+                ticket,
+                _room: room,
+            })
+            .await;
+    }
+}
+
+impl Writer {
+    pub async fn run(mut self) {
+        let mut entries = Vec::new();
+        loop {
+            if self.queue.recv_many(&mut entries, self.batch).await == 0 {
+                return;
+            }
+            let began = Instant::now();
+            self.write(&mut entries).await;
+            // Under load this gathers a group; a lone record after a pause is written at once.
+            tokio::time::sleep_until(began + self.interval).await;
+        }
+    }
+
+    /// Stores a group, however long that takes, and commits what it stands for.
+    async fn write(&self, entries: &mut Vec<Entry>) {
+        let mut pause = FIRST_RETRY;
+        loop {
+            let records = entries.iter().map(|entry| entry.record.clone()).collect();
+            match self.store.store(records).await {
+                Ok(()) => {
+                    self.metrics.records.inc_by(entries.len() as u64);
+                    entries.drain(..).for_each(|entry| entry.ticket.commit());
+                    return;
+                }
+                Err(error) => {
+                    self.metrics.record_failures.inc();
+                    if !error.retryable() {
+                        return self.write_singly(entries).await;
+                    }
+                    tracing::warn!(%error, waiting = entries.len(), "records cannot be stored now; they are kept");
+                }
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LAST_RETRY);
+        }
+    }
+
+    /// One by one, so that a record that the store refuses does not hold up the others.
+    async fn write_singly(&self, entries: &mut Vec<Entry>) {
+        for mut entry in entries.drain(..) {
+            let mut pause = FIRST_RETRY;
+            loop {
+                match self.store.store(vec![entry.record.clone()]).await {
+                    Ok(()) => break,
+                    Err(error) => {
+                        tracing::error!(activation_id = %entry.record.activation_id, %error, "a record was refused");
+                        if !error.retryable() {
+                            entry.record = Arc::new(refused(&entry.record, &error));
+                        }
+                    }
+                }
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(LAST_RETRY);
+            }
+            self.metrics.records.inc();
+            entry.ticket.commit();
+        }
+    }
+}
+
+/// What stands for a record that the store does not take.
+fn refused(record: &Activation, error: &Error) -> Activation {
+    let text = format!("The record of this activation could not be stored: {error}");
+    Activation {
+        response: Response::failure(StatusCode::WhiskError, &Json::from(text.as_str()), None),
+        logs: Vec::new(),
+        ..record.clone()
+    }
+}

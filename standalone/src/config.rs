@@ -1,0 +1,116 @@
+//! Everything that can be configured, in one document.
+
+use std::path::PathBuf;
+
+use wsk_service::config::{Duration, Size};
+use wsk_service::settings;
+
+settings! {
+    /// Configuration of the platform in one process.
+    pub struct Config {
+        /// Folder that holds everything: entities, records, the journal, the guest key.
+        pub data: PathBuf = PathBuf::from(".data"),
+        /// Address and port of the API; port 0 takes a free one.
+        pub listen: String = "127.0.0.1:3233".to_owned(),
+        /// Address of the API as actions see it (`__OW_API_HOST`); empty: the address listened on.
+        pub api_host: String = String::new(),
+        /// Runtimes manifest to use instead of the bundled one; empty: the bundled one.
+        pub manifest: String = String::new(),
+        /// Longest time a shutdown waits for what is running.
+        pub drain: Duration = Duration::from_secs(20),
+        /// Logs.
+        pub log: wsk_service::telemetry::Config as section = Default::default(),
+        /// What is kept, and for how long.
+        pub retention: Retention as section = Retention::default(),
+        /// The journal of accepted activations.
+        pub journal: Journal as section = Journal::default(),
+        /// The edge.
+        pub gateway: wsk_gateway::Config as section = Default::default(),
+        /// The controller.
+        pub controller: wsk_controller::Config as foreign {
+            "id": "Name of this controller among its peers, part of its topic's name.",
+            "invocations_per_minute": "Invocations per minute and namespace, where its limits document sets none; absent: not limited.",
+            "concurrent_invocations": "Activations in flight per namespace, where its limits document sets none; absent: not limited.",
+            "fires_per_minute": "Trigger fires per minute and namespace, where its limits document sets none; absent: not limited.",
+            "max_action_concurrency": "Most activations at the same time in one container that an action may ask for.",
+            "sequence_length": "Most components of a sequence or composition.",
+            "max_payload_bytes": "Most bytes of an invocation's payload.",
+            "cluster_size": "Controllers that share the limits and the invokers.",
+            "compositions": "Compositions that may run at the same time; more wait their turn.",
+            "entity_cache": "Entities held in the cache.",
+        } = wsk_controller::Config::default(),
+        /// The invoker.
+        pub invoker: wsk_invoker::Config as foreign {
+            "id": "Number of this invoker; it takes work from the topic `invoker<id>`.",
+            "name": "Name for people, part of the names of containers.",
+            "memory_mb": "Memory for the containers of actions, in MB. An activation that finds none waits for its turn.",
+            "api_host": "Set from `api_host`.",
+            "env": "More environment of every container, pairs of name and value.",
+            "pause_grace_ms": "Milliseconds without work before a container is frozen.",
+            "idle_ms": "Milliseconds a container is kept without work after that.",
+            "prewarm": "Whether stem cells of the manifest are held.",
+            "prewarm_check_ms": "Milliseconds between two looks at the stem cells.",
+            "prewarm_retries": "Failed creations of a stem cell in a row before its kind is given up until the next look.",
+            "parallel_starts": "Containers that may be in the making at once.",
+            "create_attempts": "Times a container is asked for before an activation fails.",
+            "reschedules": "Other containers an activation is given when one turned out to be shutting down.",
+            "max_in_flight": "Activations taken from the bus and not yet recorded; further ones stay on the bus.",
+            "run_buffer": "Activations that may wait for memory; when so many do, nothing more is taken from the bus.",
+            "payload_limit": "Longest answer of an action that is passed on whole, in bytes.",
+            "truncation_limit": "How much of a longer answer is shown, in bytes.",
+            "code_cache_bytes": "Code of recently started actions that is kept at hand, in bytes.",
+            "action_cache": "Actions whose settings are kept at hand.",
+            "record_interval_ms": "Shortest milliseconds between two writes of records.",
+            "record_batch": "Most records in one write.",
+            "record_queue": "Records that may wait to be written; when so many do, activations wait.",
+            "record_queue_bytes": "Size of the records that may wait to be written, in bytes.",
+            "ack_attempts": "Times an acknowledgement is offered to a full topic before it is given up; its record is not.",
+            "log_wait_ms": "Longest wait in milliseconds for the end of an activation's log, for each of the larger of 5 and its limit in MB.",
+            "user_metrics": "Actions with a series of their own in the metrics; further ones share the name `other`.",
+            "seed": "Seed of the invoker's little randomness.",
+        } = wsk_invoker::Config::default(),
+        /// Where actions run: `[containers.process]`, or `[containers.docker]` where an engine is wanted.
+        pub containers: wsk_containers::Config as foreign {
+            "process.hidden": "Folders that no action may see; the data folder is always among them.",
+            "process.shown": "Further folders or files shown read-only to every action.",
+            "process.uid_base": "First user id given to sandboxes when run as root.",
+            "process.uid_count": "How many user ids to use, and so how many sandboxes may exist at once when run as root.",
+            "process.network": "`host`: actions share the machine's network; `none`: they have none.",
+            "process.pids": "Most processes and threads in one sandbox.",
+            "process.open_files": "Most open files of one process in a sandbox.",
+            "process.tmp_mb": "Size of the private temporary folder in MB; it counts as memory of the sandbox too.",
+            "process.log_buffer_bytes": "Largest log kept for one activation while it runs, in bytes.",
+            "process.kill_wait_ms": "Longest wait in milliseconds for the processes of a killed sandbox to be gone.",
+        } = wsk_containers::Config::default(),
+    }
+}
+
+settings! {
+    /// How long records are kept. What goes first is the oldest.
+    pub struct Retention {
+        /// Age at which an activation record goes.
+        pub age: Duration = Duration::from_secs(7 * 24 * 3600),
+        /// Most activation records kept.
+        pub count: u64 = 1_000_000,
+    }
+}
+
+settings! {
+    /// Bounds of the journal.
+    pub struct Journal {
+        /// Size of one of its files. Disk space comes back a file at a time.
+        pub segment: Size = Size::megabytes(16),
+        /// Most disk space it may take; beyond it nothing more is accepted until work is done.
+        pub max: Size = Size::megabytes(512),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_is_documented() {
+        assert_eq!(wsk_service::config::undocumented::<Config>(), Vec::<String>::new());
+    }
+}

@@ -1,0 +1,71 @@
+//! What this machine offers, and the one thing to do about what is missing.
+
+use anyhow::Result;
+use wsk_containers::LayerState;
+use wsk_entities::Runtime;
+
+use crate::{Config, runtimes};
+
+/// Prints the report. It fails only where nothing at all could run.
+pub fn report(config: &Config) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let layers = runtime.block_on(async { wsk_containers::open(&config.containers).map(|factory| factory.layers()) });
+    println!("Isolation of actions:");
+    match layers {
+        Ok(layers) => {
+            for layer in layers {
+                let state = match layer.state {
+                    LayerState::On => "on",
+                    LayerState::Partial => "PARTIAL",
+                    LayerState::Missing => "MISSING",
+                };
+                println!("  {state:<7} {:<20} {}", layer.name, layer.detail);
+            }
+        }
+        Err(error) => println!("  none: {error}"),
+    }
+    println!("\nKinds:");
+    let manifest = runtimes::manifest(config)?;
+    for kind in manifest.kinds() {
+        println!("  {}", offer(kind));
+    }
+    println!("\nPrograms:");
+    let here = std::env::current_exe()?;
+    let proxy = here.with_file_name("wsk-proxy");
+    if proxy.is_file() {
+        println!("  found   wsk-proxy, the action proxy, at {}", proxy.display());
+    } else {
+        println!("  MISSING wsk-proxy: it belongs beside {}; `make build` puts it there", here.display());
+    }
+    println!("\nDocker engine (only used when [containers.docker] is configured):");
+    let socket = std::path::Path::new("/var/run/docker.sock");
+    if socket.exists() {
+        println!("  found at {}", socket.display());
+    } else {
+        println!("  none; `apt-get install docker.io` brings one");
+    }
+    Ok(())
+}
+
+fn offer(kind: &Runtime) -> String {
+    match (runtimes::missing(kind), kind.process.as_ref().and_then(|p| p.needs.as_deref())) {
+        (Some(program), _) => {
+            format!("MISSING {}: needs {program}; type `{}`", kind.kind, install(program))
+        }
+        (None, Some(program)) => {
+            let path = runtimes::find(program).map(|p| p.display().to_string()).unwrap_or_default();
+            format!("offered {} on {path}", kind.kind)
+        }
+        (None, None) => format!("offered {}", kind.kind),
+    }
+}
+
+/// The command that brings an interpreter on Debian.
+fn install(program: &str) -> String {
+    let package = match program {
+        "node" => "nodejs",
+        other => other,
+    };
+    let sudo = if nix::unistd::geteuid().is_root() { "" } else { "sudo " };
+    format!("{sudo}apt-get install -y --no-install-recommends {package}")
+}

@@ -1,0 +1,145 @@
+//! The services of one process, over one store and one bus.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use hyper::http::request::Parts;
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
+use wsk_bus::MessageBus;
+use wsk_controller::{App, Duties, api};
+use wsk_gateway::{Controllers, Forwarded};
+use wsk_identity::Authenticator;
+use wsk_invoker::Invoker;
+use wsk_service::http::{Rejection, Response};
+use wsk_service::supervise::{OnCancel, OnFailure, Stage, Supervisor, Task};
+use wsk_store::{ActivationStore, Stores};
+
+use crate::folder::Folder;
+use crate::serve::task;
+use crate::{Config, runtimes, subjects};
+
+/// Everything that runs.
+pub struct Platform {
+    pub app: Arc<App>,
+    pub authenticator: Arc<Authenticator>,
+    records: Arc<dyn ActivationStore>,
+    duties: Duties,
+    invoker: wsk_invoker::Handle,
+    bus: Arc<dyn MessageBus>,
+}
+
+/// How often old records are looked for.
+const RETENTION_EVERY: Duration = Duration::from_secs(60);
+
+/// The controller of this process, without a socket in between.
+pub struct InProcess(pub Arc<App>);
+
+impl Controllers for InProcess {
+    async fn call(&self, request: Forwarded) -> Response {
+        let Forwarded { head, body, caller } = request;
+        let transid = self.0.transaction_id(&head.headers);
+        self.0.handle(api::Request { parts: head, body, caller, transid }).await
+    }
+
+    fn reject(&self, head: &Parts, rejection: Rejection) -> Response {
+        self.0.reject(head, rejection)
+    }
+}
+
+impl Platform {
+    /// Opens everything in the data folder and takes up the work that an earlier life left.
+    pub async fn open(config: &Config, folder: &Folder) -> Result<Platform> {
+        let manifest = runtimes::offered(config)?;
+        let stores = open_stores(config, folder).await?;
+        let mut rng: StdRng = rand::make_rng();
+        subjects::ensure(&*stores.subjects, folder, &mut rng).await?;
+        let authenticator = Arc::new(Authenticator::new(stores.subjects.clone()));
+        let bus = open_bus(config, folder)?;
+        let factory = wsk_containers::open(&containers(config, folder)?).context("containers")?;
+        let app = App::new(wsk_controller::Parts {
+            config: config.controller.clone(),
+            manifest: manifest.clone(),
+            stores: stores.clone(),
+            identities: authenticator.clone(),
+            bus: bus.clone(),
+            rng,
+        });
+        let duties = app.take_up_duties().await.context("the controller")?;
+        let invoker_config = wsk_invoker::Config { api_host: config.api_host.clone(), ..config.invoker.clone() };
+        let invoker =
+            Invoker::start(invoker_config, manifest, bus.clone(), stores.entities, stores.activations.clone(), factory)
+                .await
+                .context("the invoker")?;
+        Ok(Platform { app, authenticator, records: stores.activations, duties, invoker, bus })
+    }
+
+    /// Hands the parts that live in the background to the supervisor, each to end in its turn.
+    pub fn supervise(self, supervisor: &mut Supervisor, drain: Duration) {
+        let Platform { app: _, authenticator: _, records, duties, invoker, bus } = self;
+        let retention = Task { on_cancel: OnCancel::Abort, on_failure: OnFailure::Report, ..task("retention", Stage::Work) };
+        supervisor.spawn(retention, move |_| retain(records.clone()));
+        let mut invoker = Some((invoker, duties));
+        supervisor.spawn(task("invoker", Stage::Work), move |cancel| {
+            let work = invoker.take();
+            async move {
+                let (invoker, duties) = work.context("the invoker was taken once already")?;
+                cancel.cancelled().await;
+                let drained = invoker.drain(drain).await;
+                tracing::info!(?drained, "the invoker has ended");
+                drop(duties);
+                anyhow::Ok(())
+            }
+        });
+        supervisor.spawn(task("bus", Stage::Storage), move |cancel| {
+            let bus = bus.clone();
+            async move {
+                cancel.cancelled().await;
+                bus.close().await
+            }
+        });
+    }
+}
+
+/// Applies the retention of records now and then, so that the disk stays flat.
+async fn retain(records: Arc<dyn ActivationStore>) -> Result<()> {
+    loop {
+        tokio::time::sleep(RETENTION_EVERY).await;
+        match records.retain(wsk_service::clock::now()).await {
+            Ok(0) => {}
+            Ok(gone) => tracing::info!(records = gone, "removed old activation records"),
+            Err(error) => tracing::warn!(%error, "old activation records stay for now"),
+        }
+    }
+}
+
+async fn open_stores(config: &Config, folder: &Folder) -> Result<Stores> {
+    let embedded = wsk_store::EmbeddedConfig {
+        path: Some(folder.path("ferrowhisk.db")),
+        retain_ms: u64::try_from(config.retention.age.0.as_millis()).unwrap_or(u64::MAX),
+        retain_count: config.retention.count,
+    };
+    wsk_store::open(&wsk_store::Config::Embedded(embedded)).await.context("the store")
+}
+
+fn open_bus(config: &Config, folder: &Folder) -> Result<Arc<dyn MessageBus>> {
+    let journal = wsk_bus::Journal {
+        dir: folder.path("journal"),
+        segment_bytes: config.journal.segment.bytes(),
+        max_bytes: config.journal.max.bytes(),
+        ..wsk_bus::Journal::default()
+    };
+    let in_process = wsk_bus::InProcess { journal: Some(journal) };
+    wsk_bus::open(&wsk_bus::Config::InProcess(in_process)).context("the journal of accepted activations")
+}
+
+/// The configured backend, with the data folder out of sight and run-time files inside it.
+fn containers(config: &Config, folder: &Folder) -> Result<wsk_containers::Config> {
+    let mut containers = config.containers.clone();
+    if let wsk_containers::Config::Process(process) = &mut containers {
+        process.hidden.push(std::path::absolute(folder.path("")).context("the data folder")?);
+        process.run_dir.get_or_insert_with(|| folder.path("sandboxes"));
+    }
+    Ok(containers)
+}
