@@ -1,5 +1,7 @@
 //! A small HTTP server as an action proxy has one: on the inherited socket, or on port 8080 in a container of an engine.
 
+#![allow(dead_code, reason = "not every program that shares this file needs all of it")]
+
 use std::{
     io::{self, BufRead, BufReader, Read, Write},
     net::TcpListener,
@@ -102,7 +104,6 @@ pub fn sentinel() {
 }
 
 /// A result or the error's text.
-#[allow(dead_code, reason = "not every program that shares this file needs it")]
 pub fn outcome<T: Into<Value>>(result: io::Result<T>) -> Reply {
     Reply::json(match result {
         Ok(value) => json!({ "ok": value.into() }),

@@ -71,7 +71,7 @@ impl Launch<'_> {
         check("new session", unsafe { libc::setsid() }.into())?;
         self.map_user()?;
         if let Some((plan, at)) = self.build {
-            root::build(plan, at)?;
+            root::build(plan, at, true)?;
         }
         if self.rooted {
             self.furnish()?;
@@ -143,18 +143,13 @@ impl Launch<'_> {
             libc::MS_BIND,
             None,
         )?;
-        let flags = flags | libc::MS_NOEXEC;
-        match sys::mount(
-            "mount process list",
-            Some(c"proc"),
-            c"/proc",
-            Some(c"proc"),
-            flags,
-            None,
-        ) {
-            // Not permitted inside engines that mask parts of the machine's; better none than that one.
-            Err(Failure { errno: libc::EPERM, .. }) if self.maps.is_some() => {}
-            result => result?,
+        if self.maps.is_some() {
+            // Here the action is the owner of what was just made.
+            let flags = flags | libc::MS_REMOUNT | libc::MS_BIND | libc::MS_RDONLY;
+            sys::mount("seal user database", None, c"/run/box", None, flags, None)?;
+        }
+        if self.build.is_none() {
+            root::mount_processes(c"/proc")?;
         }
         // Rather the action than the platform, when the machine runs out of memory.
         let _ = sys::write_file("memory badness", c"/proc/self/oom_score_adj", 0, b"500");

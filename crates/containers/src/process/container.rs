@@ -259,18 +259,23 @@ impl Remains {
     }
 
     async fn freeze(&self) -> io::Result<()> {
-        match &self.group {
-            Some(group) if group.set_frozen(true)? => {
-                // Mostly done when the write returns; the kernel has no event for version 1.
-                let mut wait = Duration::from_micros(50);
-                while !group.is_frozen()? {
-                    tokio::time::sleep(wait).await;
-                    wait = (wait * 2).min(Duration::from_millis(20));
-                }
-            }
-            _ => tree::signal(self.pid, libc::SIGSTOP),
+        let by_group = self.group.as_ref().map_or(Ok(false), |group| group.set_frozen(true))?;
+        if !by_group {
+            tree::signal(self.pid, libc::SIGSTOP);
         }
-        Ok(())
+        // Mostly done by now; the kernel has no event for it that every version knows.
+        let mut wait = Duration::from_micros(50);
+        loop {
+            let done = match &self.group {
+                Some(group) if by_group => group.is_frozen()?,
+                _ => tree::is_stopped(self.pid),
+            };
+            if done {
+                return Ok(());
+            }
+            tokio::time::sleep(wait).await;
+            wait = (wait * 2).min(Duration::from_millis(20));
+        }
     }
 
     fn thaw(&self) -> io::Result<()> {

@@ -1,67 +1,106 @@
 //! What this machine lets us do, found out by trying, and the report of it.
 
-use std::io;
-
 use super::{
     Config, Network,
     cgroup::{Cgroups, Resource, Version},
+    root,
     seccomp::Filters,
+    sys,
 };
 use crate::{Layer, LayerState};
 
 /// What was found out.
 #[derive(Debug)]
 pub(super) struct Ability {
-    /// We may do everything without a user namespace.
+    /// Namespaces come from our being root, not from a user namespace.
     pub(super) root: bool,
-    /// Mount, process, IPC and host name namespaces, as root or in a user namespace.
+    /// Each container can have a user id of its own.
+    pub(super) users: bool,
+    /// Mount, process, IPC and host name namespaces.
     pub(super) namespaces: Result<(), String>,
+    /// A process list of the sandbox's own can be mounted.
+    pub(super) processes: bool,
     pub(super) seccomp: Result<(), String>,
 }
 
-/// Tries in a short-lived child.
+/// How far a trial got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Trial {
+    Everything,
+    AllButProcesses,
+    NoMounts,
+    NoNamespaces,
+}
+
+/// Tries in short-lived children.
 pub(super) fn ability() -> Ability {
     // SAFETY: asks for a number.
     let root = unsafe { libc::geteuid() } == 0;
-    let user = if root { 0 } else { libc::CLONE_NEWUSER };
-    let flags = user | libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
-    let seccomp = Filters::compile().map(drop).map_err(|error| error.to_string());
+    let flags = libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
+    let works = |trial: &Trial| matches!(trial, Trial::Everything | Trial::AllButProcesses);
+    let as_root = if root { Some(attempt(flags)).filter(works) } else { None };
+    let trial = as_root.unwrap_or_else(|| attempt(flags | libc::CLONE_NEWUSER));
+    let namespaces = match trial {
+        Trial::Everything | Trial::AllButProcesses => Ok(()),
+        Trial::NoMounts => Err(
+            "the system refuses mounts inside a user namespace (a policy of AppArmor or SELinux); run as root"
+                .to_owned(),
+        ),
+        Trial::NoNamespaces => {
+            Err("the kernel refuses new namespaces to this user; run as root, or allow them".to_owned())
+        }
+    };
     Ability {
-        root,
-        namespaces: try_namespaces(flags),
-        seccomp,
+        root: as_root.is_some(),
+        users: root && (as_root.is_some() || namespaces.is_err()),
+        namespaces,
+        processes: trial == Trial::Everything,
+        seccomp: Filters::compile().map(drop).map_err(|error| error.to_string()),
     }
 }
 
-/// Enters the namespaces and mounts something, in a child, because some systems allow the first and not the second.
-fn try_namespaces(flags: libc::c_int) -> Result<(), String> {
+/// Enters the namespaces and mounts, in a child, because some systems allow the first and not the second.
+fn attempt(flags: libc::c_int) -> Trial {
     // SAFETY: the child only makes system calls and ends.
-    let child = unsafe { libc::fork() };
-    match child {
-        -1 => Err(format!("cannot start a process: {}", io::Error::last_os_error())),
+    match unsafe { libc::fork() } {
         0 => {
-            // SAFETY: system calls on terminated strings; ends without running anything of the platform's.
-            unsafe {
-                if libc::unshare(flags) != 0 {
-                    libc::_exit(1);
-                }
-                let flags = libc::MS_REC | libc::MS_PRIVATE;
-                let none = std::ptr::null();
-                let mounted = libc::mount(none, c"/".as_ptr(), none, flags, std::ptr::null());
-                libc::_exit(if mounted == 0 { 0 } else { 2 });
-            }
+            let code = enter_and_mount(flags);
+            // SAFETY: ends without running anything of the platform's.
+            unsafe { libc::_exit(code) }
         }
-        child => {
-            let mut status = 0;
-            // SAFETY: waits for the child just made.
-            unsafe { libc::waitpid(child, &raw mut status, 0) };
-            match (libc::WIFEXITED(status), libc::WEXITSTATUS(status)) {
-                (true, 0) => Ok(()),
-                (true, 1) => Err("the kernel refuses new namespaces to this user".to_owned()),
-                _ => Err("the system refuses mounts inside a user namespace (AppArmor or SELinux policy)".to_owned()),
-            }
-        }
+        child => match exit_code(child) {
+            Some(0) => Trial::Everything,
+            Some(3) => Trial::AllButProcesses,
+            Some(2) => Trial::NoMounts,
+            _ => Trial::NoNamespaces,
+        },
     }
+}
+
+fn enter_and_mount(flags: libc::c_int) -> libc::c_int {
+    // SAFETY: changes this process only.
+    if unsafe { libc::unshare(flags) } != 0 {
+        return 1;
+    }
+    if sys::mount("try", None, c"/", None, libc::MS_REC | libc::MS_PRIVATE, None).is_err() {
+        return 2;
+    }
+    // SAFETY: the first process of the new namespace only makes system calls and ends.
+    match unsafe { libc::fork() } {
+        0 => {
+            let code = if root::mount_processes(c"/proc").is_ok() { 0 } else { 3 };
+            // SAFETY: ends without running anything of the platform's.
+            unsafe { libc::_exit(code) }
+        }
+        child => exit_code(child).unwrap_or(1),
+    }
+}
+
+fn exit_code(child: libc::pid_t) -> Option<libc::c_int> {
+    let mut status = 0;
+    // SAFETY: waits for a child of ours (or fails, when there is none).
+    let waited = unsafe { libc::waitpid(child, &raw mut status, 0) };
+    (waited == child && libc::WIFEXITED(status)).then(|| libc::WEXITSTATUS(status))
 }
 
 /// The report.
@@ -82,6 +121,7 @@ pub(super) fn layers(config: &Config, ability: &Ability, cgroups: &Cgroups, filt
         .into_iter()
         .map(|(name, detail)| from_result(name, detail, &ability.namespaces))
         .collect();
+    layers.push(processes(ability));
     layers.push(users(ability));
     layers.push(network(config, ability));
     layers.push(on(
@@ -106,14 +146,24 @@ pub(super) fn layers(config: &Config, ability: &Ability, cgroups: &Cgroups, filt
 }
 
 fn users(ability: &Ability) -> Layer {
-    match (ability.root, &ability.namespaces) {
+    match (ability.users, &ability.namespaces) {
         (true, _) => on("users", "a user id per container"),
-        (false, Ok(())) => Layer {
-            name: "users",
-            state: LayerState::Partial,
-            detail: "user namespaces of one user, as only root can give each container a user of its own".to_owned(),
-        },
+        (false, Ok(())) => partial(
+            "users",
+            "user namespaces of one user, as only root can give each container a user of its own".to_owned(),
+        ),
         (false, Err(reason)) => missing("users", reason.clone()),
+    }
+}
+
+fn processes(ability: &Ability) -> Layer {
+    match (ability.processes, &ability.namespaces) {
+        (true, _) => on("process-list", "/proc shows a container's own processes"),
+        (false, Ok(())) => partial(
+            "process-list",
+            "no /proc, as the machine's own is masked in part".to_owned(),
+        ),
+        (false, Err(reason)) => missing("process-list", reason.clone()),
     }
 }
 
@@ -148,16 +198,8 @@ fn control_group(resource: Resource, cgroups: &Cgroups) -> Layer {
     let reason = cgroups.missing.iter().find(|(missing, _)| *missing == resource);
     let reason = reason.map_or("control groups are switched off", |(_, reason)| reason);
     match resource {
-        Resource::Freezer => Layer {
-            name,
-            state: LayerState::Partial,
-            detail: format!("by stop signals, as control groups cannot: {reason}"),
-        },
-        Resource::Pids => Layer {
-            name,
-            state: LayerState::Partial,
-            detail: format!("by a limit per user, as control groups cannot: {reason}"),
-        },
+        Resource::Freezer => partial(name, format!("by stop signals, as control groups cannot: {reason}")),
+        Resource::Pids => partial(name, format!("by a limit per user, as control groups cannot: {reason}")),
         Resource::Memory | Resource::Cpu => missing(name, format!("{reason}; run as root or delegate a control group")),
     }
 }
@@ -181,6 +223,14 @@ fn on(name: &'static str, detail: &str) -> Layer {
         name,
         state: LayerState::On,
         detail: detail.to_owned(),
+    }
+}
+
+fn partial(name: &'static str, detail: String) -> Layer {
+    Layer {
+        name,
+        state: LayerState::Partial,
+        detail,
     }
 }
 

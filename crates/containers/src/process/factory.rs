@@ -78,7 +78,7 @@ pub(crate) fn open(config: &Config) -> Result<Arc<dyn ContainerFactory>, Error> 
     };
     let mut seen = config.clone();
     seen.shown.extend((!guards.socket).then(|| life.folder()));
-    let planner = Planner::new(&seen, !guards.root);
+    let planner = Planner::new(&seen, !guards.root)?;
     let current = Arc::new(planner.plan()?);
     let common = Common {
         folder: life.folder(),
@@ -160,9 +160,9 @@ impl Factory {
     }
 
     /// The plan to use now, made anew when this program is not in it or the machine's settings changed.
-    fn plan(&self, program: &Path) -> Result<Arc<Plan>, Error> {
+    fn plan(&self, program: &Path) -> Result<(Arc<Plan>, PathBuf), Error> {
         let mut plans = self.plans.lock().expect("no panic while locked");
-        let mut stale = plans.planner.add_program(program);
+        let (place, mut stale) = plans.planner.place(program);
         if plans.checked.elapsed() > PLAN_AGE {
             plans.checked = Instant::now();
             stale |= plans.planner.outdated();
@@ -170,11 +170,12 @@ impl Factory {
         if stale {
             plans.current = Arc::new(plans.planner.plan()?);
         }
-        Ok(plans.current.clone())
+        Ok((plans.current.clone(), place))
     }
 
     fn order(&self, id: &str, spec: &Spec, sentinel: &str, user: Option<u32>) -> Result<Order, Error> {
-        let program = find_program(spec)?;
+        let named = find_program(spec)?;
+        let (plan, place) = self.plan(&named)?;
         let invalid = |what: &str| Error::Step {
             id: id.to_owned(),
             step: "prepare program",
@@ -184,12 +185,16 @@ impl Factory {
         Ok(Order {
             id: id.to_owned(),
             image: spec.image.clone(),
-            plan: self.plan(&program)?,
+            plan,
+            program: if self.ability.namespaces.is_ok() { place } else { named },
             argv: argv.collect::<Result<_, _>>().map_err(|_| invalid("an argument"))?,
             envp: environment(spec, sentinel).ok_or_else(|| invalid("the environment"))?,
-            program,
             memory_mb: spec.memory_mb,
-            tmp_mb: (spec.memory_mb * self.config.tmp_percent / 100).max(1),
+            tmp_mb: if self.guards.rlimits {
+                (spec.memory_mb * self.config.tmp_percent / 100).max(1)
+            } else {
+                65_536
+            },
             user,
         })
     }
@@ -204,7 +209,7 @@ impl Factory {
         if state.existing.len() >= most {
             return Err(full());
         }
-        match self.ability.root && self.guards.users {
+        match self.ability.users && self.guards.users {
             true => state.free_users.pop().map(Some).ok_or_else(full),
             false => Ok(None),
         }

@@ -107,14 +107,21 @@ impl Life {
             .flat_map(|tree| names(&tree.path))
             .filter(|name| own.knows_dead(name))
             .collect();
+        let mut removed = 0;
         for name in &left {
-            let name = CString::new(name.as_str()).expect("file names hold no zero byte");
-            remove(&Group::existing(cgroups.clone(), name)).await.map_err(failed)?;
+            let group = CString::new(name.as_str()).expect("file names hold no zero byte");
+            match remove(&Group::existing(cgroups.clone(), group)).await {
+                Ok(()) => removed += 1,
+                // Not worth refusing to start for.
+                Err(error) => {
+                    tracing::warn!(group = name, %error, "a control group of an earlier life cannot be removed")
+                }
+            }
         }
         for folder in names(&self.base).into_iter().filter(|name| own.knows_dead(name)) {
             fs::remove_dir_all(self.base.join(folder)).map_err(failed)?;
         }
-        Ok(left.len())
+        Ok(removed)
     }
 }
 

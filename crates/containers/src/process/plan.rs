@@ -50,7 +50,8 @@ pub(super) struct Plan {
 pub(super) struct Planner {
     shown: Vec<PathBuf>,
     hidden: Vec<PathBuf>,
-    programs: BTreeSet<PathBuf>,
+    /// Programs that lie elsewhere, in the order in which they were met.
+    programs: Vec<PathBuf>,
     stamps: Vec<Stamp>,
     /// Shows the whole machine: the hole a test wants to see.
     open: bool,
@@ -106,11 +107,25 @@ const DEVICE_LINKS: &[(&str, &str)] = &[
     ("dev/shm", "/tmp"),
 ];
 
+/// Folders that every sandbox has for itself.
+const OWN: &[&str] = &["/tmp", "/proc", "/run/box", "/dev/shm"];
+
 /// Where a sandbox has what is its own, relative to the root: its user database and its temporary folder.
 pub(super) const BOX: &str = "run/box";
 
 impl Planner {
-    pub(super) fn new(config: &Config, open: bool) -> Self {
+    pub(super) fn new(config: &Config, open: bool) -> Result<Self, Error> {
+        if let Some(shown) = config
+            .shown
+            .iter()
+            .find(|shown| OWN.iter().any(|own| shown.starts_with(own)))
+        {
+            let reason = format!("{} is below a folder that every action has for itself", shown.display());
+            return Err(Error::Config {
+                setting: "shown",
+                reason,
+            });
+        }
         let shown = SYSTEM
             .iter()
             .map(PathBuf::from)
@@ -119,18 +134,26 @@ impl Planner {
         let mut planner = Planner {
             shown,
             hidden: config.hidden.clone(),
-            programs: BTreeSet::new(),
+            programs: Vec::new(),
             stamps: Vec::new(),
             open,
         };
         planner.stamps = planner.current_stamps();
-        planner
+        Ok(planner)
     }
 
-    /// Whether a program needs an entry of its own; true once for each.
-    pub(super) fn add_program(&mut self, program: &Path) -> bool {
-        let covered = self.shown.iter().any(|shown| program.starts_with(shown));
-        !covered && self.programs.insert(program.to_owned())
+    /// Where a program will be found in a sandbox, and whether the plan must be made anew for that.
+    pub(super) fn place(&mut self, program: &Path) -> (PathBuf, bool) {
+        if self.shown.iter().any(|shown| program.starts_with(shown)) {
+            return (program.to_owned(), false);
+        }
+        let known = self.programs.iter().position(|known| known == program);
+        let number = known.unwrap_or(self.programs.len());
+        if known.is_none() {
+            self.programs.push(program.to_owned());
+            self.stamps = self.current_stamps();
+        }
+        (Path::new("/").join(program_target(number, program)), known.is_none())
     }
 
     /// Whether a copied file changed since it was copied.
@@ -142,11 +165,16 @@ impl Planner {
     }
 
     fn current_stamps(&self) -> Vec<Stamp> {
-        let stamp = |path: &&str| {
+        let stamp = |path: &Path| {
             let data = fs::metadata(path).ok()?;
             Some((data.len(), data.modified().ok()?))
         };
-        COPIED.iter().map(stamp).collect()
+        COPIED
+            .iter()
+            .map(Path::new)
+            .chain(self.programs.iter().map(PathBuf::as_path))
+            .map(stamp)
+            .collect()
     }
 
     /// The entries in the order in which they can be made.
@@ -184,8 +212,8 @@ impl Planner {
         for (link, to) in DEVICE_LINKS {
             entries.link(link, to)?;
         }
-        for program in &self.programs {
-            entries.show(program)?;
+        for (number, program) in self.programs.iter().enumerate() {
+            entries.show_as(program, &program_target(number, program))?;
         }
         for hidden in self.hidden.iter().filter_map(|hidden| fs::canonicalize(hidden).ok()) {
             if hidden.is_dir() && self.shown.iter().any(|shown| covers(shown, &hidden)) {
@@ -226,32 +254,36 @@ impl Entries {
 
     /// Shows a folder or file where it is on the machine; a link stays a link, what does not exist is left out.
     fn show(&mut self, path: &Path) -> Result<(), Error> {
-        let Ok(data) = fs::symlink_metadata(path) else {
-            return Ok(());
+        let Ok(to) = fs::read_link(path) else {
+            return self.show_as(path, path);
         };
         if let Some(parent) = path.parent() {
             self.folder(parent, 0o755)?;
         }
-        if data.is_symlink() {
-            if let Ok(to) = fs::read_link(path) {
-                self.list.push(Entry::Link {
-                    target: relative(path)?,
-                    to: c_string(to.as_os_str())?,
-                });
-            }
-            return Ok(());
+        self.list.push(Entry::Link {
+            target: relative(path)?,
+            to: c_string(to.as_os_str())?,
+        });
+        Ok(())
+    }
+
+    /// Shows a folder or file, or what a link leads to, at another place.
+    fn show_as(&mut self, path: &Path, target: &Path) -> Result<(), Error> {
+        let Ok(data) = fs::metadata(path) else { return Ok(()) };
+        if let Some(parent) = target.parent() {
+            self.folder(parent, 0o755)?;
         }
         if data.is_dir() {
-            self.folder(path, 0o755)?;
+            self.folder(target, 0o755)?;
         } else {
             self.list.push(Entry::File {
-                target: relative(path)?,
+                target: relative(target)?,
                 contents: Vec::new(),
             });
         }
         self.list.push(Entry::Bind {
             source: c_string(path.as_os_str())?,
-            target: relative(path)?,
+            target: relative(target)?,
         });
         Ok(())
     }
@@ -279,6 +311,13 @@ impl Entries {
         }
         self.list.retain(|entry| !matches!(entry, Entry::Hide { .. }));
     }
+}
+
+/// Not where it lies on the machine: that might be below a folder that every sandbox has for itself.
+fn program_target(number: usize, program: &Path) -> PathBuf {
+    Path::new("run/programs")
+        .join(number.to_string())
+        .join(program.file_name().unwrap_or_default())
 }
 
 fn covers(shown: &Path, hidden: &Path) -> bool {
@@ -313,7 +352,7 @@ mod tests {
 
     #[test]
     fn parents_come_first_and_only_chosen_places_are_there() {
-        let plan = Planner::new(&Config::default(), false).plan().unwrap();
+        let plan = Planner::new(&Config::default(), false).unwrap().plan().unwrap();
         let targets = targets(&plan);
         for (at, target) in targets.iter().enumerate() {
             if let Some(parent) = Path::new(target)
@@ -330,19 +369,35 @@ mod tests {
     }
 
     #[test]
-    fn a_program_elsewhere_is_added_once() {
-        let mut planner = Planner::new(&Config::default(), false);
-        assert!(!planner.add_program(Path::new("/usr/bin/env")));
+    fn a_program_elsewhere_is_placed_once() {
+        let mut planner = Planner::new(&Config::default(), false).unwrap();
+        assert_eq!(
+            planner.place(Path::new("/usr/bin/env")),
+            (PathBuf::from("/usr/bin/env"), false)
+        );
         let own = std::env::current_exe().unwrap();
-        assert!(planner.add_program(&own));
-        assert!(!planner.add_program(&own));
-        let own = own.to_str().unwrap().trim_start_matches('/').to_owned();
-        assert!(targets(&planner.plan().unwrap()).contains(&own));
+        let (place, fresh) = planner.place(&own);
+        assert!(fresh && place.starts_with("/run/programs/0"), "{place:?}");
+        assert_eq!(planner.place(&own), (place.clone(), false));
+        assert!(!planner.outdated());
+        assert!(targets(&planner.plan().unwrap()).contains(&place.to_str().unwrap()[1..].to_owned()));
+    }
+
+    #[test]
+    fn the_actions_own_folders_cannot_be_shown() {
+        let config = Config {
+            shown: vec!["/tmp/tools".into()],
+            ..Config::default()
+        };
+        assert!(matches!(
+            Planner::new(&config, false),
+            Err(Error::Config { setting: "shown", .. })
+        ));
     }
 
     #[test]
     fn a_data_folder_below_something_shown_is_covered() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = tempfile::tempdir_in("/var/tmp").unwrap();
         let data = folder.path().join("data");
         fs::create_dir(&data).unwrap();
         let config = Config {
@@ -350,7 +405,7 @@ mod tests {
             hidden: vec![data.clone()],
             ..Config::default()
         };
-        let plan = Planner::new(&config, false).plan().unwrap();
+        let plan = Planner::new(&config, false).unwrap().plan().unwrap();
         let hide = Entry::Hide {
             target: relative(&fs::canonicalize(data).unwrap()).unwrap(),
         };

@@ -12,7 +12,10 @@ use super::{
 
 /// Builds the root at this (existing, empty) folder and makes it the only thing there is. The thread must be in a mount
 /// namespace of its own.
-pub(super) fn build(plan: &Plan, at: &CStr) -> Step {
+///
+/// With `processes` the process list is mounted too: in a user namespace the kernel allows that only as long as the
+/// machine's own is in view.
+pub(super) fn build(plan: &Plan, at: &CStr, processes: bool) -> Step {
     sys::mount(
         "private mounts",
         None,
@@ -35,11 +38,24 @@ pub(super) fn build(plan: &Plan, at: &CStr) -> Step {
         make(entry)?;
     }
     seal(plan)?;
+    if processes {
+        match mount_processes(c"proc") {
+            // Inside engines that mask parts of the machine's it is never allowed; better none than that one.
+            Err(Failure { errno: libc::EPERM, .. }) => {}
+            result => result?,
+        }
+    }
     // SAFETY: terminated strings. Both roots stacked on the same folder, the old one is then taken away.
     let pivoted = unsafe { libc::syscall(libc::SYS_pivot_root, c".".as_ptr(), c".".as_ptr()) };
     sys::check("pivot root", pivoted)?;
     sys::detach("leave old root", c".")?;
     sys::chdir("enter root", c"/")
+}
+
+/// Mounts the list of the processes in the caller's namespace.
+pub(super) fn mount_processes(at: &CStr) -> Step {
+    let flags = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
+    sys::mount("mount process list", Some(c"proc"), at, Some(c"proc"), flags, None)
 }
 
 fn make(entry: &Entry) -> Step {

@@ -216,7 +216,10 @@ impl Worker {
                     let _ = group.remove();
                 }
                 if failure.step == EXECUTE && failure.errno == libc::ENOENT {
-                    let program = order.program.display().to_string();
+                    let program = order
+                        .argv
+                        .first()
+                        .map_or_else(String::new, |name| name.to_string_lossy().into_owned());
                     return Err(Error::ProgramMissing {
                         image: order.image.clone(),
                         program,
@@ -240,7 +243,7 @@ impl Worker {
             check("go home", libc::setns(home.as_raw_fd(), libc::CLONE_NEWNS).into())?;
             check("unshare mounts", libc::unshare(libc::CLONE_NEWNS).into())?;
         }
-        root::build(plan, &self.root_folder)?;
+        root::build(plan, &self.root_folder, false)?;
         // Where this thread binds sockets; a child mounts its own folder over it.
         let flags = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
         super::sys::mount(
@@ -251,6 +254,11 @@ impl Worker {
             flags,
             Some(c"mode=700,size=64k"),
         )?;
+        if !self.shared.common.guards.socket {
+            let folder = CString::new(self.shared.common.folder.as_os_str().as_bytes()).expect("checked before");
+            let flags = libc::MS_REMOUNT | libc::MS_BIND | libc::MS_NOSUID;
+            super::sys::mount("open socket folder", None, &folder, None, flags, None)?;
+        }
         self.built = Some(plan.clone());
         Ok(())
     }

@@ -27,6 +27,24 @@ pub(super) fn signal(root: libc::pid_t, signal: libc::c_int) {
     }
 }
 
+/// Whether every thread of the tree stands still: a stop signal takes a moment to reach a running one.
+pub(super) fn is_stopped(root: libc::pid_t) -> bool {
+    let threads = |pid: libc::pid_t| {
+        fs::read_dir(format!("/proc/{pid}/task"))
+            .into_iter()
+            .flatten()
+            .flatten()
+    };
+    descendants(root).into_iter().flat_map(threads).all(|thread| {
+        let stat = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        let state = stat
+            .rsplit_once(')')
+            .and_then(|(_, rest)| rest.split_whitespace().next());
+        // One that is gone is still enough.
+        state.is_none_or(|state| matches!(state, "T" | "t" | "Z" | "X"))
+    })
+}
+
 /// The process and everything below it.
 fn descendants(root: libc::pid_t) -> Vec<libc::pid_t> {
     let mut children: BTreeMap<libc::pid_t, Vec<libc::pid_t>> = BTreeMap::new();

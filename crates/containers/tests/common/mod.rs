@@ -1,0 +1,71 @@
+//! What the tests of sandboxes share.
+
+#![allow(dead_code, reason = "not every test program needs all of it")]
+
+use std::{
+    os::unix::{fs::PermissionsExt, process::CommandExt},
+    path::PathBuf,
+    process::Command,
+};
+
+use wsk_containers::Spec;
+
+/// The user that stands for any ordinary one.
+const NOBODY: u32 = 65_534;
+
+/// A program built with these tests.
+pub fn example(name: &str) -> String {
+    let own = std::env::current_exe().unwrap();
+    let target = own.ancestors().nth(2).map(PathBuf::from).unwrap();
+    target.join("examples").join(name).to_str().unwrap().to_owned()
+}
+
+pub fn spec(program: &str) -> Spec {
+    Spec {
+        name: "test".to_owned(),
+        image: "example/test:1".to_owned(),
+        program: vec![example(program)],
+        memory_mb: 128,
+        concurrency: 1,
+        env: vec![
+            ("CONTRACT".to_owned(), "lost".to_owned()),
+            ("CONTRACT".to_owned(), "kept".to_owned()),
+        ],
+        managed: true,
+    }
+}
+
+pub fn is_root() -> bool {
+    // SAFETY: asks for a number.
+    unsafe { libc::geteuid() == 0 }
+}
+
+/// Runs tests of this very program again as an ordinary user, when we are root.
+pub fn again_as_ordinary_user(tests: &[&str]) {
+    if !is_root() {
+        println!("skipped: this is an ordinary user already");
+        return;
+    }
+    let folder = tempfile::tempdir_in("/var/tmp").unwrap();
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let home = folder.path().join("home");
+    std::fs::create_dir(&home).unwrap();
+    std::os::unix::fs::chown(&home, Some(NOBODY), Some(NOBODY)).unwrap();
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command
+        .args(["--exact", "--nocapture", "--test-threads", "1"])
+        .args(tests);
+    command
+        .uid(NOBODY)
+        .gid(NOBODY)
+        .current_dir("/")
+        .env("TMPDIR", &home)
+        .env("HOME", &home);
+    let output = command.output().unwrap();
+    println!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(output.status.success(), "failed as an ordinary user");
+}
