@@ -30,6 +30,14 @@ impl ActivationId {
         ActivationId(bits)
     }
 
+    /// An id made at `now` from random bits: a version 7 UUID. Ids of one time lie next to each other, which keeps a
+    /// store's index of them cheap; the other 74 bits are random.
+    pub fn at(now: Timestamp, random: u128) -> ActivationId {
+        const RANDOM: u128 = (0x0FFF << 64) | 0x3FFF_FFFF_FFFF_FFFF;
+        const VERSION: u128 = (0x7000 << 64) | 0x8000_0000_0000_0000;
+        ActivationId((u128::from(now) << 80) | VERSION | (random & RANDOM))
+    }
+
     pub fn bits(self) -> u128 {
         self.0
     }
