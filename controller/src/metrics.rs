@@ -6,7 +6,10 @@ use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, 
 
 /// Activations published and not yet completed.
 pub static INFLIGHT: LazyLock<IntGauge> = LazyLock::new(|| {
-    gauge("loadbalancer_activationsInflight_counter", "Activations that were published and have not completed.")
+    gauge(
+        "loadbalancer_activationsInflight_counter",
+        "Activations that were published and have not completed.",
+    )
 });
 
 /// Activations published.
@@ -18,12 +21,19 @@ pub static STARTED: LazyLock<IntCounter> =
     LazyLock::new(|| counter("controller_activation_start", "Invocations accepted for placement."));
 
 /// Blocking invocations that began.
-pub static BLOCKING_STARTED: LazyLock<IntCounter> =
-    LazyLock::new(|| counter("controller_blockingActivation_start", "Blocking invocations that began to wait."));
+pub static BLOCKING_STARTED: LazyLock<IntCounter> = LazyLock::new(|| {
+    counter(
+        "controller_blockingActivation_start",
+        "Blocking invocations that began to wait.",
+    )
+});
 
 /// How long blocking invocations waited.
 pub static BLOCKING_FINISHED: LazyLock<Histogram> = LazyLock::new(|| {
-    histogram("controller_blockingActivation_finish", "Seconds from publishing a blocking invocation to its answer.")
+    histogram(
+        "controller_blockingActivation_finish",
+        "Seconds from publishing a blocking invocation to its answer.",
+    )
 });
 
 /// Records fetched from the store for a blocking caller.
@@ -40,11 +50,17 @@ pub static UNPUBLISHED: LazyLock<IntCounter> =
 
 /// Placements beyond the invokers' memory.
 pub static OVERLOADS: LazyLock<IntCounter> = LazyLock::new(|| {
-    counter("controller_managedInvokerSystemOverload_counter", "Activations placed although no invoker had memory free.")
+    counter(
+        "controller_managedInvokerSystemOverload_counter",
+        "Activations placed although no invoker had memory free.",
+    )
 });
 
 static COMPLETIONS: LazyLock<IntCounterVec> = LazyLock::new(|| {
-    let opts = Opts::new("loadbalancer_completionAck_counter", "Slots freed, by how that came about.");
+    let opts = Opts::new(
+        "loadbalancer_completionAck_counter",
+        "Slots freed, by how that came about.",
+    );
     registered(IntCounterVec::new(opts, &["type"]).expect("the description is well formed"))
 });
 
@@ -54,12 +70,18 @@ static INVOKERS: LazyLock<IntGaugeVec> = LazyLock::new(|| {
 });
 
 static MEMORY: LazyLock<IntGaugeVec> = LazyLock::new(|| {
-    let opts = Opts::new("loadbalancer_memoryInflight_counter", "MB of memory placed on invokers, by pool.");
+    let opts = Opts::new(
+        "loadbalancer_memoryInflight_counter",
+        "MB of memory placed on invokers, by pool.",
+    );
     registered(IntGaugeVec::new(opts, &["pool"]).expect("the description is well formed"))
 });
 
 static REFUSALS: LazyLock<IntCounterVec> = LazyLock::new(|| {
-    let opts = Opts::new("controller_throttled_counter", "Requests refused by a throttle, by which one.");
+    let opts = Opts::new(
+        "controller_throttled_counter",
+        "Requests refused by a throttle, by which one.",
+    );
     registered(IntCounterVec::new(opts, &["limit"]).expect("the description is well formed"))
 });
 
@@ -75,7 +97,9 @@ pub fn refused(limit: &str) {
 
 /// How many invokers are in a state.
 pub fn invokers(state: &str, count: usize) {
-    INVOKERS.with_label_values(&[state]).set(i64::try_from(count).unwrap_or(i64::MAX));
+    INVOKERS
+        .with_label_values(&[state])
+        .set(i64::try_from(count).unwrap_or(i64::MAX));
 }
 
 /// MB placed on a pool.
@@ -92,7 +116,9 @@ fn gauge(name: &str, help: &str) -> IntGauge {
 }
 
 fn histogram(name: &str, help: &str) -> Histogram {
-    let buckets = vec![0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 60.0];
+    let buckets = vec![
+        0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 60.0,
+    ];
     registered(Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets)).expect("the buckets ascend"))
 }
 

@@ -34,13 +34,17 @@ pub async fn list(app: &Arc<App>, call: &Call<'_>) -> Result<Response, Error> {
         }
         Listing::Count { skip } => {
             let count = app.activation_count(&call.namespace, &filter).await?;
-            Ok(reply::json(&Count { activations: count.saturating_sub(skip) }))
+            Ok(reply::json(&Count {
+                activations: count.saturating_sub(skip),
+            }))
         }
         Listing::Page(page) if docs => {
             let records = app.activation_records(&call.namespace, &filter, page).await?;
             Ok(reply::json(&records.iter().map(Activation::shown).collect::<Vec<_>>()))
         }
-        Listing::Page(page) => Ok(reply::json(&app.activation_summaries(&call.namespace, &filter, page).await?)),
+        Listing::Page(page) => Ok(reply::json(
+            &app.activation_summaries(&call.namespace, &filter, page).await?,
+        )),
     }
 }
 
@@ -56,7 +60,9 @@ pub async fn result(app: &Arc<App>, call: &Call<'_>) -> Result<Response, Error> 
 
 /// `GET activations/{id}/logs`.
 pub async fn logs(app: &Arc<App>, call: &Call<'_>) -> Result<Response, Error> {
-    Ok(reply::json(&Logs { logs: &record(app, call).await?.logs }))
+    Ok(reply::json(&Logs {
+        logs: &record(app, call).await?.logs,
+    }))
 }
 
 async fn record(app: &Arc<App>, call: &Call<'_>) -> Result<Activation, Error> {
@@ -65,14 +71,23 @@ async fn record(app: &Arc<App>, call: &Call<'_>) -> Result<Activation, Error> {
 }
 
 fn filter(query: Query<'_>) -> Result<ActivationFilter, Error> {
-    Ok(ActivationFilter { name: name(query)?, since: time(query, "since")?, upto: time(query, "upto")? })
+    Ok(ActivationFilter {
+        name: name(query)?,
+        since: time(query, "since")?,
+        upto: time(query, "upto")?,
+    })
 }
 
 /// `action` or `package/action`; blanks of a path (a slash before, after, doubled) do not count.
 fn name(query: Query<'_>) -> Result<Option<String>, Error> {
-    let Some(given) = query.get("name").filter(|name| !name.is_empty()) else { return Ok(None) };
+    let Some(given) = query.get("name").filter(|name| !name.is_empty()) else {
+        return Ok(None);
+    };
     let refused = || {
-        malformed("name", format!("Parameter may be a 'simple' name or 'package-name/simple' name: {given}"))
+        malformed(
+            "name",
+            format!("Parameter may be a 'simple' name or 'package-name/simple' name: {given}"),
+        )
     };
     let parts: Vec<&str> = given.split('/').filter(|part| !part.is_empty()).collect();
     if parts.is_empty() || parts.len() > 2 || parts.iter().any(|part| EntityName::new(part).is_err()) {
@@ -82,8 +97,15 @@ fn name(query: Query<'_>) -> Result<Option<String>, Error> {
 }
 
 fn time(query: Query<'_>, parameter: &str) -> Result<Option<u64>, Error> {
-    let Some(text) = query.get(parameter) else { return Ok(None) };
-    let refused = || malformed(parameter, format!("Parameter is not a valid value for epoch seconds: {text}"));
+    let Some(text) = query.get(parameter) else {
+        return Ok(None);
+    };
+    let refused = || {
+        malformed(
+            parameter,
+            format!("Parameter is not a valid value for epoch seconds: {text}"),
+        )
+    };
     let time: i64 = text.parse().map_err(|_| refused())?;
     Ok(Some(u64::try_from(time).unwrap_or(0)))
 }

@@ -73,10 +73,16 @@ impl Mode {
         let limit = match query.get("timeout") {
             None => MAX_WAIT,
             Some(text) => wait_limit(&text).ok_or_else(|| {
-                malformed("timeout", format!("Timeout must be number of milliseconds up to {}.", MAX_WAIT.as_millis()))
+                malformed(
+                    "timeout",
+                    format!("Timeout must be number of milliseconds up to {}.", MAX_WAIT.as_millis()),
+                )
             })?,
         };
-        Ok(Mode { wait: if blocking { Wait::UpTo(limit) } else { Wait::No }, result })
+        Ok(Mode {
+            wait: if blocking { Wait::UpTo(limit) } else { Wait::No },
+            result,
+        })
     }
 }
 
@@ -93,7 +99,10 @@ pub fn request_headers(request: &Request) -> Object {
     let mut headers = Object::with_capacity(request.parts.headers.len());
     for (name, value) in &request.parts.headers {
         if !NOT_SHOWN.contains(name) {
-            headers.insert(name.as_str().to_owned(), Json::from(&*String::from_utf8_lossy(value.as_bytes())));
+            headers.insert(
+                name.as_str().to_owned(),
+                Json::from(&*String::from_utf8_lossy(value.as_bytes())),
+            );
         }
     }
     headers
@@ -131,8 +140,11 @@ pub fn with_id(mut response: Response, id: ActivationId) -> Response {
 
 /// `GET /invokers`.
 pub fn invokers(app: &App) -> Response {
-    let states: serde_json::Map<String, serde_json::Value> =
-        app.invokers().into_iter().map(|(name, health)| (name, health.text().into())).collect();
+    let states: serde_json::Map<String, serde_json::Value> = app
+        .invokers()
+        .into_iter()
+        .map(|(name, health)| (name, health.text().into()))
+        .collect();
     reply::json(&states)
 }
 
@@ -155,12 +167,19 @@ pub fn ready_invokers(app: &App) -> Response {
 
 fn healthy(app: &App) -> (usize, usize) {
     let states = app.invokers();
-    (states.iter().filter(|(_, health)| *health == Health::Up).count(), states.len())
+    (
+        states.iter().filter(|(_, health)| *health == Health::Up).count(),
+        states.len(),
+    )
 }
 
 /// `GET /activation`.
 pub fn in_flight(app: &App) -> Response {
-    let pairs: Vec<(ActivationId, String)> = app.in_flight().into_iter().map(|(id, name)| (id, name.to_string())).collect();
+    let pairs: Vec<(ActivationId, String)> = app
+        .in_flight()
+        .into_iter()
+        .map(|(id, name)| (id, name.to_string()))
+        .collect();
     reply::json(&pairs)
 }
 

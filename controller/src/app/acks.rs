@@ -48,7 +48,10 @@ type Flight = Boarding;
 
 impl Flights {
     pub fn new(cluster_size: u32) -> Flights {
-        Flights { table: DashMap::new(), balancer: Mutex::new(Balancer::new(cluster_size)) }
+        Flights {
+            table: DashMap::new(),
+            balancer: Mutex::new(Balancer::new(cluster_size)),
+        }
     }
 
     /// Takes capacity for an activation; none when no invoker is usable.
@@ -65,7 +68,16 @@ impl Flights {
     /// Waits for an activation that a former life of this controller published. It holds no capacity here.
     pub fn expect(&self, id: ActivationId, action: FullName, force_at: Timestamp) -> oneshot::Receiver<Answer> {
         let (sender, receiver) = oneshot::channel();
-        self.board(id, Boarding { slot: None, permit: None, waiter: Some(sender), action, force_at });
+        self.board(
+            id,
+            Boarding {
+                slot: None,
+                permit: None,
+                waiter: Some(sender),
+                action,
+                force_at,
+            },
+        );
         receiver
     }
 
@@ -85,7 +97,11 @@ impl Flights {
             }
         }
         if let Some(system_error) = ack.freed() {
-            let outcome = if system_error { Outcome::SystemError } else { Outcome::Fine };
+            let outcome = if system_error {
+                Outcome::SystemError
+            } else {
+                Outcome::Fine
+            };
             let known = self.end(id, outcome);
             metrics::completion(if known { "regular" } else { "regularAfterForced" });
         }
@@ -93,8 +109,12 @@ impl Flights {
 
     /// Ends what is overdue, as if its invoker had said so.
     pub fn force_overdue(&self, now: Timestamp) {
-        let overdue: Vec<ActivationId> =
-            self.table.iter().filter(|flight| flight.force_at <= now).map(|flight| *flight.key()).collect();
+        let overdue: Vec<ActivationId> = self
+            .table
+            .iter()
+            .filter(|flight| flight.force_at <= now)
+            .map(|flight| *flight.key())
+            .collect();
         for id in overdue {
             tracing::warn!(activation_id = %id, "no completion came in time; its slot is freed by force");
             self.end(id, Outcome::Forced);
@@ -108,15 +128,14 @@ impl Flights {
 
     /// Id and action of everything in flight, for operators.
     pub fn list(&self) -> Vec<(ActivationId, FullName)> {
-        self.table.iter().map(|flight| (*flight.key(), flight.action.clone())).collect()
+        self.table
+            .iter()
+            .map(|flight| (*flight.key(), flight.action.clone()))
+            .collect()
     }
 
     pub fn len(&self) -> usize {
         self.table.len()
-    }
-
-    pub fn contains(&self, id: ActivationId) -> bool {
-        self.table.contains_key(&id)
     }
 
     /// The balancer, for looking at its state.
@@ -125,11 +144,14 @@ impl Flights {
     }
 
     fn end(&self, id: ActivationId, outcome: Outcome) -> bool {
-        let Some((_, flight)) = self.table.remove(&id) else { return false };
+        let Some((_, flight)) = self.table.remove(&id) else {
+            return false;
+        };
         metrics::INFLIGHT.dec();
         if let Some(slot) = flight.slot {
             self.balancer().release(slot, outcome);
         }
+        drop(flight.permit);
         if let Some(waiter) = flight.waiter {
             let _ = waiter.send(Answer::Stored);
         }

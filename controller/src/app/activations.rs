@@ -10,7 +10,12 @@ impl App {
     ///
     /// # Errors
     /// 403 for a foreign namespace, 404 where there is no record (yet).
-    pub async fn activation(&self, caller: &Caller, namespace: &Namespace, id: ActivationId) -> Result<Activation, Error> {
+    pub async fn activation(
+        &self,
+        caller: &Caller,
+        namespace: &Namespace,
+        id: ActivationId,
+    ) -> Result<Activation, Error> {
         if !caller.owns(namespace) {
             return Err(Error::Forbidden(format!("{namespace}/{id}")));
         }

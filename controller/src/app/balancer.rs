@@ -99,7 +99,11 @@ impl Demand<'_> {
     /// None when every activation gets a container of its own, as is usual.
     fn shared(&self) -> Option<Shared> {
         let (memory, concurrency) = (self.memory, self.concurrency);
-        (concurrency > 1).then(|| Shared { action: self.action.clone(), memory, concurrency })
+        (concurrency > 1).then(|| Shared {
+            action: self.action.clone(),
+            memory,
+            concurrency,
+        })
     }
 }
 
@@ -210,8 +214,15 @@ impl Invoker {
 
     /// MB that one more activation takes: nothing when a container of its action has a free place.
     fn needed(&self, demand: &Demand<'_>) -> i64 {
-        let running = demand.shared().and_then(|shared| self.shared.get(&shared).copied()).unwrap_or(0);
-        if running % demand.concurrency.max(1) == 0 { i64::from(demand.memory) } else { 0 }
+        let running = demand
+            .shared()
+            .and_then(|shared| self.shared.get(&shared).copied())
+            .unwrap_or(0);
+        if running % demand.concurrency.max(1) == 0 {
+            i64::from(demand.memory)
+        } else {
+            0
+        }
     }
 
     fn take(&mut self, demand: &Demand<'_>) {
@@ -226,7 +237,10 @@ impl Invoker {
             self.free += i64::from(slot.memory);
             return;
         };
-        let running = self.shared.get_mut(&shared).expect("a slot's action is counted until the slot is released");
+        let running = self
+            .shared
+            .get_mut(&shared)
+            .expect("a slot's action is counted until the slot is released");
         *running -= 1;
         if *running % shared.concurrency == 0 {
             self.free += i64::from(slot.memory);
@@ -239,7 +253,11 @@ impl Invoker {
 
 impl Pool {
     fn new(first: usize, size: usize) -> Pool {
-        Pool { first, size, steps: coprime_steps(size) }
+        Pool {
+            first,
+            size,
+            steps: coprime_steps(size),
+        }
     }
 }
 
@@ -255,7 +273,11 @@ impl Balancer {
 
     /// An invoker said that it is there. Invokers keep their number and with it their place.
     pub fn ping(&mut self, instance: &InvokerInstance, enabled: bool, now: Timestamp) {
-        match self.invokers.iter_mut().find(|invoker| invoker.instance.instance == instance.instance) {
+        match self
+            .invokers
+            .iter_mut()
+            .find(|invoker| invoker.instance.instance == instance.instance)
+        {
             Some(invoker) => {
                 if invoker.instance.user_memory != instance.user_memory {
                     let capacity = capacity(instance, self.cluster_size);
@@ -271,7 +293,10 @@ impl Balancer {
                 invoker.last_ping = now;
             }
             None => {
-                self.invokers.push(Invoker { enabled, ..Invoker::new(instance.clone(), self.cluster_size, now) });
+                self.invokers.push(Invoker {
+                    enabled,
+                    ..Invoker::new(instance.clone(), self.cluster_size, now)
+                });
                 self.divide();
             }
         }
@@ -309,7 +334,9 @@ impl Balancer {
         if count == 0 {
             return None;
         }
-        let at = (first..first + size).filter(usable).nth((chance % count as u64) as usize)?;
+        let at = (first..first + size)
+            .filter(usable)
+            .nth((chance % count as u64) as usize)?;
         self.invokers[at].take(demand);
         Some(self.placed(at, demand, now, true))
     }
@@ -320,7 +347,11 @@ impl Balancer {
             invoker.last_trial = now;
         }
         Placement {
-            slot: Slot { at, memory: demand.memory, shared: demand.shared() },
+            slot: Slot {
+                at,
+                memory: demand.memory,
+                shared: demand.shared(),
+            },
             topic: invoker.topic.clone(),
             overcommitted,
         }
@@ -347,14 +378,20 @@ impl Balancer {
             }
             name
         };
-        self.invokers.iter().map(|invoker| (name(&invoker.instance), invoker.health(now))).collect()
+        self.invokers
+            .iter()
+            .map(|invoker| (name(&invoker.instance), invoker.health(now)))
+            .collect()
     }
 
     /// MB placed on the invokers of a pool, and MB they have.
     pub fn memory(&self, blackbox: bool) -> (i64, i64) {
         let pool = if blackbox { &self.blackbox } else { &self.managed };
         let invokers = &self.invokers[pool.first..pool.first + pool.size];
-        (invokers.iter().map(|i| i.capacity - i.free).sum(), invokers.iter().map(|i| i.capacity).sum())
+        (
+            invokers.iter().map(|i| i.capacity - i.free).sum(),
+            invokers.iter().map(|i| i.capacity).sum(),
+        )
     }
 
     /// The first nine tenths run managed kinds, the last tenth blackboxes; at least one each.

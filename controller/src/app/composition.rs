@@ -12,9 +12,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Mutex, oneshot};
 use wsk_bus::{Durability, Receipt};
-use wsk_entities::{
-    Action, Activation, ActivationId, Exec, FullName, Identity, Json, Timestamp, TransactionId,
-};
+use wsk_entities::{Action, Activation, ActivationId, Exec, FullName, Identity, Json, Timestamp, TransactionId};
 
 use super::acks::Answer;
 use super::invoke::{GRACE, Launch, Ready, Started, Wait, arguments, refused};
@@ -55,7 +53,11 @@ pub struct Run {
 
 /// What a run does after it was moved on.
 enum Moved {
-    Waiting { id: ActivationId, answer: oneshot::Receiver<Answer>, patience: Duration },
+    Waiting {
+        id: ActivationId,
+        answer: oneshot::Receiver<Answer>,
+        patience: Duration,
+    },
     Again,
     Ended(Arc<Activation>),
 }
@@ -86,10 +88,18 @@ impl App {
         let id = progress.machine.id();
         let Wait::UpTo(limit) = wait else {
             let message = Owed::Composition(Box::new(progress)).message();
-            self.bus.publish(self.work.ledger.topic(), message, Durability::Durable).await.map_err(refused)?;
+            self.bus
+                .publish(self.work.ledger.topic(), message, Durability::Durable)
+                .await
+                .map_err(refused)?;
             return Ok(Started::Accepted(id));
         };
-        let run = Arc::new(Mutex::new(Run { progress, durable: false, receipt: None, ended: None }));
+        let run = Arc::new(Mutex::new(Run {
+            progress,
+            durable: false,
+            receipt: None,
+            ended: None,
+        }));
         let (sender, receiver) = oneshot::channel();
         tokio::spawn(self.clone().see_through(run.clone(), sender));
         match tokio::time::timeout(limit, receiver).await {
@@ -156,7 +166,10 @@ async fn finish(app: &Arc<App>, run: &Mutex<Run>) -> Arc<Activation> {
 
 impl Progress {
     fn caller(&self) -> Caller {
-        Caller { identity: self.identity.clone(), transid: self.transid.clone() }
+        Caller {
+            identity: self.identity.clone(),
+            transid: self.transid.clone(),
+        }
     }
 
     /// Enters a sequence or conductor with this input.
@@ -169,7 +182,11 @@ impl Progress {
             binding: target.binding.clone(),
             limits: action.limits,
         };
-        let entry = Entry { input, requested: self.transid.start, now: now() };
+        let entry = Entry {
+            input,
+            requested: self.transid.start,
+            now: now(),
+        };
         match &action.exec {
             Exec::Sequence { components } => {
                 self.machine.enter_sequence(id, head, components.clone(), entry);
@@ -182,7 +199,12 @@ impl Progress {
 impl Run {
     /// Goes on with a composition that was accepted.
     pub fn accepted(progress: Progress) -> Run {
-        Run { progress, durable: true, receipt: None, ended: None }
+        Run {
+            progress,
+            durable: true,
+            receipt: None,
+            ended: None,
+        }
     }
 
     pub async fn finish(self, app: &Arc<App>) -> Arc<Activation> {
@@ -201,7 +223,10 @@ impl Run {
         app.work.ledger.hold(id);
         self.progress.step += 1;
         let message = Owed::Composition(Box::new(self.progress.clone())).message();
-        let published = app.bus.publish(app.work.ledger.topic(), message, Durability::Durable).await;
+        let published = app
+            .bus
+            .publish(app.work.ledger.topic(), message, Durability::Durable)
+            .await;
         self.durable = true;
         published.map(|_| Started::Accepted(id)).map_err(refused)
     }
@@ -213,25 +238,21 @@ impl Run {
         }
         match self.progress.machine.next() {
             Next::Over => self.leave(app).await,
-            Next::Conductor { name, input, cause } => {
-                match app.resolve_action(&self.progress.caller(), &name).await {
-                    Ok(target) => self.launch(app, &target, input, cause).await,
-                    Err(error) => self.absorb(Outcome::Unpublished, &error),
+            Next::Conductor { name, input, cause } => match app.resolve_action(&self.progress.caller(), &name).await {
+                Ok(target) => self.launch(app, &target, input, cause).await,
+                Err(error) => self.absorb(Outcome::Unpublished, &error),
+            },
+            Next::Component { name, input, cause } => match app.resolve_action(&self.progress.caller(), &name).await {
+                Ok(target) if is_composed(&target.action) => {
+                    self.progress.enter(app.chance.activation_id(), name, &target, input);
+                    Moved::Again
                 }
-            }
-            Next::Component { name, input, cause } => {
-                match app.resolve_action(&self.progress.caller(), &name).await {
-                    Ok(target) if is_composed(&target.action) => {
-                        self.progress.enter(app.chance.activation_id(), name, &target, input);
-                        Moved::Again
-                    }
-                    Ok(target) => self.launch(app, &target, input, cause).await,
-                    Err(error) => {
-                        let outcome = app.unresolved(&name, &error).await;
-                        self.absorb(outcome, &error)
-                    }
+                Ok(target) => self.launch(app, &target, input, cause).await,
+                Err(error) => {
+                    let outcome = app.unresolved(&name, &error).await;
+                    self.absorb(outcome, &error)
                 }
-            }
+            },
         }
     }
 
@@ -245,7 +266,11 @@ impl Run {
     /// Waits for a component that was published before, by this process or a former one.
     async fn rejoin(&mut self, app: &Arc<App>, pending: &Pending) -> Moved {
         let patience = Duration::from_millis(pending.patience);
-        match app.activations.get(&self.progress.identity.namespace.name, pending.id).await {
+        match app
+            .activations
+            .get(&self.progress.identity.namespace.name, pending.id)
+            .await
+        {
             Ok(Some(record)) => {
                 self.progress.pending = None;
                 let namespace = self.progress.identity.namespace.name.clone();
@@ -255,7 +280,11 @@ impl Run {
             Ok(None) | Err(_) => {
                 let force_at: Timestamp = now() + pending.patience;
                 let answer = app.work.flights.expect(pending.id, pending.action.clone(), force_at);
-                Moved::Waiting { id: pending.id, answer, patience }
+                Moved::Waiting {
+                    id: pending.id,
+                    answer,
+                    patience,
+                }
             }
         }
     }
@@ -269,7 +298,13 @@ impl Run {
     ) -> Moved {
         let caller = self.progress.caller();
         let arguments = arguments(target, input);
-        let launch = Launch { caller: &caller, target, arguments, cause: Some(cause), blocking: true };
+        let launch = Launch {
+            caller: &caller,
+            target,
+            arguments,
+            cause: Some(cause),
+            blocking: true,
+        };
         let ready = match app.check_runnable(target).and_then(|()| app.prepare(&launch)) {
             Ok(ready) => ready,
             Err(error) => return self.absorb(Outcome::Unpublished, &error),
@@ -281,13 +316,20 @@ impl Run {
             action: target.full_name(),
             patience: u64::try_from(patience.as_millis()).unwrap_or(u64::MAX),
         });
-        let Ready { id, topic, message, answer } = ready;
+        let Ready {
+            id,
+            topic,
+            message,
+            answer,
+        } = ready;
         let published = if self.durable {
             let state = Owed::Composition(Box::new(self.progress.clone())).message();
             let batch = vec![(topic, message), (app.work.ledger.topic().clone(), state)];
             app.publish_batch(&[id], batch).await
         } else {
-            app.publish(id, &topic, message, Durability::Volatile).await.map(|receipt| self.receipt = Some(receipt))
+            app.publish(id, &topic, message, Durability::Volatile)
+                .await
+                .map(|receipt| self.receipt = Some(receipt))
         };
         match published {
             Ok(()) => Moved::Waiting { id, answer, patience },

@@ -27,14 +27,21 @@ pub enum Next {
 pub fn decide(answer: &Response, namespace: &Namespace) -> Decision {
     let Some(mut fields) = answer.result.object() else {
         let text = "The conductor of the composition returned a value that is not a JSON object.";
-        return Decision { state: None, next: Next::End(failure(StatusCode::ApplicationError, text)) };
+        return Decision {
+            state: None,
+            next: Next::End(failure(StatusCode::ApplicationError, text)),
+        };
     };
     let params = fields.get("params").map(|params| boxed("value", params));
     let state = fields.get("state").map(|state| boxed("state", state));
     let next = match fields.shift_remove("action") {
         None => {
             let result = params.unwrap_or_else(|| answer.result.clone());
-            Next::End(Response { status_code: answer.status_code, result, size: None })
+            Next::End(Response {
+                status_code: answer.status_code,
+                result,
+                size: None,
+            })
         }
         Some(action) => match component(&action, namespace) {
             Some(name) => Next::Component { name, input: params },
@@ -50,7 +57,11 @@ pub fn decide(answer: &Response, namespace: &Namespace) -> Decision {
 /// `name`, `pkg/name` or `/ns/…`, as a conductor names a component.
 fn component(action: &Json, namespace: &Namespace) -> Option<FullName> {
     let text = action.string()?;
-    let full = if text.starts_with('/') { text } else { format!("/{namespace}/{text}") };
+    let full = if text.starts_with('/') {
+        text
+    } else {
+        format!("/{namespace}/{text}")
+    };
     full.parse::<FullName>().ok().map(|name| name.resolved(namespace))
 }
 
@@ -72,12 +83,16 @@ fn boxed(name: &str, value: &Json) -> Json {
 
 /// The conductor's input after a component that is not there.
 pub fn not_found(name: &FullName) -> Json {
-    error(&format!("Failed to resolve action with name '{name}' during composition."))
+    error(&format!(
+        "Failed to resolve action with name '{name}' during composition."
+    ))
 }
 
 /// The conductor's input after a component that the caller may not use.
 pub fn not_entitled(name: &FullName) -> Json {
-    error(&format!("Failed entitlement check for action with name '{name}' during composition."))
+    error(&format!(
+        "Failed entitlement check for action with name '{name}' during composition."
+    ))
 }
 
 const TOO_LONG: &str = "Too many actions in the composition.";
@@ -94,7 +109,10 @@ pub fn too_long() -> Response {
 
 /// The end of a composition when an activation gave no answer in time.
 pub fn unanswered(id: wsk_entities::ActivationId) -> Response {
-    failure(StatusCode::WhiskError, &format!("Timeout reached when retrieving activation {id} during composition."))
+    failure(
+        StatusCode::WhiskError,
+        &format!("Timeout reached when retrieving activation {id} during composition."),
+    )
 }
 
 /// The end of a composition when an activation could not be published.
@@ -121,9 +139,13 @@ mod tests {
 
     #[test]
     fn names_resolve_in_the_callers_namespace() {
-        for (action, full) in
-            [("a", "guest/a"), ("p/a", "guest/p/a"), ("/_/a", "guest/a"), ("/x/a", "x/a"), ("/x/p/a", "x/p/a")]
-        {
+        for (action, full) in [
+            ("a", "guest/a"),
+            ("p/a", "guest/p/a"),
+            ("/_/a", "guest/a"),
+            ("/x/a", "x/a"),
+            ("/x/p/a", "x/p/a"),
+        ] {
             let Next::Component { name, input } = decided(&format!(r#"{{"action":"{action}"}}"#)).next else {
                 panic!("{action} names a component");
             };
@@ -135,7 +157,10 @@ mod tests {
     fn what_names_nothing_is_told_to_the_conductor() {
         for action in ["5", "null", "{}", "\"\"", "\"a#b\"", "\"/a/b/c/d\""] {
             let text = format!("Failed to parse action name from json value {action} during composition.");
-            assert_eq!(decided(&format!(r#"{{"action":{action}}}"#)).next, Next::Unreadable(error(&text)));
+            assert_eq!(
+                decided(&format!(r#"{{"action":{action}}}"#)).next,
+                Next::Unreadable(error(&text))
+            );
         }
     }
 
@@ -153,7 +178,10 @@ mod tests {
 
     #[test]
     fn state_is_kept_boxed_and_wins() {
-        assert_eq!(decided(r#"{"action":"a","state":5}"#).state, Some(json(r#"{"state":5}"#)));
+        assert_eq!(
+            decided(r#"{"action":"a","state":5}"#).state,
+            Some(json(r#"{"state":5}"#))
+        );
         assert_eq!(decided(r#"{"action":"a"}"#).state, None);
         let merged = with_state(Some(json(r#"{"a":1,"b":1}"#)), Some(&json(r#"{"b":2}"#)));
         assert_eq!(merged, Some(json(r#"{"a":1,"b":2}"#)));

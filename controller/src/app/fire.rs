@@ -50,7 +50,10 @@ impl App {
     /// [`Error::Throttled`].
     pub fn charge_fire(&self, caller: &Caller) -> Result<(), Error> {
         let identity = &caller.identity;
-        let charged = self.work.throttle.charge(&identity.namespace.uuid, &identity.limits, Kind::Fire, now());
+        let charged = self
+            .work
+            .throttle
+            .charge(&identity.namespace.uuid, &identity.limits, Kind::Fire, now());
         charged.inspect_err(|_| metrics::refused("timed"))
     }
 
@@ -66,7 +69,10 @@ impl App {
         headers: Json,
     ) -> Result<Option<ActivationId>, Error> {
         let trigger = self.trigger(name).await?;
-        let rules = trigger.rules.as_ref().filter(|rules| rules.values().any(|rule| rule.status == RuleStatus::Active));
+        let rules = trigger
+            .rules
+            .as_ref()
+            .filter(|rules| rules.values().any(|rule| rule.status == RuleStatus::Active));
         let Some(rules) = rules else { return Ok(None) };
         let start = now();
         let payload = payload.unwrap_or_else(Json::empty_object);
@@ -78,7 +84,10 @@ impl App {
         }
         let record = record(caller, &trigger, self.chance.activation_id(), start, payload, logs);
         let id = record.activation_id;
-        batch.messages.push((self.work.ledger.topic().clone(), Owed::Record(Arc::new(record)).message()));
+        batch.messages.push((
+            self.work.ledger.topic().clone(),
+            Owed::Record(Arc::new(record)).message(),
+        ));
         self.publish_batch(&batch.placed, batch.messages).await?;
         Ok(Some(id))
     }
@@ -113,7 +122,14 @@ impl App {
         };
         let status_code = error.as_ref().map_or(0, |error| if error.is_ours() { 3 } else { 1 });
         let error = error.map(|error| error.to_string());
-        Line { rule, action, status_code, success: error.is_none(), activation_id: id, error }
+        Line {
+            rule,
+            action,
+            status_code,
+            success: error.is_none(),
+            activation_id: id,
+            error,
+        }
     }
 
     async fn set_off_action(
@@ -135,8 +151,13 @@ impl App {
             return Ok(id);
         }
         let arguments = arguments(&target, Some(given.clone()));
-        let Ready { id, topic, message, .. } =
-            self.prepare(&Launch { caller, target: &target, arguments, cause: None, blocking: false })?;
+        let Ready { id, topic, message, .. } = self.prepare(&Launch {
+            caller,
+            target: &target,
+            arguments,
+            cause: None,
+            blocking: false,
+        })?;
         batch.placed.push(id);
         batch.messages.push((topic, message));
         Ok(id)

@@ -26,8 +26,12 @@ pub const MAX_WAIT: Duration = Duration::from_secs(60);
 /// Pause between two looks into the store while no acknowledgement comes.
 const POLL_EVERY: Duration = Duration::from_secs(15);
 /// Pauses before the looks into the store after an acknowledgement without a record.
-const QUICK_POLLS: [Duration; 4] =
-    [Duration::from_secs(1), Duration::from_secs(3), Duration::from_secs(5), Duration::from_secs(7)];
+const QUICK_POLLS: [Duration; 4] = [
+    Duration::from_secs(1),
+    Duration::from_secs(3),
+    Duration::from_secs(5),
+    Duration::from_secs(7),
+];
 /// A component may take this much longer than its time limit.
 pub(super) const GRACE: Duration = Duration::from_secs(60);
 
@@ -73,8 +77,14 @@ impl App {
     pub fn charge_invocation(&self, caller: &Caller) -> Result<(), Error> {
         let identity = &caller.identity;
         let (uuid, limits) = (&identity.namespace.uuid, &identity.limits);
-        self.work.throttle.charge(uuid, limits, Kind::Invocation, now()).inspect_err(|_| metrics::refused("timed"))?;
-        self.work.throttle.check_concurrency(uuid, limits).inspect_err(|_| metrics::refused("concurrent"))
+        self.work
+            .throttle
+            .charge(uuid, limits, Kind::Invocation, now())
+            .inspect_err(|_| metrics::refused("timed"))?;
+        self.work
+            .throttle
+            .check_concurrency(uuid, limits)
+            .inspect_err(|_| metrics::refused("concurrent"))
     }
 
     /// Refuses a request body above the caller's payload limit.
@@ -89,7 +99,12 @@ impl App {
         if size <= limit {
             return Ok(());
         }
-        Err(wsk_entities::Error::TooLarge { field: "Request", size, limit }.into())
+        Err(wsk_entities::Error::TooLarge {
+            field: "Request",
+            size,
+            limit,
+        }
+        .into())
     }
 
     /// Starts an action that was resolved and paid for. `payload` is an object.
@@ -103,19 +118,45 @@ impl App {
         payload: Option<Json>,
         wait: Wait,
     ) -> Result<Started, Error> {
-        self.check_runnable(target)?;
         if let Some(payload) = &payload {
             check_final(target, payload)?;
         }
+        self.invoke_judged(caller, target, payload, wait).await
+    }
+
+    /// As [`App::invoke`], with a payload that was found to set nothing which is protected.
+    pub(super) async fn invoke_judged(
+        self: &Arc<App>,
+        caller: &Caller,
+        target: &ResolvedAction,
+        payload: Option<Json>,
+        wait: Wait,
+    ) -> Result<Started, Error> {
+        self.check_runnable(target)?;
         if super::composition::is_composed(&target.action) {
             return Box::pin(self.compose(caller, target, payload, wait)).await;
         }
         let arguments = arguments(target, payload);
-        self.run(Launch { caller, target, arguments, cause: None, blocking: wait != Wait::No }, wait).await
+        self.run(
+            Launch {
+                caller,
+                target,
+                arguments,
+                cause: None,
+                blocking: wait != Wait::No,
+            },
+            wait,
+        )
+        .await
     }
 
     async fn run(self: &Arc<App>, launch: Launch<'_>, wait: Wait) -> Result<Started, Error> {
-        let Ready { id, topic, message, answer } = self.prepare(&launch)?;
+        let Ready {
+            id,
+            topic,
+            message,
+            answer,
+        } = self.prepare(&launch)?;
         match wait {
             Wait::No => {
                 self.publish(id, &topic, message, Durability::Durable).await?;
@@ -159,9 +200,13 @@ impl App {
             blackbox: matches!(action.exec, Exec::Blackbox { .. }),
         };
         let at = now();
-        let placement = self.work.flights.place(&demand, at, self.chance.draw() as u64).ok_or_else(|| {
-            Error::Unavailable("no invoker is up that could run the action; see GET /invokers".into())
-        })?;
+        let placement = self
+            .work
+            .flights
+            .place(&demand, at, self.chance.draw() as u64)
+            .ok_or_else(|| {
+                Error::Unavailable("no invoker is up that could run the action; see GET /invokers".into())
+            })?;
         if placement.overcommitted {
             metrics::OVERLOADS.inc();
         }
@@ -177,7 +222,12 @@ impl App {
                 force_at: at + force_after(action.limits.timeout),
             },
         );
-        Ok(Ready { id, topic: placement.topic, message, answer })
+        Ok(Ready {
+            id,
+            topic: placement.topic,
+            message,
+            answer,
+        })
     }
 
     fn message(&self, id: ActivationId, launch: &Launch<'_>) -> Message {
@@ -197,7 +247,12 @@ impl App {
             root_controller_index: self.work.index.clone(),
             blocking: launch.blocking,
             content: launch.arguments.clone(),
-            init_args: target.parameters.iter().filter(|p| p.init).map(|p| p.key.clone()).collect(),
+            init_args: target
+                .parameters
+                .iter()
+                .filter(|p| p.init)
+                .map(|p| p.key.clone())
+                .collect(),
             locked_args: Default::default(),
             cause: launch.cause,
             trace_context: None,
@@ -245,7 +300,12 @@ impl App {
         }
     }
 
-    async fn poll_quickly(&self, namespace: &Namespace, id: ActivationId, deadline: Instant) -> Option<Arc<Activation>> {
+    async fn poll_quickly(
+        &self,
+        namespace: &Namespace,
+        id: ActivationId,
+        deadline: Instant,
+    ) -> Option<Arc<Activation>> {
         let mut pauses = QUICK_POLLS.into_iter();
         loop {
             if let Some(record) = self.retrieve(namespace, id).await {
@@ -277,7 +337,9 @@ impl App {
 
     /// Refuses what may be kept but no longer run.
     pub(super) fn check_runnable(&self, target: &ResolvedAction) -> Result<(), Error> {
-        let Exec::Code { kind, .. } = &target.action.exec else { return Ok(()) };
+        let Exec::Code { kind, .. } = &target.action.exec else {
+            return Ok(());
+        };
         if self.manifest.resolve(kind).is_some_and(|runtime| runtime.deprecated) {
             return Err(Error::Rejected(format!(
                 "The '{kind}' runtime is no longer supported. You may read and delete but not update or invoke this action."

@@ -22,6 +22,7 @@ mod rules;
 mod sequences;
 mod throttle;
 mod triggers;
+pub(crate) mod web;
 mod work;
 
 use std::sync::Arc;

@@ -43,7 +43,10 @@ pub struct Ledger {
 
 impl Ledger {
     pub fn new(config: &Config) -> Ledger {
-        Ledger { topic: format!("owed{}", config.id).into(), open: DashMap::new() }
+        Ledger {
+            topic: format!("owed{}", config.id).into(),
+            open: DashMap::new(),
+        }
     }
 
     /// The topic of this controller's promises.
@@ -63,11 +66,6 @@ impl Ledger {
         if let Some(delivery) = held {
             delivery.commit();
         }
-    }
-
-    /// Compositions under way that were accepted.
-    pub fn len(&self) -> usize {
-        self.open.len()
     }
 }
 

@@ -55,7 +55,11 @@ mod tests {
     use super::*;
 
     fn answer(status: StatusCode, result: &str) -> Response {
-        Response { status_code: status, result: Json::parse(result).unwrap(), size: None }
+        Response {
+            status_code: status,
+            result: Json::parse(result).unwrap(),
+            size: None,
+        }
     }
 
     #[test]
@@ -70,8 +74,15 @@ mod tests {
             (StatusCode::DeveloperError, r#"{"error":"x"}"#, false),
             (StatusCode::WhiskError, r#"{"error":"x"}"#, false),
         ] {
-            assert_eq!(matches!(after(answer(status, result), false), Onward::Input(_)), goes_on, "{result}");
-            assert_eq!(after(answer(status, result), true), Onward::Stop(answer(status, result)));
+            assert_eq!(
+                matches!(after(answer(status, result), false), Onward::Input(_)),
+                goes_on,
+                "{result}"
+            );
+            assert_eq!(
+                after(answer(status, result), true),
+                Onward::Stop(answer(status, result))
+            );
         }
     }
 }

@@ -59,7 +59,9 @@ impl Window {
             let count = if then == minute { count.saturating_add(1) } else { 1 };
             (u64::from(minute) << 32) | u64::from(count)
         };
-        let before = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |packed| Some(next(packed)));
+        let before = self
+            .0
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |packed| Some(next(packed)));
         next(before.expect("the update always gives a value")) as u32
     }
 
@@ -106,14 +108,18 @@ impl Throttle {
             Kind::Invocation => limits.invocations_per_minute.or(self.system.invocations_per_minute),
             Kind::Fire => limits.fires_per_minute.or(self.system.fires_per_minute),
         };
-        let Some(limit) = limit.map(|limit| self.share(limit)) else { return Ok(()) };
+        let Some(limit) = limit.map(|limit| self.share(limit)) else {
+            return Ok(());
+        };
         let minute = (now / MINUTE_MS) as u32;
         self.sweep(minute);
         let count = self.counters(namespace).window(kind).count(minute);
         if count <= limit {
             return Ok(());
         }
-        Err(Error::Throttled(format!("Too many requests in the last minute (count: {count}, allowed: {limit}).")))
+        Err(Error::Throttled(format!(
+            "Too many requests in the last minute (count: {count}, allowed: {limit})."
+        )))
     }
 
     /// Refuses when the namespace has as much in flight as it may.
@@ -122,12 +128,16 @@ impl Throttle {
     /// [`Error::Throttled`] with upstream's text.
     pub fn check_concurrency(&self, namespace: &Arc<str>, limits: &UserLimits) -> Result<(), Error> {
         let limit = limits.concurrent_invocations.or(self.system.concurrent_invocations);
-        let Some(limit) = limit.map(|limit| self.share(limit)) else { return Ok(()) };
+        let Some(limit) = limit.map(|limit| self.share(limit)) else {
+            return Ok(());
+        };
         let count = self.in_flight(namespace);
         if count < limit {
             return Ok(());
         }
-        Err(Error::Throttled(format!("Too many concurrent requests in flight (count: {count}, allowed: {limit}).")))
+        Err(Error::Throttled(format!(
+            "Too many concurrent requests in flight (count: {count}, allowed: {limit})."
+        )))
     }
 
     /// Counts one more activation in flight until the permit is dropped.
@@ -139,7 +149,9 @@ impl Throttle {
 
     /// Activations of a namespace that are published and not completed.
     pub fn in_flight(&self, namespace: &str) -> u32 {
-        self.namespaces.get(namespace).map_or(0, |counters| counters.in_flight.load(Ordering::Relaxed))
+        self.namespaces
+            .get(namespace)
+            .map_or(0, |counters| counters.in_flight.load(Ordering::Relaxed))
     }
 
     /// This controller's part of a limit of the whole cluster.
@@ -148,7 +160,9 @@ impl Throttle {
             return limit;
         }
         let raised = u64::from(limit) * 6 / 5;
-        u32::try_from(raised / u64::from(self.cluster_size)).unwrap_or(u32::MAX).max(1)
+        u32::try_from(raised / u64::from(self.cluster_size))
+            .unwrap_or(u32::MAX)
+            .max(1)
     }
 
     fn counters(&self, namespace: &Arc<str>) -> Arc<Counters> {
@@ -162,7 +176,8 @@ impl Throttle {
     fn sweep(&self, minute: u32) {
         if self.swept.swap(u64::from(minute), Ordering::Relaxed) != u64::from(minute) {
             // A holder of the counters elsewhere is about to use them.
-            self.namespaces.retain(|_, counters| Arc::strong_count(counters) > 1 || !counters.is_idle(minute));
+            self.namespaces
+                .retain(|_, counters| Arc::strong_count(counters) > 1 || !counters.is_idle(minute));
         }
     }
 }
@@ -192,21 +207,41 @@ mod tests {
 
     #[test]
     fn refused_requests_count_and_the_minute_clears() {
-        let throttle = throttle(Config { invocations_per_minute: Some(2), ..Config::default() });
+        let throttle = throttle(Config {
+            invocations_per_minute: Some(2),
+            ..Config::default()
+        });
         let (guest, limits) = (ns("guest"), UserLimits::default());
         let charge = |now| throttle.charge(&guest, &limits, Kind::Invocation, now);
         assert!(charge(60_000).is_ok() && charge(119_998).is_ok());
-        assert_eq!(text(charge(119_999)), "Too many requests in the last minute (count: 3, allowed: 2).");
-        assert_eq!(text(charge(119_999)), "Too many requests in the last minute (count: 4, allowed: 2).");
+        assert_eq!(
+            text(charge(119_999)),
+            "Too many requests in the last minute (count: 3, allowed: 2)."
+        );
+        assert_eq!(
+            text(charge(119_999)),
+            "Too many requests in the last minute (count: 4, allowed: 2)."
+        );
         assert!(charge(120_000).is_ok());
-        assert!(throttle.charge(&ns("other"), &limits, Kind::Invocation, 119_999).is_ok());
+        assert!(
+            throttle
+                .charge(&ns("other"), &limits, Kind::Invocation, 119_999)
+                .is_ok()
+        );
         assert!(throttle.charge(&guest, &limits, Kind::Fire, 119_999).is_ok());
     }
 
     #[test]
     fn a_namespaces_own_limit_wins_and_zero_means_never() {
-        let throttle = throttle(Config { fires_per_minute: Some(5), ..Config::default() });
-        let limits = UserLimits { fires_per_minute: Some(0), concurrent_invocations: Some(0), ..UserLimits::default() };
+        let throttle = throttle(Config {
+            fires_per_minute: Some(5),
+            ..Config::default()
+        });
+        let limits = UserLimits {
+            fires_per_minute: Some(0),
+            concurrent_invocations: Some(0),
+            ..UserLimits::default()
+        };
         assert!(throttle.charge(&ns("n"), &limits, Kind::Fire, 0).is_err());
         assert_eq!(
             text(throttle.check_concurrency(&ns("n"), &limits)),
@@ -216,7 +251,10 @@ mod tests {
 
     #[test]
     fn a_place_comes_back_when_its_permit_goes() {
-        let throttle = throttle(Config { concurrent_invocations: Some(1), ..Config::default() });
+        let throttle = throttle(Config {
+            concurrent_invocations: Some(1),
+            ..Config::default()
+        });
         let (guest, limits) = (ns("guest"), UserLimits::default());
         let permit = throttle.enter(&guest);
         assert_eq!(
@@ -229,13 +267,20 @@ mod tests {
 
     #[test]
     fn idle_namespaces_are_forgotten_and_busy_ones_are_not() {
-        let throttle = throttle(Config { invocations_per_minute: Some(9), ..Config::default() });
+        let throttle = throttle(Config {
+            invocations_per_minute: Some(9),
+            ..Config::default()
+        });
         let limits = UserLimits::default();
         for i in 0..1000 {
-            throttle.charge(&ns(&format!("n{i}")), &limits, Kind::Invocation, 0).unwrap();
+            throttle
+                .charge(&ns(&format!("n{i}")), &limits, Kind::Invocation, 0)
+                .unwrap();
         }
         let _busy = throttle.enter(&ns("busy"));
-        throttle.charge(&ns("late"), &limits, Kind::Invocation, MINUTE_MS).unwrap();
+        throttle
+            .charge(&ns("late"), &limits, Kind::Invocation, MINUTE_MS)
+            .unwrap();
         assert_eq!(throttle.namespaces.len(), 2);
         assert_eq!(throttle.in_flight("busy"), 1);
     }
@@ -243,7 +288,10 @@ mod tests {
     #[test]
     fn controllers_share_a_limit_raised_by_a_fifth() {
         for (limit, size, share) in [(60, 1, 60), (60, 2, 36), (1, 3, 1), (0, 3, 0)] {
-            let throttle = throttle(Config { cluster_size: size, ..Config::default() });
+            let throttle = throttle(Config {
+                cluster_size: size,
+                ..Config::default()
+            });
             assert_eq!(throttle.share(limit), share);
         }
     }

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
-use wsk_bus::messages::{Acknowledgement, CACHE_INVALIDATION, ControllerIndex, HEALTH, Ping, completed_topic, invoker_topic, read};
+use wsk_bus::messages::{
+    Acknowledgement, CACHE_INVALIDATION, ControllerIndex, HEALTH, Ping, completed_topic, invoker_topic, read,
+};
 use wsk_bus::{Subscription, TopicConfig};
 
 use super::acks::Flights;
@@ -65,11 +67,17 @@ impl App {
         self.declare(TopicConfig::queue(completed.clone())).await?;
         self.declare(TopicConfig::broadcast(HEALTH)).await?;
         self.declare(TopicConfig::broadcast(CACHE_INVALIDATION)).await?;
-        self.declare(TopicConfig { max_messages: 100_000, ..TopicConfig::queue(&**self.work.ledger.topic()) }).await?;
+        self.declare(TopicConfig {
+            max_messages: 100_000,
+            ..TopicConfig::queue(&**self.work.ledger.topic())
+        })
+        .await?;
         let acks = self.subscribe(&completed, &group, ACKS_IN_FLIGHT).await?;
         let pings = self.subscribe(HEALTH, &group, ACKS_IN_FLIGHT).await?;
         let changes = self.subscribe(CACHE_INVALIDATION, &group, ACKS_IN_FLIGHT).await?;
-        let owed = self.subscribe(self.work.ledger.topic(), &group, self.config.compositions.max(1)).await?;
+        let owed = self
+            .subscribe(self.work.ledger.topic(), &group, self.config.compositions.max(1))
+            .await?;
         Ok(Duties(vec![
             tokio::spawn(hear_acknowledgements(self.clone(), acks)),
             tokio::spawn(hear_pings(self.clone(), pings)),
@@ -84,7 +92,10 @@ impl App {
     }
 
     async fn subscribe(&self, topic: &str, group: &str, max_in_flight: usize) -> Result<Box<dyn Subscription>, Error> {
-        self.bus.subscribe(topic, group, max_in_flight).await.map_err(unavailable)
+        self.bus
+            .subscribe(topic, group, max_in_flight)
+            .await
+            .map_err(unavailable)
     }
 
     /// Every invoker's name and state.

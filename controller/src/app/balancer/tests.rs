@@ -18,16 +18,28 @@ fn name(text: &str) -> FullName {
 }
 
 fn demand<'a>(namespace: &'a Namespace, action: &'a FullName, memory: u32, concurrency: u32) -> Demand<'a> {
-    Demand { namespace, action, memory, concurrency, blackbox: false }
+    Demand {
+        namespace,
+        action,
+        memory,
+        concurrency,
+        blackbox: false,
+    }
 }
 
 #[test]
 fn hashes_like_the_original() {
     // "guest".hashCode() = 98708952 and "guest/echo".hashCode() = -384043690 on a Java virtual machine.
-    let java = |text: &str| text.bytes().fold(0i32, |h, b| h.wrapping_mul(31).wrapping_add(i32::from(b)));
+    let java = |text: &str| {
+        text.bytes()
+            .fold(0i32, |h, b| h.wrapping_mul(31).wrapping_add(i32::from(b)))
+    };
     assert_eq!(java("guest"), 98_708_952);
     let expected = (java("guest") ^ java("guest/pkg/echo")).unsigned_abs();
-    assert_eq!(hash(&Namespace::new("guest").unwrap(), &name("guest/pkg/echo")), expected);
+    assert_eq!(
+        hash(&Namespace::new("guest").unwrap(), &name("guest/pkg/echo")),
+        expected
+    );
 }
 
 #[test]
@@ -77,8 +89,9 @@ fn a_full_cluster_is_overcommitted_and_says_so() {
 fn a_container_that_takes_several_costs_its_memory_once() {
     let mut balancer = balancer(1, 1024);
     let (ns, action) = (Namespace::new("guest").unwrap(), name("guest/a"));
-    let slots: Vec<Slot> =
-        (0..4).map(|_| balancer.place(&demand(&ns, &action, 256, 3), 1, 0).unwrap().slot).collect();
+    let slots: Vec<Slot> = (0..4)
+        .map(|_| balancer.place(&demand(&ns, &action, 256, 3), 1, 0).unwrap().slot)
+        .collect();
     assert_eq!(balancer.memory(false).0, 512);
     for slot in slots {
         balancer.release(slot, Outcome::Fine);
@@ -101,7 +114,10 @@ fn silent_and_failing_invokers_get_nothing_until_they_recover() {
     }
     assert_eq!(state(&balancer, 100_000), Health::Unhealthy);
     let trial = balancer.place(&demand(&ns, &action, 128, 1), 100_000, 0).unwrap();
-    assert!(balancer.place(&demand(&ns, &action, 128, 1), 100_001, 0).is_none(), "one trial at a time");
+    assert!(
+        balancer.place(&demand(&ns, &action, 128, 1), 100_001, 0).is_none(),
+        "one trial at a time"
+    );
     balancer.release(trial.slot, Outcome::Fine);
     for _ in 0..6 {
         let placed = balancer.place(&demand(&ns, &action, 128, 1), 100_002, 0).unwrap();
@@ -123,7 +139,13 @@ fn forced_completions_make_an_invoker_unresponsive() {
 
 #[test]
 fn sizes_are_read_in_any_unit() {
-    for (text, mb) in [("2048 MB", 2048), ("2 GB", 2048), ("2097152 B", 2), ("512m", 512), ("x", 0)] {
+    for (text, mb) in [
+        ("2048 MB", 2048),
+        ("2 GB", 2048),
+        ("2097152 B", 2),
+        ("512m", 512),
+        ("x", 0),
+    ] {
         assert_eq!(megabytes(text), mb, "{text}");
     }
 }

@@ -7,7 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 use wsk_entities::{
-    Activation, ActivationId, ActionLimits, EntityPath, FullName, Identity, Json, Namespace, Parameters, Response,
+    ActionLimits, Activation, ActivationId, EntityPath, FullName, Identity, Json, Namespace, Parameters, Response,
     Timestamp, Version,
 };
 
@@ -56,8 +56,17 @@ pub struct Head {
 /// How far a frame got.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 enum Plot {
-    Sequence { components: Vec<FullName>, at: usize, atomic: u32 },
-    Conductor { state: Option<Json>, turn: Turn, components: u32, conductors: u32 },
+    Sequence {
+        components: Vec<FullName>,
+        at: usize,
+        atomic: u32,
+    },
+    Conductor {
+        state: Option<Json>,
+        turn: Turn,
+        components: u32,
+        conductors: u32,
+    },
 }
 
 /// Whose turn it is in a composition.
@@ -71,9 +80,17 @@ enum Turn {
 #[derive(Debug, PartialEq, Eq)]
 pub enum Next {
     /// Resolve and run this; a sequence or conductor is to be entered instead.
-    Component { name: FullName, input: Option<Json>, cause: ActivationId },
+    Component {
+        name: FullName,
+        input: Option<Json>,
+        cause: ActivationId,
+    },
     /// Run this conductor; it is never entered.
-    Conductor { name: FullName, input: Option<Json>, cause: ActivationId },
+    Conductor {
+        name: FullName,
+        input: Option<Json>,
+        cause: ActivationId,
+    },
     /// The innermost frame is over; see [`Composition::leave`].
     Over,
 }
@@ -81,7 +98,12 @@ pub enum Next {
 /// What became of what was to be done.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Outcome {
-    Ran { id: ActivationId, response: Response, duration: u64, memory: Option<u32> },
+    Ran {
+        id: ActivationId,
+        response: Response,
+        duration: u64,
+        memory: Option<u32>,
+    },
     /// No answer came in time.
     Unanswered(ActivationId),
     Unpublished,
@@ -92,11 +114,16 @@ pub enum Outcome {
 impl Outcome {
     /// What a record tells.
     pub fn of(record: &Activation) -> Outcome {
-        let limits = record.annotations.get("limits").and_then(|l| serde_json::from_str::<ActionLimits>(l.as_str()).ok());
+        let limits = record
+            .annotations
+            .get("limits")
+            .and_then(|l| serde_json::from_str::<ActionLimits>(l.as_str()).ok());
         Outcome::Ran {
             id: record.activation_id,
             response: record.response.clone(),
-            duration: record.duration.unwrap_or_else(|| record.end.saturating_sub(record.start)),
+            duration: record
+                .duration
+                .unwrap_or_else(|| record.end.saturating_sub(record.start)),
             memory: limits.map(|limits| limits.memory),
         }
     }
@@ -104,17 +131,15 @@ impl Outcome {
 
 impl Composition {
     pub fn new(limit: u32) -> Composition {
-        Composition { limit, frames: Vec::new() }
+        Composition {
+            limit,
+            frames: Vec::new(),
+        }
     }
 
     /// The id of the outermost frame.
     pub fn id(&self) -> ActivationId {
         self.frames.first().expect("a composition has a frame until its end").id
-    }
-
-    /// The outermost frame's action.
-    pub fn name(&self) -> &FullName {
-        &self.frames.first().expect("a composition has a frame until its end").head.name
     }
 
     /// Begins a sequence inside the innermost frame.
@@ -123,20 +148,41 @@ impl Composition {
             Some(Plot::Sequence { atomic, .. }) => *atomic,
             Some(Plot::Conductor { .. }) | None => 0,
         };
-        self.enter(id, head, Plot::Sequence { components, at: 0, atomic }, entry);
+        self.enter(
+            id,
+            head,
+            Plot::Sequence {
+                components,
+                at: 0,
+                atomic,
+            },
+            entry,
+        );
     }
 
     /// Begins a composition inside the innermost frame.
     pub fn enter_conductor(&mut self, id: ActivationId, head: Head, entry: Entry) {
         let (components, conductors) = match self.frames.last_mut().map(|f| &mut f.plot) {
-            Some(Plot::Conductor { components, conductors, .. }) => {
+            Some(Plot::Conductor {
+                components, conductors, ..
+            }) => {
                 // A composition inside costs turns; its own components are what counts as components.
                 *components -= 1;
                 (*components, *conductors)
             }
             Some(Plot::Sequence { .. }) | None => (0, 0),
         };
-        self.enter(id, head, Plot::Conductor { state: None, turn: Turn::Conductor, components, conductors }, entry);
+        self.enter(
+            id,
+            head,
+            Plot::Conductor {
+                state: None,
+                turn: Turn::Conductor,
+                components,
+                conductors,
+            },
+            entry,
+        );
     }
 
     fn enter(&mut self, id: ActivationId, head: Head, plot: Plot, entry: Entry) {
@@ -227,37 +273,62 @@ impl Frame {
         let cause = self.id;
         match &mut self.plot {
             Plot::Sequence { components, at, atomic } => match components.get(*at) {
-                Some(name) if *atomic < limit => {
-                    Next::Component { name: name.clone(), input: self.input.take(), cause }
-                }
+                Some(name) if *atomic < limit => Next::Component {
+                    name: name.clone(),
+                    input: self.input.take(),
+                    cause,
+                },
                 Some(_) | None => {
                     self.end(sequences::too_long());
                     Next::Over
                 }
             },
-            Plot::Conductor { turn: Turn::Component(_), components, .. } if *components >= limit => {
+            Plot::Conductor {
+                turn: Turn::Component(_),
+                components,
+                ..
+            } if *components >= limit => {
                 self.turn_back(conductor::no_components_left());
                 self.next(limit)
             }
-            Plot::Conductor { turn: Turn::Component(name), components, .. } => {
+            Plot::Conductor {
+                turn: Turn::Component(name),
+                components,
+                ..
+            } => {
                 *components += 1;
-                Next::Component { name: name.clone(), input: self.input.take(), cause }
+                Next::Component {
+                    name: name.clone(),
+                    input: self.input.take(),
+                    cause,
+                }
             }
             Plot::Conductor { conductors, .. } if *conductors > 2 * limit => {
                 self.end(conductor::too_long());
                 Next::Over
             }
-            Plot::Conductor { state, turn: Turn::Conductor, conductors, .. } => {
+            Plot::Conductor {
+                state,
+                turn: Turn::Conductor,
+                conductors,
+                ..
+            } => {
                 *conductors += 1;
                 let input = conductor::with_state(self.input.take(), state.as_ref());
-                Next::Conductor { name: self.head.called.clone(), input, cause }
+                Next::Conductor {
+                    name: self.head.called.clone(),
+                    input,
+                    cause,
+                }
             }
         }
     }
 
     fn absorb(&mut self, outcome: Outcome, namespace: &Namespace, counting: Counting) {
         match &outcome {
-            Outcome::Ran { id, duration, memory, .. } => {
+            Outcome::Ran {
+                id, duration, memory, ..
+            } => {
                 self.logs.push(*id);
                 self.duration += duration;
                 self.memory = self.memory.max(*memory);
@@ -267,8 +338,13 @@ impl Frame {
         }
         match &self.plot {
             Plot::Sequence { .. } => self.absorb_component(outcome, counting),
-            Plot::Conductor { turn: Turn::Conductor, .. } => self.absorb_conductor(outcome, namespace),
-            Plot::Conductor { turn: Turn::Component(name), .. } => {
+            Plot::Conductor {
+                turn: Turn::Conductor, ..
+            } => self.absorb_conductor(outcome, namespace),
+            Plot::Conductor {
+                turn: Turn::Component(name),
+                ..
+            } => {
                 let name = name.clone();
                 self.absorb_composed(outcome, &name);
             }
@@ -355,8 +431,14 @@ impl Frame {
                 Counting::No
             }
             (
-                Plot::Conductor { components, conductors, .. },
-                Plot::Conductor { components: inner_components, conductors: inner_conductors, .. },
+                Plot::Conductor {
+                    components, conductors, ..
+                },
+                Plot::Conductor {
+                    components: inner_components,
+                    conductors: inner_conductors,
+                    ..
+                },
             ) => {
                 (*components, *conductors) = (*inner_components, *inner_conductors);
                 Counting::No
@@ -401,7 +483,12 @@ impl Frame {
             out.set("binding", Json::of(&binding.to_string()));
         }
         if let Some(memory) = self.memory {
-            let limits = ActionLimits { memory, concurrency: 1, instances: None, ..self.head.limits };
+            let limits = ActionLimits {
+                memory,
+                concurrency: 1,
+                instances: None,
+                ..self.head.limits
+            };
             out.set("limits", Json::of(&limits));
         }
         out

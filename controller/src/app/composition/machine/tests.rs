@@ -4,7 +4,13 @@ use wsk_entities::{StatusCode, UserLimits};
 const LIMIT: u32 = 50;
 
 fn identity() -> Identity {
-    Identity::new("guest", Namespace::new("guest").unwrap(), "uuid", "key", UserLimits::default())
+    Identity::new(
+        "guest",
+        Namespace::new("guest").unwrap(),
+        "uuid",
+        "key",
+        UserLimits::default(),
+    )
 }
 
 fn name(text: &str) -> FullName {
@@ -21,16 +27,31 @@ fn id(n: u128) -> ActivationId {
 
 fn head(text: &str) -> Head {
     let name = name(text);
-    Head { called: name.clone(), name, version: Version::FIRST, binding: None, limits: ActionLimits::default() }
+    Head {
+        called: name.clone(),
+        name,
+        version: Version::FIRST,
+        binding: None,
+        limits: ActionLimits::default(),
+    }
 }
 
 fn entry(input: &str) -> Entry {
-    Entry { input: Some(json(input)), requested: 90, now: 100 }
+    Entry {
+        input: Some(json(input)),
+        requested: 90,
+        now: 100,
+    }
 }
 
 fn sequence(components: &[&str]) -> Composition {
     let mut machine = Composition::new(LIMIT);
-    machine.enter_sequence(id(1), head("guest/s"), components.iter().map(|c| name(c)).collect(), entry("{}"));
+    machine.enter_sequence(
+        id(1),
+        head("guest/s"),
+        components.iter().map(|c| name(c)).collect(),
+        entry("{}"),
+    );
     machine
 }
 
@@ -41,7 +62,12 @@ fn composition() -> Composition {
 }
 
 fn ran(n: u128, result: &str) -> Outcome {
-    Outcome::Ran { id: id(n), response: Response::success(json(result), Some(9)), duration: 5, memory: Some(128) }
+    Outcome::Ran {
+        id: id(n),
+        response: Response::success(json(result), Some(9)),
+        duration: 5,
+        memory: Some(128),
+    }
 }
 
 fn absorb(machine: &mut Composition, outcome: Outcome) {
@@ -60,18 +86,38 @@ fn result(record: &Activation) -> String {
 #[test]
 fn a_sequence_hands_on_and_accounts() {
     let mut machine = sequence(&["guest/a", "guest/b"]);
-    assert_eq!(machine.next(), Next::Component { name: name("guest/a"), input: Some(json("{}")), cause: id(1) });
+    assert_eq!(
+        machine.next(),
+        Next::Component {
+            name: name("guest/a"),
+            input: Some(json("{}")),
+            cause: id(1)
+        }
+    );
     absorb(&mut machine, ran(2, r#"{"x":1}"#));
-    assert_eq!(machine.next(), Next::Component { name: name("guest/b"), input: Some(json(r#"{"x":1}"#)), cause: id(1) });
+    assert_eq!(
+        machine.next(),
+        Next::Component {
+            name: name("guest/b"),
+            input: Some(json(r#"{"x":1}"#)),
+            cause: id(1)
+        }
+    );
     absorb(&mut machine, ran(3, r#"{"x":2}"#));
     let record = over(&mut machine);
     assert!(machine.is_over());
     assert_eq!(record.logs, [id(2).to_string(), id(3).to_string()]);
-    assert_eq!((record.duration, record.start, record.end, record.cause), (Some(10), 100, 200, None));
+    assert_eq!(
+        (record.duration, record.start, record.end, record.cause),
+        (Some(10), 100, 200, None)
+    );
     assert_eq!(record.response, Response::success(json(r#"{"x":2}"#), Some(9)));
     assert_eq!(record.annotations.get("waitTime"), Some(&json("10")));
     let limits = record.annotations.get("limits").unwrap().to_value();
-    assert_eq!((limits["memory"].to_string(), record.annotations.is_true("topmost")), ("128".into(), true));
+    assert_eq!(
+        (limits["memory"].to_string(), record.annotations.is_true("topmost")),
+        ("128".into(), true)
+    );
 }
 
 #[test]
@@ -89,7 +135,10 @@ fn failures_of_components_end_a_sequence() {
         machine.next();
         absorb(&mut machine, outcome);
         let record = over(&mut machine);
-        assert_eq!((result(&record), record.logs.len()), (format!(r#"{{"error":"{text}"}}"#), logged));
+        assert_eq!(
+            (result(&record), record.logs.len()),
+            (format!(r#"{{"error":"{text}"}}"#), logged)
+        );
     }
 }
 
@@ -104,7 +153,10 @@ fn sequences_inside_share_the_count_of_atomic_actions() {
             absorb(&mut machine, ran(ids.next().unwrap(), "{}"));
         }
         let inner = machine.leave(&identity(), 200);
-        assert_eq!((inner.cause, inner.annotations.is_true("topmost")), (Some(id(1)), false));
+        assert_eq!(
+            (inner.cause, inner.annotations.is_true("topmost")),
+            (Some(id(1)), false)
+        );
         assert_eq!(inner.annotations.get("causedBy"), Some(&Json::from("sequence")));
     }
     assert_eq!(ids.next(), Some(60), "fifty ran");
@@ -116,15 +168,36 @@ fn sequences_inside_share_the_count_of_atomic_actions() {
 #[test]
 fn a_composition_alternates_until_the_conductor_is_content() {
     let mut machine = composition();
-    assert_eq!(machine.next(), Next::Conductor { name: name("guest/c"), input: Some(json("{}")), cause: id(1) });
-    absorb(&mut machine, ran(2, r#"{"action":"a","params":{"p":1},"state":{"n":1}}"#));
     assert_eq!(
         machine.next(),
-        Next::Component { name: name("guest/a"), input: Some(json(r#"{"p":1}"#)), cause: id(1) }
+        Next::Conductor {
+            name: name("guest/c"),
+            input: Some(json("{}")),
+            cause: id(1)
+        }
+    );
+    absorb(
+        &mut machine,
+        ran(2, r#"{"action":"a","params":{"p":1},"state":{"n":1}}"#),
+    );
+    assert_eq!(
+        machine.next(),
+        Next::Component {
+            name: name("guest/a"),
+            input: Some(json(r#"{"p":1}"#)),
+            cause: id(1)
+        }
     );
     absorb(&mut machine, ran(3, r#"{"error":"told to the conductor"}"#));
     let input = json(r#"{"error":"told to the conductor","n":1}"#);
-    assert_eq!(machine.next(), Next::Conductor { name: name("guest/c"), input: Some(input), cause: id(1) });
+    assert_eq!(
+        machine.next(),
+        Next::Conductor {
+            name: name("guest/c"),
+            input: Some(input),
+            cause: id(1)
+        }
+    );
     absorb(&mut machine, ran(4, r#"{"params":{"done":true}}"#));
     let record = over(&mut machine);
     assert_eq!((result(&record).as_str(), record.logs.len()), (r#"{"done":true}"#, 3));
@@ -134,16 +207,27 @@ fn a_composition_alternates_until_the_conductor_is_content() {
 #[test]
 fn what_cannot_run_is_told_to_the_conductor() {
     for (outcome, text) in [
-        (Outcome::Missing, "Failed to resolve action with name 'guest/a' during composition."),
-        (Outcome::NotEntitled, "Failed entitlement check for action with name 'guest/a' during composition."),
-        (ran(3, "[1]"), "Failed to resolve action with name 'guest/a' during composition."),
+        (
+            Outcome::Missing,
+            "Failed to resolve action with name 'guest/a' during composition.",
+        ),
+        (
+            Outcome::NotEntitled,
+            "Failed entitlement check for action with name 'guest/a' during composition.",
+        ),
+        (
+            ran(3, "[1]"),
+            "Failed to resolve action with name 'guest/a' during composition.",
+        ),
     ] {
         let mut machine = composition();
         machine.next();
         absorb(&mut machine, ran(2, r#"{"action":"a"}"#));
         machine.next();
         absorb(&mut machine, outcome);
-        let Next::Conductor { input: Some(input), .. } = machine.next() else { panic!("the conductor's turn") };
+        let Next::Conductor { input: Some(input), .. } = machine.next() else {
+            panic!("the conductor's turn")
+        };
         assert_eq!(input, json(&format!(r#"{{"error":"{text}"}}"#)));
     }
 }
@@ -184,7 +268,12 @@ fn compositions_inside_share_the_budget_and_are_not_components() {
     machine.next();
     absorb(&mut machine, ran(8, "{}"));
     over(&mut machine);
-    let Plot::Conductor { components, conductors, .. } = machine.frames[0].plot else { panic!("a conductor") };
+    let Plot::Conductor {
+        components, conductors, ..
+    } = machine.frames[0].plot
+    else {
+        panic!("a conductor")
+    };
     assert_eq!((components, conductors), (1, 3));
 }
 

@@ -1,0 +1,210 @@
+use super::*;
+
+fn success(result: &str) -> Response {
+    Response::success(Json::parse(result).unwrap(), None)
+}
+
+fn failed(error: &str) -> Response {
+    Response::failure(StatusCode::ApplicationError, &Json::parse(error).unwrap(), None)
+}
+
+fn body(answer: &Answer) -> (u16, &str, String) {
+    let entity = answer.entity.as_ref().expect("an answer with a body");
+    (
+        answer.status,
+        &entity.content_type,
+        String::from_utf8_lossy(&entity.body).into_owned(),
+    )
+}
+
+fn http_answer(result: &str) -> Result<Answer, Unfit> {
+    answer(&success(result), Extension::Http)
+}
+
+#[test]
+fn extensions_are_the_last_known_ending() {
+    for (segment, name, extension) in [
+        ("a", "a", Extension::Http),
+        ("a.json", "a", Extension::Json),
+        ("a.json.json", "a.json", Extension::Json),
+        ("a.xyz", "a.xyz", Extension::Http),
+        ("a.JSON", "a.JSON", Extension::Http),
+    ] {
+        assert_eq!(Extension::split(segment), (name, extension));
+    }
+}
+
+#[test]
+fn extensions_take_what_they_are_named_after() {
+    let cases: &[(Extension, &str, Result<(&str, &str), Unfit>)] = &[
+        (
+            Extension::Json,
+            r#"{"body":1}"#,
+            Ok(("application/json", "{\n  \"body\": 1\n}")),
+        ),
+        (
+            Extension::Html,
+            r#"{"html":"<x>"}"#,
+            Ok(("text/html; charset=UTF-8", "<x>")),
+        ),
+        (
+            Extension::Html,
+            r#"{"body":"b","html":"h"}"#,
+            Ok(("text/html; charset=UTF-8", "b")),
+        ),
+        (
+            Extension::Html,
+            r#"{"body":null,"html":"h"}"#,
+            Err(Unfit::Invalid("text/html")),
+        ),
+        (Extension::Html, r#"{"body":5}"#, Err(Unfit::Invalid("text/html"))),
+        (Extension::Svg, r#"{"body":""}"#, Ok(("image/svg+xml", ""))),
+        (
+            Extension::Text,
+            r#"{"text":{"a":1}}"#,
+            Ok(("text/plain; charset=UTF-8", "{\n  \"a\": 1\n}")),
+        ),
+        (
+            Extension::Text,
+            r#"{"body":true}"#,
+            Ok(("text/plain; charset=UTF-8", "true")),
+        ),
+        (Extension::Text, r#"{"a":1}"#, Err(Unfit::NoProperty)),
+        (Extension::Html, "[1]", Ok(("application/json", "[1]"))),
+    ];
+    for (extension, result, expected) in cases {
+        let answer = answer(&success(result), *extension);
+        let shown = answer.as_ref().map(|a| body(a)).map_err(Clone::clone);
+        let expected = expected
+            .clone()
+            .map(|(content_type, text)| (200, content_type, text.to_owned()));
+        assert_eq!(shown, expected, "{extension:?} {result}");
+    }
+}
+
+#[test]
+fn errors_are_answers_too() {
+    let not_found = answer(&failed(r#"{"statusCode":404,"body":"nope"}"#), Extension::Http).unwrap();
+    assert_eq!(body(&not_found), (404, "text/html; charset=UTF-8", "nope".into()));
+    assert_eq!(
+        answer(&failed("\"bad\""), Extension::Http),
+        Err(Unfit::Invalid("message/http"))
+    );
+    assert_eq!(body(&answer(&failed("\"bad\""), Extension::Html).unwrap()).2, "bad");
+    assert_eq!(body(&answer(&failed("null"), Extension::Text).unwrap()).2, "null");
+    assert_eq!(
+        answer(&failed("null"), Extension::Json),
+        Err(Unfit::Invalid("application/json"))
+    );
+    let thrown = Response::failure(StatusCode::DeveloperError, &Json::from("x"), None);
+    assert_eq!(answer(&thrown, Extension::Json), Err(Unfit::Failed));
+}
+
+#[test]
+fn statuses_are_whole_numbers_that_can_end_an_exchange() {
+    for (code, status) in [
+        ("201", Some(201)),
+        ("200.0", Some(200)),
+        ("\"201\"", Some(201)),
+        ("\"0201\"", Some(201)),
+        ("599", Some(599)),
+        ("600", None),
+        ("99", None),
+        ("-1", None),
+        ("200.5", None),
+        ("\" 201\"", None),
+        ("\"\"", None),
+        ("true", None),
+        ("null", None),
+        ("{}", None),
+        ("99999999999", None),
+    ] {
+        let result = http_answer(&format!(r#"{{"statusCode":{code},"body":"x"}}"#));
+        let expected = status.ok_or(Unfit::Invalid("message/http"));
+        assert_eq!(result.map(|answer| answer.status), expected, "{code}");
+    }
+}
+
+#[test]
+fn no_body_means_no_content() {
+    for (result, status) in [
+        ("{}", 204),
+        (r#"{"body":""}"#, 204),
+        (r#"{"body":null}"#, 204),
+        (r#"{"statusCode":302}"#, 302),
+        (r#"{"statusCode":204,"body":"x"}"#, 204),
+        (r#"{"statusCode":205,"body":"x"}"#, 205),
+    ] {
+        let answer = http_answer(result).unwrap();
+        assert_eq!((answer.status, answer.entity), (status, None), "{result}");
+    }
+    let typed = http_answer(r#"{"headers":{"X-A":"a","content-type":"text/plain"}}"#).unwrap();
+    assert_eq!(typed.headers, [("X-A".to_owned(), "a".to_owned())]);
+}
+
+#[test]
+fn headers_are_strings_numbers_booleans_and_lists_of_them() {
+    let lines = |headers: &str| {
+        let result = format!(r#"{{"headers":{headers},"body":"x"}}"#);
+        http_answer(&result).map(|a| a.headers.iter().map(|(n, v)| format!("{n}={v}")).collect::<Vec<_>>())
+    };
+    assert_eq!(
+        lines(r#"{"A":["a",1,[false]],"a":1.50}"#).unwrap(),
+        ["A=a", "A=1", "A=false", "a=1.50"]
+    );
+    assert_eq!(lines(r#"{"A":"a\r\nB: b"}"#).unwrap(), Vec::<String>::new());
+    for bad in [
+        "null",
+        "[]",
+        "5",
+        r#"{"A":null}"#,
+        r#"{"A":{}}"#,
+        r#"{"A b":"x"}"#,
+        r#"{"":"x"}"#,
+    ] {
+        assert_eq!(lines(bad), Err(Unfit::Invalid("message/http")), "{bad}");
+    }
+}
+
+#[test]
+fn types_decide_how_a_body_is_written() {
+    let sent = |content_type: &str, value: &str| {
+        let result = format!(r#"{{"headers":{{"Content-Type":{content_type}}},"body":{value}}}"#);
+        http_answer(&result).map(|answer| {
+            let (_, content_type, text) = body(&answer);
+            format!("{content_type}|{text}")
+        })
+    };
+    for (content_type, value, expected) in [
+        (
+            "\"text/html; charset=iso-8859-1\"",
+            "\"ä\"",
+            Ok("text/html; charset=UTF-8|ä"),
+        ),
+        ("\"image/png\"", "\"aGVsbG8=\"", Ok("image/png|hello")),
+        ("\"image/png\"", "\"***\"", Err(Unfit::Mismatch)),
+        ("\"application/json\"", "\"aGVsbG8=\"", Ok("application/json|hello")),
+        ("\"application/json\"", "\"oops!\"", Ok("application/json|oops!")),
+        ("\"application/vnd.own+json\"", "\"oops!\"", Err(Unfit::Mismatch)),
+        (
+            "\"application/hal+json\"",
+            "{\"a\":1}",
+            Ok("application/hal+json|{\n  \"a\": 1\n}"),
+        ),
+        ("\"text/plain\"", "[1]", Err(Unfit::Mismatch)),
+        ("\"bogus\"", "[1]", Err(Unfit::Mismatch)),
+        ("\"bogus\"", "\"x\"", Err(Unfit::UnknownType)),
+        ("5", "\"x\"", Err(Unfit::UnknownType)),
+        (
+            "[\"text/plain\",\"text/html\"]",
+            "\"x\"",
+            Ok("text/plain; charset=UTF-8|x"),
+        ),
+    ] {
+        assert_eq!(
+            sent(content_type, value),
+            expected.map(str::to_owned),
+            "{content_type} {value}"
+        );
+    }
+}
