@@ -152,13 +152,13 @@ async fn a_long_target_is_refused() {
 #[tokio::test]
 async fn a_long_body_is_refused_after_the_client_has_sent_it() {
     let server = start(Limits {
-        body_bytes: 1_000_000,
+        body_bytes: 4_000_000,
         ..Limits::default()
     })
     .await;
-    let body = "x".repeat(2_900_000);
+    let body = "x".repeat(11_900_000);
     let chunked =
-        format!("POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n2c4020\r\n{body}\r\n0\r\n\r\n");
+        format!("POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nb59460\r\n{body}\r\n0\r\n\r\n");
     for request in [post("/", &body), chunked.into_bytes()] {
         let answer = server.exchange(&request).await;
         assert!(answer.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{answer}");
@@ -169,7 +169,7 @@ async fn a_long_body_is_refused_after_the_client_has_sent_it() {
         assert!(answer.ends_with("\r\n\r\nRequest too large"), "{answer}");
     }
     let mut client = server.connect().await;
-    let body = &body[..1_000_000];
+    let body = &body[..4_000_000];
     client.write_all(&post("/", body)).await.unwrap();
     assert!(read_one(&mut client, body).await.starts_with("HTTP/1.1 200 "));
 }
