@@ -48,8 +48,11 @@ impl Default for Config {
     }
 }
 
-/// What a limit that is not set shows as.
+/// What a rate that is not limited shows as.
 const UNLIMITED: u32 = i32::MAX as u32;
+/// What a concurrency that is not limited shows as, and the most instances that an action may ask for then: as many
+/// containers as the largest cluster is planned for.
+const MOST_CONCURRENT: u32 = 10_000;
 
 impl Config {
     /// Invocations per minute as documents show them.
@@ -59,7 +62,7 @@ impl Config {
 
     /// Activations in flight as documents show them.
     pub fn shown_concurrent_invocations(&self) -> u32 {
-        self.concurrent_invocations.unwrap_or(UNLIMITED)
+        self.concurrent_invocations.unwrap_or(MOST_CONCURRENT)
     }
 
     /// Trigger fires per minute as documents show them.

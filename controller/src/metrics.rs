@@ -2,6 +2,8 @@
 
 use std::sync::LazyLock;
 
+use dashmap::DashMap;
+use hyper::{Method, StatusCode};
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts};
 
 /// Activations published and not yet completed.
@@ -126,4 +128,46 @@ fn registered<C: prometheus::core::Collector + Clone + 'static>(collector: C) ->
     // A second registration can only be the same metric again, when two controllers share a process.
     let _ = prometheus::register(Box::new(collector.clone()));
     collector
+}
+
+/// Entities found in the cache.
+pub static CACHE_HITS: LazyLock<IntCounter> = LazyLock::new(|| {
+    counter(
+        "database_cacheHit_counter",
+        "Entities that needed no read of the store.",
+    )
+});
+
+/// Entities read from the store.
+pub static CACHE_MISSES: LazyLock<IntCounter> =
+    LazyLock::new(|| counter("database_cacheMiss_counter", "Entities that were read from the store."));
+
+/// Counts an answer under `http_<method>_<status>_counter`, OpenWhisk's name for it.
+pub fn answered(method: &Method, status: StatusCode) {
+    static ANSWERS: LazyLock<DashMap<(&'static str, u16), IntCounter>> = LazyLock::new(DashMap::new);
+    let key = (named(method), status.as_u16());
+    if let Some(counter) = ANSWERS.get(&key) {
+        return counter.inc();
+    }
+    let made = || {
+        counter(
+            &format!("http_{}_{}_counter", key.0, key.1),
+            "Answers with this method and status.",
+        )
+    };
+    ANSWERS.entry(key).or_insert_with(made).inc();
+}
+
+/// Methods that clients make up are one.
+fn named(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "get",
+        Method::POST => "post",
+        Method::PUT => "put",
+        Method::DELETE => "delete",
+        Method::HEAD => "head",
+        Method::OPTIONS => "options",
+        Method::PATCH => "patch",
+        _ => "other",
+    }
 }

@@ -23,7 +23,11 @@ pub async fn list_package(app: &Arc<App>, call: &Call<'_>) -> Result<Response, E
 /// `GET …/actions/[{package}/]{name}`.
 pub async fn get(app: &Arc<App>, call: &Call<'_>, name: FullName) -> Result<Response, Error> {
     app.may_read_action(&call.caller, &name).await?;
-    let code = if call.query().flag("code", true)? { CodeWanted::Yes } else { CodeWanted::No };
+    let code = if call.query().flag("code", true)? {
+        CodeWanted::Yes
+    } else {
+        CodeWanted::No
+    };
     let action = app.get_action(&call.caller, &name, code).await?;
     Ok(reply::json(&action.shown()))
 }

@@ -98,7 +98,10 @@ impl Error {
     /// The answer, without CORS headers and request id.
     pub fn response(&self, transid: &TransactionId, layout: Layout) -> Response {
         self.log(transid);
-        let body = ErrorBody { error: self.to_string(), code: transid.id.to_string() };
+        let body = ErrorBody {
+            error: self.to_string(),
+            code: transid.id.to_string(),
+        };
         let mut response = Response::new(Body::full(render(&body, layout)));
         *response.status_mut() = self.status();
         let headers = response.headers_mut();

@@ -62,9 +62,15 @@ pub fn platform(app: &App) -> Response {
 fn limits(app: &App) -> Value {
     let bounds = app.bounds();
     let mut out = Map::new();
-    out.insert("actions_per_minute".into(), json!(app.config.shown_invocations_per_minute()));
+    out.insert(
+        "actions_per_minute".into(),
+        json!(app.config.shown_invocations_per_minute()),
+    );
     out.insert("triggers_per_minute".into(), json!(app.config.shown_fires_per_minute()));
-    out.insert("concurrent_actions".into(), json!(app.config.shown_concurrent_invocations()));
+    out.insert(
+        "concurrent_actions".into(),
+        json!(app.config.shown_concurrent_invocations()),
+    );
     out.insert("sequence_length".into(), json!(app.config.sequence_length));
     let figures = [
         ("action_duration", bounds.timeout, 1),
@@ -95,13 +101,15 @@ pub fn api() -> Response {
 /// A permanent redirect to the documentation viewer.
 pub fn viewer(document: &str) -> Response {
     let location = format!("docs/index.html?url={document}");
-    let text = format!(
-        "The request, and all future requests should be repeated using <a href=\"{location}\">this URI</a>."
-    );
+    let text =
+        format!("The request, and all future requests should be repeated using <a href=\"{location}\">this URI</a>.");
     let mut response = Response::new(Body::from(text));
     *response.status_mut() = StatusCode::PERMANENT_REDIRECT;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=UTF-8"));
-    headers.insert(LOCATION, HeaderValue::from_str(&location).expect("a location of ours is a header value"));
+    headers.insert(
+        LOCATION,
+        HeaderValue::from_str(&location).expect("a location of ours is a header value"),
+    );
     response
 }

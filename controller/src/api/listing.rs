@@ -30,7 +30,11 @@ pub async fn answer(
     match call.query().listing(collection.plural())? {
         Listing::Count { skip } => {
             let count = app.count(&call.caller, collection, path, skip).await?;
-            Ok(reply::json(&[(collection.plural(), count)].into_iter().collect::<std::collections::BTreeMap<_, _>>()))
+            Ok(reply::json(
+                &[(collection.plural(), count)]
+                    .into_iter()
+                    .collect::<std::collections::BTreeMap<_, _>>(),
+            ))
         }
         Listing::Page(page) => {
             let entities = app.list(&call.caller, collection, path, page).await?;

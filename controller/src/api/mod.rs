@@ -33,6 +33,7 @@ use wsk_entities::Collection;
 use wsk_service::http::Response;
 
 use crate::app::App;
+use crate::metrics;
 use cors::Surface;
 pub use error::{Error, Layout};
 pub use query::{Listing, Query};
@@ -53,6 +54,7 @@ impl App {
     /// Answers a request. Never fails and never hangs longer than a blocking wait.
     pub async fn handle(self: &Arc<App>, request: Request) -> Response {
         let mut response = self.answer(&request).await;
+        metrics::answered(&request.parts.method, response.status());
         if let Ok(id) = HeaderValue::from_str(&request.transid.id) {
             // An action may have set the same header: both are sent, ours first.
             let theirs = response.headers_mut().insert(REQUEST_ID, id);
@@ -69,14 +71,22 @@ impl App {
         }
         let path = without_dots(request.parts.uri.path());
         let (surface, result) = match router::classify(&request.parts.method, &path) {
-            Matched::Known { route: Route::Start(start), captures } => {
-                (Surface::Management, self.start(start, captures, request).await)
-            }
+            Matched::Known {
+                route: Route::Start(start),
+                captures,
+            } => (Surface::Management, self.start(start, captures, request).await),
             // Boxed, so that the rare routes do not make the future of the frequent ones larger.
-            Matched::Known { route: Route::Resource(resource), captures } => {
-                (Surface::Management, Box::pin(self.resource(resource, captures, request)).await)
-            }
-            Matched::Known { route: Route::Open(open), .. } => return self.open(open, request),
+            Matched::Known {
+                route: Route::Resource(resource),
+                captures,
+            } => (
+                Surface::Management,
+                Box::pin(self.resource(resource, captures, request)).await,
+            ),
+            Matched::Known {
+                route: Route::Open(open),
+                ..
+            } => return self.open(open, request),
             Matched::Web(path) => return web::handle(self, request, path).await,
             Matched::Options { management } => return options(management),
             Matched::UnknownManagement => (Surface::Management, unknown(request)),
@@ -149,6 +159,7 @@ impl App {
             Open::ApiInfo => (true, info::api()),
             Open::ApiDocs => (true, description::api_docs(request.query())),
             Open::ApiViewer => (true, info::viewer("/api/v1/api-docs")),
+            Open::Viewer => (false, description::viewer()),
             Open::Invokers => (false, invoke::invokers(self)),
             Open::HealthyInvokers => (false, invoke::healthy_invokers(self)),
             Open::ReadyInvokers => (false, invoke::ready_invokers(self)),
@@ -169,7 +180,11 @@ fn unknown(request: &Request) -> Result<Response, Error> {
 
 fn options(management: bool) -> Response {
     let mut response = reply::text("OK");
-    let surface = if management { Surface::Management } else { Surface::Outside };
+    let surface = if management {
+        Surface::Management
+    } else {
+        Surface::Outside
+    };
     cors::add(surface, cors::ALLOWED_HEADERS, response.headers_mut());
     response
 }
@@ -190,7 +205,9 @@ fn finish(surface: Surface, result: Result<Response, Error>, request: &Request) 
 /// Refuses an answer whose type the request's `Accept` excludes. A body that is empty has no type.
 fn acceptable(response: Response, request: &Request) -> Result<Response, Error> {
     let headers = &request.parts.headers;
-    let Some(accept) = headers.get(hyper::header::ACCEPT) else { return Ok(response) };
+    let Some(accept) = headers.get(hyper::header::ACCEPT) else {
+        return Ok(response);
+    };
     if accept == "*/*" {
         return Ok(response);
     }
@@ -201,7 +218,7 @@ fn acceptable(response: Response, request: &Request) -> Result<Response, Error> 
     if request::accepts(headers, essence) {
         return Ok(response);
     }
-    Err(Error::NotAcceptable(media_type.to_owned()))
+    Err(Error::NotAcceptable(essence.to_owned()))
 }
 
 /// Judges what upstream's HTTP layer judges before any route.
@@ -221,7 +238,9 @@ fn check_target(request: &Request) -> Result<(), Error> {
     while let Some(at) = rest.find(['%', '[', ']']) {
         let digits = rest.as_bytes().get(at + 1..at + 3);
         if !rest[at..].starts_with('%') || !digits.is_some_and(|d| d.iter().all(u8::is_ascii_hexdigit)) {
-            return Err(Error::Target("a bracket, or a percent sign without two hexadecimal digits"));
+            return Err(Error::Target(
+                "a bracket, or a percent sign without two hexadecimal digits",
+            ));
         }
         rest = &rest[at + 3..];
     }

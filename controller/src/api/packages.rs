@@ -14,7 +14,13 @@ const RESERVED: &str = "default";
 
 /// `GET …/packages`. Foreign namespaces show what is public.
 pub async fn list(app: &Arc<App>, call: &Call<'_>) -> Result<Response, Error> {
-    listing::answer(app, call, Collection::Packages, &EntityPath::root(call.namespace.clone())).await
+    listing::answer(
+        app,
+        call,
+        Collection::Packages,
+        &EntityPath::root(call.namespace.clone()),
+    )
+    .await
 }
 
 /// `GET …/packages/{name}`.
@@ -33,13 +39,19 @@ pub async fn put(app: &Arc<App>, call: &Call<'_>) -> Result<Response, Error> {
         return Err(app::Error::Rejected(format!("Package name '{RESERVED}' is reserved.")).into());
     }
     let put = PackagePut::read(body, &call.namespace)?;
-    Ok(reply::json(&app.put_package(&call.caller, &name, overwrite, put).await?))
+    Ok(reply::json(
+        &app.put_package(&call.caller, &name, overwrite, put).await?,
+    ))
 }
 
 /// `DELETE …/packages/{name}`.
 pub async fn delete(app: &Arc<App>, call: &Call<'_>) -> Result<Response, Error> {
     let name = call.full_name()?;
     call.caller.must_own(&name)?;
-    let contents = if call.query().flag("force", false)? { Contents::Deleted } else { Contents::Kept };
+    let contents = if call.query().flag("force", false)? {
+        Contents::Deleted
+    } else {
+        Contents::Kept
+    };
     Ok(reply::json(&*app.delete_package(&name, contents).await?))
 }

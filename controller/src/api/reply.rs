@@ -24,6 +24,11 @@ pub fn text(text: &'static str) -> Response {
     typed(TEXT, Body::from(text))
 }
 
+/// 200 with a page.
+pub fn html(page: &'static str) -> Response {
+    typed(HeaderValue::from_static("text/html; charset=UTF-8"), Body::from(page))
+}
+
 fn typed(content_type: HeaderValue, body: Body) -> Response {
     let mut response = Response::new(body);
     response.headers_mut().insert(CONTENT_TYPE, content_type);

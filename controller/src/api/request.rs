@@ -51,7 +51,11 @@ impl Request {
     /// The JSON body, where it may be left out: none for an empty one. A declared type must be JSON all the same.
     pub fn optional_json(&self) -> Result<Option<Json>, Error> {
         self.check_json_type()?;
-        if self.body.is_empty() { Ok(None) } else { Ok(Some(parse(&self.body)?)) }
+        if self.body.is_empty() {
+            Ok(None)
+        } else {
+            Ok(Some(parse(&self.body)?))
+        }
     }
 
     /// A non-empty body must be declared as JSON; no declaration, or one that cannot be read, counts as octets.
@@ -63,7 +67,9 @@ impl Request {
         if declared.is_none() && self.body.is_empty() {
             return Ok(());
         }
-        let parsed = declared.and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<mime::Mime>().ok());
+        let parsed = declared
+            .and_then(|v| v.to_str().ok())
+            .and_then(|v| v.parse::<mime::Mime>().ok());
         match parsed {
             Some(mime) if mime.essence_str() == "application/json" => Ok(()),
             Some(mime) => Err(Error::ContentType(media_type_text(&mime))),
@@ -75,7 +81,12 @@ impl Request {
 impl<'a> Call<'a> {
     pub(super) fn new(request: &'a Request, caller: Caller, captures: Captures<'a>) -> Result<Call<'a>, Error> {
         let namespace = namespace(captures.raw(0), &caller)?;
-        Ok(Call { request, caller, namespace, captures })
+        Ok(Call {
+            request,
+            caller,
+            namespace,
+            captures,
+        })
     }
 
     pub fn query(&self) -> Query<'a> {
@@ -105,7 +116,11 @@ impl<'a> Call<'a> {
 
     /// Whether a PUT may replace what is there.
     pub fn overwrite(&self) -> Result<Overwrite, Error> {
-        Ok(if self.query().flag("overwrite", false)? { Overwrite::Allowed } else { Overwrite::Refused })
+        Ok(if self.query().flag("overwrite", false)? {
+            Overwrite::Allowed
+        } else {
+            Overwrite::Refused
+        })
     }
 
     /// `ns/name`.
@@ -139,7 +154,11 @@ fn name(raw: &str) -> Result<EntityName, Error> {
 
 /// A path segment without its escapes.
 pub fn decoded(raw: &str) -> Cow<'_, str> {
-    if raw.contains('%') { percent_decode_str(raw).decode_utf8_lossy() } else { Cow::Borrowed(raw) }
+    if raw.contains('%') {
+        percent_decode_str(raw).decode_utf8_lossy()
+    } else {
+        Cow::Borrowed(raw)
+    }
 }
 
 /// JSON from bytes; broken UTF-8 becomes U+FFFD, as upstream reads it.
@@ -162,13 +181,18 @@ pub fn accepts(headers: &HeaderMap, media_type: &str) -> bool {
     for value in headers.get_all(ACCEPT) {
         let Ok(text) = value.to_str() else { return true };
         for range in text.split(',').map(str::trim).filter(|r| !r.is_empty()) {
-            let Ok(range) = range.parse::<mime::Mime>() else { return true };
+            let Ok(range) = range.parse::<mime::Mime>() else {
+                return true;
+            };
             ranges += 1;
-            let quality = range.get_param("q").and_then(|q| q.as_str().parse().ok()).unwrap_or(1.0);
-            if let Some(precision) = precision(&range, media_type) {
-                if best.is_none_or(|(p, _)| precision > p) {
-                    best = Some((precision, quality));
-                }
+            let quality = range
+                .get_param("q")
+                .and_then(|q| q.as_str().parse().ok())
+                .unwrap_or(1.0);
+            if let Some(precision) = precision(&range, media_type)
+                && best.is_none_or(|(p, _)| precision > p)
+            {
+                best = Some((precision, quality));
             }
         }
     }
@@ -194,14 +218,19 @@ pub fn transaction_id(
 ) -> TransactionId {
     let given = headers.get("x-request-id").and_then(|v| v.to_str().ok());
     let mut transid = TransactionId::given_or_drawn(given, start, draw);
-    transid.extra_logging = headers.get("x-ow-extra-logging").is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"on"));
+    transid.extra_logging = headers
+        .get("x-ow-extra-logging")
+        .is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"on"));
     transid
 }
 
 /// Shared by the warm path: the caller of a request with a valid key.
 pub(super) fn known(request: &Request) -> Result<Caller, Error> {
     match &request.caller {
-        Outcome::Known(identity) => Ok(Caller { identity: Arc::clone(identity), transid: request.transid.clone() }),
+        Outcome::Known(identity) => Ok(Caller {
+            identity: Arc::clone(identity),
+            transid: request.transid.clone(),
+        }),
         Outcome::Missing => Err(Error::NoKey),
         Outcome::Invalid => Err(Error::InvalidKey),
     }

@@ -28,6 +28,8 @@ pub enum Open {
     ApiViewer,
     InfoDocs,
     InfoViewer,
+    /// The page that shows a description.
+    Viewer,
     Invokers,
     HealthyInvokers,
     ReadyInvokers,
@@ -76,15 +78,22 @@ pub struct Endpoint {
 /// What a request turned out to be.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Matched<'a> {
-    Known { route: Route, captures: Captures<'a> },
+    Known {
+        route: Route,
+        captures: Captures<'a>,
+    },
     /// `/api/v1/web/{ns}/{pkg}/{action}…`, whose verbs the web handler judges.
     Web(WebPath<'a>),
     /// `OPTIONS` on a management path, or outside.
-    Options { management: bool },
+    Options {
+        management: bool,
+    },
     /// An unknown path, or verb of a path, below `/api/v1`.
     UnknownManagement,
     /// Outside `/api/v1`: the methods that the path knows.
-    NotAllowed { allow: &'static str },
+    NotAllowed {
+        allow: &'static str,
+    },
 }
 
 /// The segments that a pattern's `{…}` took, still percent-encoded, in order.
@@ -113,6 +122,7 @@ const fn row(method: &'static str, path: &'static str, route: Route) -> Endpoint
 use Collection::{Actions, Packages, Rules, Triggers};
 
 /// Every route but web actions and `OPTIONS`. The most frequent first.
+#[rustfmt::skip]
 pub static ROUTES: &[Endpoint] = &[
     row("POST", "api/v1/namespaces/{ns}/actions/{name}", Route::Start(Start::Action)),
     row("POST", "api/v1/namespaces/{ns}/actions/{package}/{name}", Route::Start(Start::PackagedAction)),
@@ -157,10 +167,12 @@ pub static ROUTES: &[Endpoint] = &[
     row("GET", "api/v1/", Route::Open(Open::ApiInfo)),
     row("GET", "api/v1/api-docs", Route::Open(Open::ApiDocs)),
     row("GET", "api/v1/docs", Route::Open(Open::ApiViewer)),
+    row("GET", "api/v1/docs/index.html", Route::Open(Open::Viewer)),
     row("GET", "", Route::Open(Open::Info)),
     row("GET", "ping", Route::Open(Open::Ping)),
     row("GET", "api-docs", Route::Open(Open::InfoDocs)),
     row("GET", "docs", Route::Open(Open::InfoViewer)),
+    row("GET", "docs/index.html", Route::Open(Open::Viewer)),
     row("GET", "invokers", Route::Open(Open::Invokers)),
     row("GET", "invokers/healthy/count", Route::Open(Open::HealthyInvokers)),
     row("GET", "invokers/ready", Route::Open(Open::ReadyInvokers)),
@@ -201,7 +213,10 @@ pub fn classify<'a>(method: &Method, path: &'a str) -> Matched<'a> {
     }
     let segments = Segments::of(path);
     if let Some((endpoint, captures)) = segments.as_ref().and_then(|s| s.find(|e| e.method == method.as_str())) {
-        return Matched::Known { route: endpoint.route, captures };
+        return Matched::Known {
+            route: endpoint.route,
+            captures,
+        };
     }
     if *method == Method::OPTIONS {
         return Matched::Options { management };
@@ -210,11 +225,14 @@ pub fn classify<'a>(method: &Method, path: &'a str) -> Matched<'a> {
         return Matched::UnknownManagement;
     }
     let known = segments.is_some_and(|s| s.find(|_| true).is_some());
-    Matched::NotAllowed { allow: if known { "GET, OPTIONS" } else { "OPTIONS" } }
+    Matched::NotAllowed {
+        allow: if known { "GET, OPTIONS" } else { "OPTIONS" },
+    }
 }
 
 fn is_management(path: &str) -> bool {
-    path.strip_prefix("/api/v1").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    path.strip_prefix("/api/v1")
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 fn web_path(path: &str) -> Option<WebPath<'_>> {
@@ -226,7 +244,12 @@ fn web_path(path: &str) -> Option<WebPath<'_>> {
     if namespace.is_empty() || package.is_empty() || action.is_empty() {
         return None;
     }
-    Some(WebPath { namespace, package, action, rest })
+    Some(WebPath {
+        namespace,
+        package,
+        action,
+        rest,
+    })
 }
 
 /// A path cut at its slashes.
@@ -238,7 +261,10 @@ struct Segments<'a> {
 impl<'a> Segments<'a> {
     /// None when there are more segments than any pattern has.
     fn of(path: &'a str) -> Option<Segments<'a>> {
-        let mut segments = Segments { parts: [""; MAX_SEGMENTS], count: 0 };
+        let mut segments = Segments {
+            parts: [""; MAX_SEGMENTS],
+            count: 0,
+        };
         for part in path.strip_prefix('/').unwrap_or(path).split('/') {
             *segments.parts.get_mut(segments.count)? = part;
             segments.count += 1;
@@ -247,7 +273,10 @@ impl<'a> Segments<'a> {
     }
 
     fn find(&self, wanted: impl Fn(&Endpoint) -> bool) -> Option<(&'static Endpoint, Captures<'a>)> {
-        ROUTES.iter().filter(|e| wanted(e)).find_map(|e| self.captured_by(e).map(|c| (e, c)))
+        ROUTES
+            .iter()
+            .filter(|e| wanted(e))
+            .find_map(|e| self.captured_by(e).map(|c| (e, c)))
     }
 
     fn captured_by(&self, endpoint: &Endpoint) -> Option<Captures<'a>> {
@@ -275,9 +304,15 @@ mod tests {
 
     fn known(method: &str, path: &str) -> Option<(Route, Vec<String>)> {
         match classify(&method.parse().unwrap(), path) {
-            Matched::Known { route, captures, .. } => {
-                Some((route, captures.0.iter().filter(|c| !c.is_empty()).map(ToString::to_string).collect()))
-            }
+            Matched::Known { route, captures, .. } => Some((
+                route,
+                captures
+                    .0
+                    .iter()
+                    .filter(|c| !c.is_empty())
+                    .map(ToString::to_string)
+                    .collect(),
+            )),
             _ => None,
         }
     }
@@ -285,9 +320,13 @@ mod tests {
     #[test]
     fn every_row_is_reached_by_its_own_path() {
         for endpoint in ROUTES {
-            let path = format!("/{}", endpoint.path.replace('{', "").replace('}', ""));
+            let path = format!("/{}", endpoint.path.replace(['{', '}'], ""));
             let (route, _) = known(endpoint.method, &path).unwrap_or_else(|| panic!("{path} is not matched"));
-            assert_eq!(route, endpoint.route, "{} {path} is hidden by an earlier row", endpoint.method);
+            assert_eq!(
+                route, endpoint.route,
+                "{} {path} is hidden by an earlier row",
+                endpoint.method
+            );
         }
     }
 
@@ -301,15 +340,29 @@ mod tests {
     #[test]
     fn what_is_not_in_the_table() {
         let get = Method::GET;
-        for path in ["/api/v1/nope", "/api/v1/namespaces/_//actions", "/api/v1/namespaces/_/triggers/t/", "/api/v1/web/a/b"] {
+        for path in [
+            "/api/v1/nope",
+            "/api/v1/namespaces/_//actions",
+            "/api/v1/namespaces/_/triggers/t/",
+            "/api/v1/web/a/b",
+        ] {
             assert_eq!(classify(&get, path), Matched::UnknownManagement, "{path}");
         }
-        assert_eq!(classify(&Method::POST, "/api/v1/namespaces/_/actions"), Matched::UnknownManagement);
-        assert_eq!(classify(&Method::POST, "/ping"), Matched::NotAllowed { allow: "GET, OPTIONS" });
+        assert_eq!(
+            classify(&Method::POST, "/api/v1/namespaces/_/actions"),
+            Matched::UnknownManagement
+        );
+        assert_eq!(
+            classify(&Method::POST, "/ping"),
+            Matched::NotAllowed { allow: "GET, OPTIONS" }
+        );
         for path in ["/ping/", "/api", "/api/v2", "/x"] {
             assert_eq!(classify(&get, path), Matched::NotAllowed { allow: "OPTIONS" }, "{path}");
         }
-        assert_eq!(classify(&Method::OPTIONS, "/api/v1/nope"), Matched::Options { management: true });
+        assert_eq!(
+            classify(&Method::OPTIONS, "/api/v1/nope"),
+            Matched::Options { management: true }
+        );
         assert_eq!(classify(&Method::OPTIONS, "/"), Matched::Options { management: false });
     }
 
@@ -319,8 +372,14 @@ mod tests {
             Matched::Web(web) => Some((web.namespace, web.package, web.action, web.rest)),
             _ => None,
         };
-        assert_eq!(web("/api/v1/web/guest/default/a.json"), Some(("guest", "default", "a.json", "")));
-        assert_eq!(web("/api/v1/web/guest/p/a/b/c%2F/"), Some(("guest", "p", "a", "/b/c%2F/")));
+        assert_eq!(
+            web("/api/v1/web/guest/default/a.json"),
+            Some(("guest", "default", "a.json", ""))
+        );
+        assert_eq!(
+            web("/api/v1/web/guest/p/a/b/c%2F/"),
+            Some(("guest", "p", "a", "/b/c%2F/"))
+        );
         assert_eq!(web("/api/v1/web/guest/p/"), None);
     }
 }

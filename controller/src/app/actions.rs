@@ -49,7 +49,9 @@ impl App {
     /// Checks that the caller may write under this name: in an own namespace, and in a package that is there and plain.
     pub async fn may_write_action(&self, caller: &Caller, name: &FullName) -> Result<(), Error> {
         caller.must_own(name)?;
-        let Some(package) = name.package_name() else { return Ok(()) };
+        let Some(package) = name.package_name() else {
+            return Ok(());
+        };
         let entry = self.find(&package).await?.ok_or(Error::Missing)?;
         match package_of(&entry) {
             None => Err(Error::Conflict(CONFORMANCE.into())),
@@ -65,18 +67,32 @@ impl App {
         let resolved = self.resolve_action(caller, name).await?;
         let (action, parameters) = (Arc::clone(&resolved.action), Arc::clone(&resolved.parameters));
         let code = match code {
-            CodeWanted::No => return Ok(FullAction { action, parameters, code: None }),
+            CodeWanted::No => {
+                return Ok(FullAction {
+                    action,
+                    parameters,
+                    code: None,
+                });
+            }
             CodeWanted::Yes => self.code_of(&action).await,
         };
         match code {
-            Ok(code) => Ok(FullAction { action, parameters, code }),
+            Ok(code) => Ok(FullAction {
+                action,
+                parameters,
+                code,
+            }),
             // Updated since it was cached or read: what is there now has other code.
             Err(Error::Missing) => {
                 self.cache.forget(&action.full_name());
                 let resolved = self.resolve_action(caller, name).await?;
                 let (action, parameters) = (Arc::clone(&resolved.action), Arc::clone(&resolved.parameters));
                 let code = self.code_of(&action).await?;
-                Ok(FullAction { action, parameters, code })
+                Ok(FullAction {
+                    action,
+                    parameters,
+                    code,
+                })
             }
             Err(error) => Err(error),
         }
@@ -100,8 +116,18 @@ impl App {
         }
         let found = self.to_put(Collection::Actions, name, overwrite).await?;
         match found.as_deref().map(|entry| (&entry.value, put.exec.as_ref())) {
-            Some((Value::Action(stored), exec)) => self.check_exec(name, exec.unwrap_or(&stored.exec), exec.is_some()).await?,
-            _ => self.check_exec(name, put.exec.as_ref().ok_or(Error::Rejected("exec undefined".into()))?, true).await?,
+            Some((Value::Action(stored), exec)) => {
+                self.check_exec(name, exec.unwrap_or(&stored.exec), exec.is_some())
+                    .await?
+            }
+            _ => {
+                self.check_exec(
+                    name,
+                    put.exec.as_ref().ok_or(Error::Rejected("exec undefined".into()))?,
+                    true,
+                )
+                .await?
+            }
         }
         let action = match found.as_deref().map(|entry| &entry.value) {
             Some(Value::Action(stored)) => updated(stored, put),
@@ -110,26 +136,41 @@ impl App {
         let code = self.code_of(&action).await.map_err(lost_race)?;
         let entity = Entity::Action(action);
         self.write(&entity, found.as_deref()).await?;
-        let Entity::Action(action) = entity else { unreachable!("an action was written") };
+        let Entity::Action(action) = entity else {
+            unreachable!("an action was written")
+        };
         let parameters = Arc::new(action.parameters.clone());
-        Ok(FullAction { action: Arc::new(action), parameters, code })
+        Ok(FullAction {
+            action: Arc::new(action),
+            parameters,
+            code,
+        })
     }
 
     /// Deletes an action and gives it back. The caller may write here.
     pub async fn delete_action(&self, name: &FullName) -> Result<FullAction, Error> {
         let entry = self.fresh(Collection::Actions, name).await?.ok_or(Error::Missing)?;
-        let Value::Action(action) = &entry.value else { unreachable!("actions were asked for") };
+        let Value::Action(action) = &entry.value else {
+            unreachable!("actions were asked for")
+        };
         let code = self.code_of(action).await.map_err(lost_race)?;
         self.erase(name, &entry.revision).await?;
         let parameters = Arc::new(action.parameters.clone());
-        Ok(FullAction { action: Arc::clone(action), parameters, code })
+        Ok(FullAction {
+            action: Arc::clone(action),
+            parameters,
+            code,
+        })
     }
 
     /// The path whose actions a list of `package` shows: the provider's for a binding. Errors: as for reading the package.
     pub async fn listed_package(&self, caller: &Caller, package: &FullName) -> Result<EntityPath, Error> {
         let readable = self.readable_package(caller, package).await?;
         let provider = readable.provider();
-        Ok(EntityPath::in_package(provider.namespace.namespace.clone(), provider.name.clone()))
+        Ok(EntityPath::in_package(
+            provider.namespace.namespace.clone(),
+            provider.name.clone(),
+        ))
     }
 
     /// The code of an action that has any, from the store unless it is at hand.
@@ -212,7 +253,9 @@ fn created(name: &FullName, put: ActionPut) -> Action {
         updated: now(),
         parameters,
         annotations,
-        limits: put.limits.map_or_else(ActionLimits::default, |limits| limits.over(ActionLimits::default())),
+        limits: put
+            .limits
+            .map_or_else(ActionLimits::default, |limits| limits.over(ActionLimits::default())),
         exec,
     }
 }

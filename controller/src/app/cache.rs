@@ -73,7 +73,11 @@ struct Halves<V> {
 
 impl<V> Default for Halves<V> {
     fn default() -> Halves<V> {
-        Halves { hot: HashMap::new(), cold: HashMap::new(), bytes: 0 }
+        Halves {
+            hot: HashMap::new(),
+            cold: HashMap::new(),
+            bytes: 0,
+        }
     }
 }
 
@@ -110,13 +114,19 @@ impl<V: Clone> Halves<V> {
 
     fn clear(&mut self) -> impl Iterator<Item = V> {
         self.bytes = 0;
-        std::mem::take(&mut self.hot).into_values().chain(std::mem::take(&mut self.cold).into_values())
+        std::mem::take(&mut self.hot)
+            .into_values()
+            .chain(std::mem::take(&mut self.cold).into_values())
     }
 }
 
 impl Entry {
     fn new(value: Value, revision: Revision, stale: bool) -> Arc<Entry> {
-        Arc::new(Entry { value, revision, stale: AtomicBool::new(stale) })
+        Arc::new(Entry {
+            value,
+            revision,
+            stale: AtomicBool::new(stale),
+        })
     }
 
     /// Whether something newer may exist.
@@ -142,7 +152,9 @@ impl Value {
     fn weight(&self) -> usize {
         let bytes = match self {
             Value::Action(e) => e.parameters.size() + e.annotations.size(),
-            Value::Trigger(e) => e.parameters.size() + e.annotations.size() + 256 * e.rules.as_ref().map_or(0, |r| r.len() as u64),
+            Value::Trigger(e) => {
+                e.parameters.size() + e.annotations.size() + 256 * e.rules.as_ref().map_or(0, |r| r.len() as u64)
+            }
             Value::Rule(e) => e.annotations.size(),
             Value::Package(e) => e.parameters.size() + e.annotations.size(),
         };
@@ -168,7 +180,10 @@ impl Cache {
         Cache {
             shards: std::array::from_fn(|_| Mutex::default()),
             hasher: RandomState::new(),
-            limit: Limit { entries: share(entries), bytes: share(bytes) },
+            limit: Limit {
+                entries: share(entries),
+                bytes: share(bytes),
+            },
         }
     }
 
@@ -189,7 +204,9 @@ impl Cache {
 
     pub fn keep_resolved(&self, name: &FullName, resolved: &Arc<ResolvedAction>) {
         let bytes = OVERHEAD + usize::try_from(resolved.parameters.size()).unwrap_or(usize::MAX / 2);
-        self.shard(name).resolved.insert(name.clone(), Arc::clone(resolved), bytes, self.limit);
+        self.shard(name)
+            .resolved
+            .insert(name.clone(), Arc::clone(resolved), bytes, self.limit);
     }
 
     pub fn ticket(&self, name: &FullName) -> Ticket {
@@ -242,7 +259,9 @@ impl Cache {
     }
 
     fn keep(&self, shard: &mut Shard, name: &FullName, entry: &Arc<Entry>) {
-        let gone = shard.entities.insert(name.clone(), Arc::clone(entry), entry.value.weight(), self.limit);
+        let gone = shard
+            .entities
+            .insert(name.clone(), Arc::clone(entry), entry.value.weight(), self.limit);
         // What is not in the cache is not told of changes, so nothing may rely on it any longer.
         gone.iter().for_each(|e| e.retire());
     }
@@ -252,3 +271,6 @@ impl Cache {
         self.shards[at].lock().expect("no holder of a shard panics")
     }
 }
+
+#[cfg(test)]
+mod tests;

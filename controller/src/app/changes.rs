@@ -25,7 +25,9 @@ impl App {
     /// The entity to be changed, from the store; none when there is none. Errors: 409 for an entity of another collection.
     pub(super) async fn fresh(&self, collection: Collection, name: &FullName) -> Result<Option<Arc<Entry>>, Error> {
         let ticket = self.cache.ticket(name);
-        let Some(stored) = self.entities.get(name).await? else { return Ok(None) };
+        let Some(stored) = self.entities.get(name).await? else {
+            return Ok(None);
+        };
         if stored.value.collection() != collection {
             return Err(Error::Conflict(CONFORMANCE.into()));
         }
@@ -73,10 +75,20 @@ impl App {
 
     /// Tells the other controllers, and the invokers. A message that cannot be sent costs them freshness, not us the write.
     async fn announce(&self, name: &FullName) {
-        let key = CacheKey { main_id: name.to_string(), secondary_id: None };
-        let message = Arc::new(CacheInvalidation { key, instance_id: self.instance() });
+        let key = CacheKey {
+            main_id: name.to_string(),
+            secondary_id: None,
+        };
+        let message = Arc::new(CacheInvalidation {
+            key,
+            instance_id: self.instance(),
+        });
         let message = Message::local(Key::None, message);
-        if let Err(error) = self.bus.publish(CACHE_INVALIDATION, message, Durability::Volatile).await {
+        if let Err(error) = self
+            .bus
+            .publish(CACHE_INVALIDATION, message, Durability::Volatile)
+            .await
+        {
             tracing::warn!(%error, entity = %name, "a change could not be announced");
         }
     }
@@ -92,7 +104,10 @@ pub(super) async fn follow(app: Arc<App>, mut changes: Box<dyn Subscription>) {
     let own = app.instance();
     while let Some(delivery) = changes.next().await {
         if delivery.gap() > 0 {
-            tracing::warn!(lost = delivery.gap(), "announced changes were lost: everything cached is forgotten");
+            tracing::warn!(
+                lost = delivery.gap(),
+                "announced changes were lost: everything cached is forgotten"
+            );
             app.cache.clear();
         }
         match read::<CacheInvalidation>(&delivery) {

@@ -29,11 +29,18 @@ impl App {
         if components.is_empty() {
             return Err(Error::Rejected(NONE.into()));
         }
-        let own = self.without_binding(name).await?.ok_or_else(|| Error::Rejected(NOT_FOUND.into()))?;
+        let own = self
+            .without_binding(name)
+            .await?
+            .ok_or_else(|| Error::Rejected(NOT_FOUND.into()))?;
         let mut counted = Counted::new();
         counted.insert(own, None);
         let count = self.count_atomic(components, &mut counted, limit).await?;
-        if count > limit { Err(Error::Rejected(TOO_MANY.into())) } else { Ok(()) }
+        if count > limit {
+            Err(Error::Rejected(TOO_MANY.into()))
+        } else {
+            Ok(())
+        }
     }
 
     async fn count_atomic(&self, components: &[FullName], counted: &mut Counted, limit: u64) -> Result<u64, Error> {
@@ -74,8 +81,12 @@ impl App {
 
     /// The name under which the action is stored: a binding replaced by its provider. None when the package is missing.
     pub(super) async fn without_binding(&self, name: &FullName) -> Result<Option<FullName>, Error> {
-        let Some(package) = name.package_name() else { return Ok(Some(name.clone())) };
-        let Some(entry) = self.find(&package).await? else { return Ok(None) };
+        let Some(package) = name.package_name() else {
+            return Ok(Some(name.clone()));
+        };
+        let Some(entry) = self.find(&package).await? else {
+            return Ok(None);
+        };
         let package = package_of(&entry).ok_or_else(|| Error::Conflict(CONFORMANCE.into()))?;
         Ok(Some(match &package.binding {
             None => name.clone(),

@@ -27,7 +27,9 @@ impl ReadablePackage {
     }
 
     pub fn binding(&self) -> Option<&Arc<Package>> {
-        self.binding.as_ref().map(|b| package_of(b).expect("only packages are made readable"))
+        self.binding
+            .as_ref()
+            .map(|b| package_of(b).expect("only packages are made readable"))
     }
 }
 
@@ -50,12 +52,20 @@ impl Caller {
 
     /// Errors: 403 naming `resource` unless the caller owns its namespace.
     pub fn must_own(&self, resource: &FullName) -> Result<(), Error> {
-        if self.owns(resource.namespace()) { Ok(()) } else { Err(Error::Forbidden(resource.to_string())) }
+        if self.owns(resource.namespace()) {
+            Ok(())
+        } else {
+            Err(Error::Forbidden(resource.to_string()))
+        }
     }
 
     /// Errors: 403 naming the namespace unless it is the caller's.
     pub fn must_own_namespace(&self, namespace: &Namespace) -> Result<(), Error> {
-        if self.owns(namespace) { Ok(()) } else { Err(Error::Forbidden(namespace.to_string())) }
+        if self.owns(namespace) {
+            Ok(())
+        } else {
+            Err(Error::Forbidden(namespace.to_string()))
+        }
     }
 }
 
@@ -70,7 +80,10 @@ impl App {
         let package = package_of(&first).expect("asked for a package");
         let Some(target) = package.binding.as_ref().map(wsk_entities::Binding::full_name) else {
             return if owner || package.publish {
-                Ok(ReadablePackage { binding: None, provider: first })
+                Ok(ReadablePackage {
+                    binding: None,
+                    provider: first,
+                })
             } else {
                 Err(refused())
             };
@@ -79,7 +92,9 @@ impl App {
             return Err(refused());
         }
         if target == *name {
-            return Err(Error::Unprocessable(format!("Package binding '{name}' contains a circular reference.")));
+            return Err(Error::Unprocessable(format!(
+                "Package binding '{name}' contains a circular reference."
+            )));
         }
         let owner = caller.owns(target.namespace());
         let provider = self.package_for(owner, &target).await?.ok_or_else(refused)?;
@@ -88,7 +103,10 @@ impl App {
         if bound.binding.is_some() || !(owner || bound.publish) {
             return Err(refused());
         }
-        Ok(ReadablePackage { binding: Some(first), provider })
+        Ok(ReadablePackage {
+            binding: Some(first),
+            provider,
+        })
     }
 
     /// Checks that the caller may read (or invoke, which is the same) all of these actions. Nothing is charged.
@@ -105,7 +123,11 @@ impl App {
         }
         refused.sort();
         refused.dedup();
-        if refused.is_empty() { Ok(()) } else { Err(Error::Forbidden(refused.join(", "))) }
+        if refused.is_empty() {
+            Ok(())
+        } else {
+            Err(Error::Forbidden(refused.join(", ")))
+        }
     }
 
     /// The package under `name`; none for a foreigner when there is none.

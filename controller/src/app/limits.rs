@@ -37,18 +37,28 @@ impl App {
             timeout: clipped(system.timeout, limits.min_action_timeout, limits.max_action_timeout),
             memory: clipped(system.memory, limits.min_action_memory, limits.max_action_memory),
             logs: clipped(system.logs, limits.min_action_logs, limits.max_action_logs),
-            concurrency: clipped(system.concurrency, limits.min_action_concurrency, limits.max_action_concurrency),
+            concurrency: clipped(
+                system.concurrency,
+                limits.min_action_concurrency,
+                limits.max_action_concurrency,
+            ),
         }
     }
 
     /// Most bytes of parameters, and of annotations, of an entity of this namespace.
     pub fn max_parameters(&self, limits: &UserLimits) -> u64 {
-        limits.max_parameter_size.as_deref().and_then(parse_size).map_or(MAX_PARAMETERS, |own| own.min(MAX_PARAMETERS))
+        limits
+            .max_parameter_size
+            .as_deref()
+            .and_then(parse_size)
+            .map_or(MAX_PARAMETERS, |own| own.min(MAX_PARAMETERS))
     }
 
     /// Most activations in flight of this namespace, which also bounds an action's instances.
     pub fn concurrency_of(&self, limits: &UserLimits) -> u32 {
-        limits.concurrent_invocations.unwrap_or_else(|| self.config.shown_concurrent_invocations())
+        limits
+            .concurrent_invocations
+            .unwrap_or_else(|| self.config.shown_concurrent_invocations())
     }
 
     /// The effective limits as `GET limits` shows them: what has a system default always, the rest when it is overridden.
@@ -57,7 +67,9 @@ impl App {
         let bounds = self.bounds_for(own);
         let concurrent = self.concurrency_of(own);
         UserLimits {
-            invocations_per_minute: own.invocations_per_minute.or(Some(self.config.shown_invocations_per_minute())),
+            invocations_per_minute: own
+                .invocations_per_minute
+                .or(Some(self.config.shown_invocations_per_minute())),
             concurrent_invocations: Some(concurrent),
             fires_per_minute: own.fires_per_minute.or(Some(self.config.shown_fires_per_minute())),
             min_action_memory: Some(bounds.memory.min),

@@ -27,7 +27,11 @@ impl App {
         skip: u64,
     ) -> Result<u64, Error> {
         let visibility = visibility(caller, collection, path);
-        Ok(self.entities.count(collection, path, visibility).await?.saturating_sub(skip))
+        Ok(self
+            .entities
+            .count(collection, path, visibility)
+            .await?
+            .saturating_sub(skip))
     }
 }
 

@@ -35,9 +35,9 @@ use wsk_store::{ActivationStore, EntityStore, Stores};
 
 use crate::Config;
 
-use cache::Cache;
 pub use actions::{CodeWanted, FullAction};
 pub use balancer::Health;
+use cache::Cache;
 pub use changes::Overwrite;
 pub use error::Error;
 pub use invoke::{MAX_WAIT, Started, Wait};
@@ -84,17 +84,41 @@ pub struct Chance(std::sync::Mutex<StdRng>);
 
 impl App {
     pub fn new(parts: Parts) -> Arc<App> {
-        let Parts { config, manifest, stores, identities, bus, rng } = parts;
+        let Parts {
+            config,
+            manifest,
+            stores,
+            identities,
+            bus,
+            rng,
+        } = parts;
         let cache = Cache::new(config.entity_cache, config.entity_cache_bytes);
         let work = Work::new(&config);
-        let Stores { entities, subjects: _, activations } = stores;
-        Arc::new(App { config, manifest, entities, activations, identities, bus, chance: Chance::new(rng), cache, work })
+        let Stores {
+            entities,
+            subjects: _,
+            activations,
+        } = stores;
+        Arc::new(App {
+            config,
+            manifest,
+            entities,
+            activations,
+            identities,
+            bus,
+            chance: Chance::new(rng),
+            cache,
+            work,
+        })
     }
 
     /// The ranges of action limits that this deployment allows.
     pub fn bounds(&self) -> LimitBounds {
         let most = self.config.max_action_concurrency.max(1);
-        LimitBounds { concurrency: Bounds { min: 1, max: most }, ..LimitBounds::default() }
+        LimitBounds {
+            concurrency: Bounds { min: 1, max: most },
+            ..LimitBounds::default()
+        }
     }
 }
 

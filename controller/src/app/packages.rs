@@ -8,7 +8,6 @@ use wsk_entities::{
 };
 use wsk_store::{Page, Visibility};
 
-use super::cache::{Entry, Value};
 use super::changes::Overwrite;
 use super::entitlement::package_of;
 use super::{App, Caller, Error, now};
@@ -56,7 +55,11 @@ impl App {
             None => (Arc::clone(&provider), provider.parameters.clone()),
             Some(binding) => (Arc::clone(binding), provider.parameters.merged(&binding.parameters)),
         };
-        Ok(FullPackage { package, parameters, contents })
+        Ok(FullPackage {
+            package,
+            parameters,
+            contents,
+        })
     }
 
     /// Creates or updates a package. The caller owns the namespace.
@@ -68,11 +71,13 @@ impl App {
         put: PackagePut,
     ) -> Result<Package, Error> {
         if let Some(binding) = &put.binding {
-            self.readable_package(caller, &binding.full_name()).await.map_err(|error| match error {
-                Error::Missing => Error::Rejected(NO_SUCH_PACKAGE.into()),
-                Error::Conflict(_) => Error::Conflict(NOT_A_PACKAGE.into()),
-                other => other,
-            })?;
+            self.readable_package(caller, &binding.full_name())
+                .await
+                .map_err(|error| match error {
+                    Error::Missing => Error::Rejected(NO_SUCH_PACKAGE.into()),
+                    Error::Conflict(_) => Error::Conflict(NOT_A_PACKAGE.into()),
+                    other => other,
+                })?;
         }
         let found = self.to_put(Collection::Packages, name, overwrite).await?;
         let stored = found.as_deref().and_then(package_of);
@@ -89,7 +94,9 @@ impl App {
         };
         let entity = Entity::Package(package);
         self.write(&entity, found.as_deref()).await?;
-        let Entity::Package(package) = entity else { unreachable!("a package was written") };
+        let Entity::Package(package) = entity else {
+            unreachable!("a package was written")
+        };
         Ok(package)
     }
 
@@ -109,7 +116,10 @@ impl App {
     }
 
     async fn check_binding(&self, binding: &Binding) -> Result<(), Error> {
-        let entry = self.find(&binding.full_name()).await?.ok_or_else(|| Error::Rejected(NO_SUCH_PACKAGE.into()))?;
+        let entry = self
+            .find(&binding.full_name())
+            .await?
+            .ok_or_else(|| Error::Rejected(NO_SUCH_PACKAGE.into()))?;
         match package_of(&entry) {
             None => Err(Error::Conflict(NOT_A_PACKAGE.into())),
             Some(package) if package.binding.is_some() => {
@@ -134,19 +144,21 @@ impl App {
     async fn empty(&self, path: &EntityPath) -> Result<(), Error> {
         loop {
             let page = Page { skip: 0, limit: BATCH };
-            let batch = self.entities.list(Collection::Actions, path, Visibility::All, page).await?;
+            let batch = self
+                .entities
+                .list(Collection::Actions, path, Visibility::All, page)
+                .await?;
             if batch.is_empty() {
                 return Ok(());
             }
             for action in batch {
                 let name = action.full_name();
-                let entry: Option<Arc<Entry>> = self.fresh(Collection::Actions, &name).await?;
-                match entry.as_deref() {
-                    Some(Entry { value: Value::Action(_), revision, .. }) => match self.erase(&name, revision).await {
-                        Ok(()) | Err(Error::Missing) => {}
-                        Err(error) => return Err(error),
-                    },
-                    Some(_) | None => {}
+                let Some(entry) = self.fresh(Collection::Actions, &name).await? else {
+                    continue;
+                };
+                match self.erase(&name, &entry.revision).await {
+                    Ok(()) | Err(Error::Missing) => {}
+                    Err(error) => return Err(error),
                 }
             }
         }
@@ -155,8 +167,14 @@ impl App {
     async fn contents(&self, path: &EntityPath) -> Result<Vec<Action>, Error> {
         let mut out = Vec::new();
         loop {
-            let page = Page { skip: out.len() as u64, limit: BATCH };
-            let batch = self.entities.list(Collection::Actions, path, Visibility::All, page).await?;
+            let page = Page {
+                skip: out.len() as u64,
+                limit: BATCH,
+            };
+            let batch = self
+                .entities
+                .list(Collection::Actions, path, Visibility::All, page)
+                .await?;
             let is_last = (batch.len() as u64) < BATCH;
             out.extend(batch.into_iter().filter_map(|entity| match entity {
                 Entity::Action(action) => Some(action),
@@ -190,7 +208,10 @@ fn updated(stored: &Package, put: PackagePut) -> Package {
         version: put.version.unwrap_or_else(|| stored.version.next()),
         publish: put.publish.unwrap_or(stored.publish),
         updated: now(),
-        annotations: annotated(put.annotations.unwrap_or_else(|| stored.annotations.clone()), binding.as_ref()),
+        annotations: annotated(
+            put.annotations.unwrap_or_else(|| stored.annotations.clone()),
+            binding.as_ref(),
+        ),
         parameters: put.parameters.unwrap_or_else(|| stored.parameters.clone()),
         binding,
     }

@@ -8,6 +8,7 @@ use wsk_store::{Revision, Stored};
 use super::cache::{Entry, Value};
 use super::entitlement::CONFORMANCE;
 use super::{App, Caller, Error};
+use crate::metrics;
 
 /// An action as a caller may use it. Shared and cached: a warm invoke does no merging.
 #[derive(Debug)]
@@ -42,10 +43,11 @@ impl App {
     /// Errors: 403 naming the action, or its package, for what is foreign and not public; 404 when it is not there; 409 when
     /// the name is another entity's.
     pub async fn resolve_action(&self, caller: &Caller, name: &FullName) -> Result<Arc<ResolvedAction>, Error> {
-        if let Some(hit) = self.cache.resolved(name) {
-            if hit.public || caller.owns(name.namespace()) {
-                return Ok(hit);
-            }
+        if let Some(hit) = self.cache.resolved(name)
+            && (hit.public || caller.owns(name.namespace()))
+        {
+            metrics::CACHE_HITS.inc();
+            return Ok(hit);
         }
         Box::pin(self.resolve_anew(caller, name)).await
     }
@@ -57,7 +59,14 @@ impl App {
                 let (entry, action) = self.action_entry(name).await?;
                 let parameters = Arc::new(action.parameters.clone());
                 let revision = entry.revision.clone();
-                ResolvedAction { action, revision, parameters, binding: None, public: false, sources: [entry].into() }
+                ResolvedAction {
+                    action,
+                    revision,
+                    parameters,
+                    binding: None,
+                    public: false,
+                    sources: [entry].into(),
+                }
             }
             Some(package) => self.resolve_packaged(caller, name, &package).await?,
         };
@@ -85,7 +94,14 @@ impl App {
         let public = provider.publish && binding.is_none();
         let revision = entry.revision.clone();
         let sources = package.binding.into_iter().chain([package.provider, entry]).collect();
-        Ok(ResolvedAction { action, revision, parameters, binding, public, sources })
+        Ok(ResolvedAction {
+            action,
+            revision,
+            parameters,
+            binding,
+            public,
+            sources,
+        })
     }
 
     /// The action stored under exactly this name.
@@ -103,8 +119,10 @@ impl App {
     /// The entity stored under this name, from the cache when it is there.
     pub async fn find(&self, name: &FullName) -> Result<Option<Arc<Entry>>, Error> {
         if let Some(entry) = self.cache.get(name) {
+            metrics::CACHE_HITS.inc();
             return Ok(Some(entry));
         }
+        metrics::CACHE_MISSES.inc();
         let ticket = self.cache.ticket(name);
         let stored: Option<Stored<_>> = self.entities.get(name).await?;
         Ok(stored.map(|stored| self.cache.fill(name, stored, ticket)))

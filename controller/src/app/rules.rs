@@ -45,11 +45,15 @@ impl App {
         overwrite: Overwrite,
         put: RulePut,
     ) -> Result<StatedRule, Error> {
-        self.may_connect(caller, put.trigger.as_ref(), put.action.as_ref()).await?;
+        self.may_connect(caller, put.trigger.as_ref(), put.action.as_ref())
+            .await?;
         let found = self.to_put(Collection::Rules, name, overwrite).await?;
         match found.as_deref().and_then(rule_of) {
             None => self.create_rule(name, put).await,
-            Some(stored) => self.update_rule(found.as_deref().expect("a rule was found"), stored, put).await,
+            Some(stored) => {
+                self.update_rule(found.as_deref().expect("a rule was found"), stored, put)
+                    .await
+            }
         }
     }
 
@@ -58,9 +62,13 @@ impl App {
         let entry = self.fresh(Collection::Rules, name).await?.ok_or(Error::Missing)?;
         let rule = Arc::clone(rule_of(&entry).expect("rules were asked for"));
         let key = name.to_string();
-        self.change_links(&rule.trigger, |links| drop(links.shift_remove(&key))).await?;
+        self.change_links(&rule.trigger, |links| drop(links.shift_remove(&key)))
+            .await?;
         self.erase(name, &entry.revision).await?;
-        Ok(StatedRule { rule, status: RuleStatus::Inactive })
+        Ok(StatedRule {
+            rule,
+            status: RuleStatus::Inactive,
+        })
     }
 
     /// Activates or deactivates a rule. Nothing is written when it has that status already.
@@ -71,14 +79,29 @@ impl App {
         if current == status {
             return Ok(());
         }
-        let link = RuleLink { action: rule.action.clone(), status };
-        let linked = self.change_links(&rule.trigger, |links| drop(links.insert(name.to_string(), link.clone()))).await?;
-        if linked { Ok(()) } else { Err(Error::NotFound("Only rules with existing triggers can be activated".into())) }
+        let link = RuleLink {
+            action: rule.action.clone(),
+            status,
+        };
+        let linked = self
+            .change_links(&rule.trigger, |links| {
+                drop(links.insert(name.to_string(), link.clone()))
+            })
+            .await?;
+        if linked {
+            Ok(())
+        } else {
+            Err(Error::NotFound(
+                "Only rules with existing triggers can be activated".into(),
+            ))
+        }
     }
 
     async fn create_rule(&self, name: &FullName, put: RulePut) -> Result<StatedRule, Error> {
         let (Some(trigger), Some(action)) = (put.trigger, put.action) else {
-            return Err(Error::Rejected("rule requires a valid trigger and a valid action".into()));
+            return Err(Error::Rejected(
+                "rule requires a valid trigger and a valid action".into(),
+            ));
         };
         self.must_exist(&trigger, &action).await?;
         let rule = Rule {
@@ -119,12 +142,20 @@ impl App {
     }
 
     async fn write_rule(&self, rule: Rule, over: Option<&Entry>, status: RuleStatus) -> Result<StatedRule, Error> {
-        let link = RuleLink { action: rule.action.clone(), status };
+        let link = RuleLink {
+            action: rule.action.clone(),
+            status,
+        };
         let (key, trigger) = (rule.full_name().to_string(), rule.trigger.clone());
         let entry = self.write(&Entity::Rule(rule), over).await?;
-        let linked = self.change_links(&trigger, |links| drop(links.insert(key.clone(), link.clone()))).await?;
+        let linked = self
+            .change_links(&trigger, |links| drop(links.insert(key.clone(), link.clone())))
+            .await?;
         let rule = Arc::clone(rule_of(&entry).expect("a rule was written"));
-        Ok(StatedRule { rule, status: if linked { status } else { RuleStatus::Inactive } })
+        Ok(StatedRule {
+            rule,
+            status: if linked { status } else { RuleStatus::Inactive },
+        })
     }
 
     /// Changes the rules of a trigger, again when others changed it meanwhile. Whether there is such a trigger.
@@ -141,7 +172,10 @@ impl App {
             if stored.rules.as_ref() == Some(&links) {
                 return Ok(true);
             }
-            let trigger = Trigger { rules: Some(links), ..Trigger::clone(stored) };
+            let trigger = Trigger {
+                rules: Some(links),
+                ..Trigger::clone(stored)
+            };
             match self.write(&Entity::Trigger(trigger), Some(&entry)).await {
                 Ok(_) => return Ok(true),
                 Err(Error::Conflict(_) | Error::Missing) => {}
@@ -153,7 +187,10 @@ impl App {
 
     async fn status_of(&self, rule: &Rule) -> Result<RuleStatus, Error> {
         let entry = self.find(&rule.trigger).await?;
-        let links = entry.as_deref().and_then(trigger_of).and_then(|trigger| trigger.rules.as_ref());
+        let links = entry
+            .as_deref()
+            .and_then(trigger_of)
+            .and_then(|trigger| trigger.rules.as_ref());
         let link = links.and_then(|links| links.get(&rule.full_name().to_string()));
         Ok(link.map_or(RuleStatus::Inactive, |link| link.status))
     }
@@ -177,7 +214,11 @@ impl App {
             }
         }
         refused.sort();
-        if refused.is_empty() { Ok(()) } else { Err(Error::Forbidden(refused.join(", "))) }
+        if refused.is_empty() {
+            Ok(())
+        } else {
+            Err(Error::Forbidden(refused.join(", ")))
+        }
     }
 
     /// Errors: 400 naming what is missing, the trigger first.

@@ -17,7 +17,9 @@ impl App {
     /// The trigger stored under this name. Errors: 404, and 409 for an entity of another collection.
     pub async fn get_trigger(&self, name: &FullName) -> Result<Arc<Trigger>, Error> {
         let entry = self.find(name).await?.ok_or(Error::Missing)?;
-        trigger_of(&entry).cloned().ok_or_else(|| Error::Conflict(CONFORMANCE.into()))
+        trigger_of(&entry)
+            .cloned()
+            .ok_or_else(|| Error::Conflict(CONFORMANCE.into()))
     }
 
     /// Creates or updates a trigger. The caller owns the namespace.
@@ -54,10 +56,10 @@ pub(super) fn trigger_of(entry: &Entry) -> Option<&Arc<Trigger>> {
 
 fn created(name: &FullName, put: TriggerPut) -> Result<Trigger, Error> {
     let annotations = put.annotations.unwrap_or_default();
-    if let Some(feed) = annotations.get(FEED_ANNOTATION) {
-        if !feed.string().is_some_and(|feed| is_path(&feed)) {
-            return Err(Error::Rejected("Feed name is not valid".into()));
-        }
+    if let Some(feed) = annotations.get(FEED_ANNOTATION)
+        && !feed.string().is_some_and(|feed| is_path(&feed))
+    {
+        return Err(Error::Rejected("Feed name is not valid".into()));
     }
     Ok(Trigger {
         namespace: name.path.clone(),

@@ -134,12 +134,20 @@ pub struct ShownResponse<'a> {
 
 impl Response {
     pub fn success(result: Json, size: Option<u64>) -> Response {
-        Response { status_code: StatusCode::Success, result, size }
+        Response {
+            status_code: StatusCode::Success,
+            result,
+            size,
+        }
     }
 
     /// A failure whose result is `{"error": value}`.
     pub fn failure(status_code: StatusCode, error: &Json, size: Option<u64>) -> Response {
-        Response { status_code, result: Json::of(&ErrorResult { error }), size }
+        Response {
+            status_code,
+            result: Json::of(&ErrorResult { error }),
+            size,
+        }
     }
 
     /// The form readers see: `status` and `success` instead of the number.
@@ -238,7 +246,11 @@ impl Activation {
         if let Some(binding) = text("binding") {
             return format!("{}/{}", last(binding), self.name);
         }
-        match text("path").as_deref().map(|p| p.split('/').collect::<Vec<_>>()).as_deref() {
+        match text("path")
+            .as_deref()
+            .map(|p| p.split('/').collect::<Vec<_>>())
+            .as_deref()
+        {
             Some([_, package, _]) => format!("{package}/{}", self.name),
             Some(_) | None => self.name.to_string(),
         }

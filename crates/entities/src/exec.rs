@@ -13,9 +13,19 @@ use crate::FullName;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Exec {
     /// A managed kind such as `nodejs:20`; the kind is stored resolved, never `family:default`.
-    Code { kind: Arc<str>, code: Code, main: Option<String>, binary: bool },
+    Code {
+        kind: Arc<str>,
+        code: Code,
+        main: Option<String>,
+        binary: bool,
+    },
     /// An image of the user's; code is optional.
-    Blackbox { image: String, code: Option<Code>, main: Option<String>, binary: bool },
+    Blackbox {
+        image: String,
+        code: Option<Code>,
+        main: Option<String>,
+        binary: bool,
+    },
     /// A chain of actions.
     Sequence { components: Vec<FullName> },
 }
@@ -114,7 +124,10 @@ pub fn is_base64(text: &str) -> bool {
         return false;
     }
     let padding = text.iter().rev().take_while(|b| **b == b'=').count();
-    padding <= 2 && text[..text.len() - padding].iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/'))
+    padding <= 2
+        && text[..text.len() - padding]
+            .iter()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/'))
 }
 
 impl Serialize for Code {
@@ -131,7 +144,9 @@ impl<'de> Deserialize<'de> for Code {
         let json = crate::Json::deserialize(deserializer)?;
         match json.string() {
             Some(text) => Ok(Code::Inline(text.into())),
-            None => serde_json::from_str(json.as_str()).map(Code::Attached).map_err(D::Error::custom),
+            None => serde_json::from_str(json.as_str())
+                .map(Code::Attached)
+                .map_err(D::Error::custom),
         }
     }
 }
@@ -141,12 +156,22 @@ impl Serialize for Exec {
         let mut out = serializer.serialize_struct("Exec", 5)?;
         out.serialize_field("kind", self.kind())?;
         match self {
-            Exec::Code { code, main, binary, kind: _ } => {
+            Exec::Code {
+                code,
+                main,
+                binary,
+                kind: _,
+            } => {
                 out.serialize_field("code", code)?;
                 out.serialize_field("binary", binary)?;
                 optional(&mut out, "main", main.as_ref())?;
             }
-            Exec::Blackbox { image, code, main, binary } => {
+            Exec::Blackbox {
+                image,
+                code,
+                main,
+                binary,
+            } => {
                 out.serialize_field("image", image)?;
                 out.serialize_field("binary", binary)?;
                 optional(&mut out, "code", code.as_ref())?;
@@ -186,7 +211,14 @@ struct ExecWire {
 impl<'de> Deserialize<'de> for Exec {
     /// Reads the stored and the answered form. Request bodies, with their texts, go through the request types.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Exec, D::Error> {
-        let ExecWire { kind, code, image, main, binary, components } = ExecWire::deserialize(deserializer)?;
+        let ExecWire {
+            kind,
+            code,
+            image,
+            main,
+            binary,
+            components,
+        } = ExecWire::deserialize(deserializer)?;
         match kind.as_str() {
             Exec::SEQUENCE => {
                 let components = components.ok_or_else(|| D::Error::missing_field("components"))?;
@@ -196,11 +228,21 @@ impl<'de> Deserialize<'de> for Exec {
             }
             Exec::BLACKBOX => {
                 let image = image.ok_or_else(|| D::Error::missing_field("image"))?;
-                Ok(Exec::Blackbox { image, code, main, binary })
+                Ok(Exec::Blackbox {
+                    image,
+                    code,
+                    main,
+                    binary,
+                })
             }
             _ => {
                 let code = code.ok_or_else(|| D::Error::missing_field("code"))?;
-                Ok(Exec::Code { kind: kind.into(), code, main, binary })
+                Ok(Exec::Code {
+                    kind: kind.into(),
+                    code,
+                    main,
+                    binary,
+                })
             }
         }
     }

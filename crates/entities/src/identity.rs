@@ -114,8 +114,13 @@ impl Identity {
     pub fn new(subject: &str, name: Namespace, uuid: &str, key: &str, limits: UserLimits) -> Identity {
         Identity {
             subject: subject.into(),
-            namespace: NamespaceRef { name, uuid: uuid.into() },
-            authkey: AuthKey { api_key: format!("{uuid}:{key}").into() },
+            namespace: NamespaceRef {
+                name,
+                uuid: uuid.into(),
+            },
+            authkey: AuthKey {
+                api_key: format!("{uuid}:{key}").into(),
+            },
             rights: vec![Right::Read, Right::Put, Right::Delete, Right::Activate],
             limits,
         }
@@ -130,6 +135,9 @@ impl fmt::Debug for AuthKey {
 
 impl fmt::Debug for SubjectNamespace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SubjectNamespace").field("name", &self.name).field("uuid", &self.uuid).finish_non_exhaustive()
+        f.debug_struct("SubjectNamespace")
+            .field("name", &self.name)
+            .field("uuid", &self.uuid)
+            .finish_non_exhaustive()
     }
 }

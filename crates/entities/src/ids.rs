@@ -49,7 +49,9 @@ impl FromStr for ActivationId {
     fn from_str(text: &str) -> Result<ActivationId, Error> {
         let length = text.chars().count();
         if length != 32 {
-            return Err(Error::Rejected(format!("Activation id length is {length} but must be 32.")));
+            return Err(Error::Rejected(format!(
+                "Activation id length is {length} but must be 32."
+            )));
         }
         let hex = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
         if !text.bytes().all(hex) {
@@ -83,7 +85,11 @@ serde_as_text!(ActivationId, ActivationId::from_str);
 
 impl TransactionId {
     pub fn new(id: impl Into<Arc<str>>, start: Timestamp) -> TransactionId {
-        TransactionId { id: id.into(), start, extra_logging: false }
+        TransactionId {
+            id: id.into(),
+            start,
+            extra_logging: false,
+        }
     }
 }
 
@@ -153,7 +159,11 @@ impl<'de> Deserialize<'de> for TransactionId {
                 while let Some(more) = seq.next_element::<crate::Json>()? {
                     extra_logging |= more.is_true();
                 }
-                Ok(TransactionId { id: id.into(), start, extra_logging })
+                Ok(TransactionId {
+                    id: id.into(),
+                    start,
+                    extra_logging,
+                })
             }
         }
         deserializer.deserialize_seq(Elements)

@@ -45,18 +45,26 @@ fn is_component(text: &str) -> bool {
     if !ends_well(bytes.first()) || !ends_well(bytes.last()) {
         return false;
     }
-    let separators = text.split(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit()).filter(|s| !s.is_empty());
-    separators.into_iter().all(|s| matches!(s, "." | "_" | "__") || s.bytes().all(|b| b == b'-'))
+    let separators = text
+        .split(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit())
+        .filter(|s| !s.is_empty());
+    separators
+        .into_iter()
+        .all(|s| matches!(s, "." | "_" | "__") || s.bytes().all(|b| b == b'-'))
 }
 
 fn is_tag(text: &str) -> bool {
     let word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
     let bytes = text.as_bytes();
-    bytes.first().is_some_and(|b| word(*b)) && bytes.len() <= 128 && bytes.iter().all(|b| word(*b) || matches!(b, b'.' | b'-'))
+    bytes.first().is_some_and(|b| word(*b))
+        && bytes.len() <= 128
+        && bytes.iter().all(|b| word(*b) || matches!(b, b'.' | b'-'))
 }
 
 fn is_digest(text: &str) -> bool {
-    let Some((algorithm, hex)) = text.split_once(':') else { return false };
+    let Some((algorithm, hex)) = text.split_once(':') else {
+        return false;
+    };
     let algorithm_char = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'.' | b'_' | b'-');
     algorithm.starts_with(|c: char| c.is_ascii_alphabetic())
         && algorithm.bytes().all(algorithm_char)
@@ -71,10 +79,29 @@ mod tests {
     #[test]
     fn references_follow_dockers_grammar() {
         let digest = format!("ctr/none@sha256:{}", "0".repeat(64));
-        for good in ["none", "ctr/none", "ctr/none:v1.2", "reg.test:5000/ctr/none:v1", "localhost/a", "a__b/c-d.e", &digest] {
+        for good in [
+            "none",
+            "ctr/none",
+            "ctr/none:v1.2",
+            "reg.test:5000/ctr/none:v1",
+            "localhost/a",
+            "a__b/c-d.e",
+            &digest,
+        ] {
             assert!(is_reference(good), "{good}");
         }
-        for bad in ["", "A b c", "Ctr/none", "ctr//none", "a:", "a:-x", "a@sha256:12", "-a", "a..b", "a/b:c/d"] {
+        for bad in [
+            "",
+            "A b c",
+            "Ctr/none",
+            "ctr//none",
+            "a:",
+            "a:-x",
+            "a@sha256:12",
+            "-a",
+            "a..b",
+            "a/b:c/d",
+        ] {
             assert!(!is_reference(bad), "{bad}");
         }
     }

@@ -69,19 +69,27 @@ impl Json {
     pub fn is_truthy(&self) -> bool {
         match self.as_str() {
             "false" | "null" | "\"\"" => false,
-            text if text.starts_with(['-', '0']) => text.parse::<f64>().map_or(true, |n| n != 0.0),
+            text if text.starts_with(['-', '0']) => text.parse::<f64>().is_ok_and(|n| n != 0.0),
             _ => true,
         }
     }
 
     /// The string this value is, if it is one.
     pub fn string(&self) -> Option<String> {
-        if self.as_str().starts_with('"') { serde_json::from_str(self.as_str()).ok() } else { None }
+        if self.as_str().starts_with('"') {
+            serde_json::from_str(self.as_str()).ok()
+        } else {
+            None
+        }
     }
 
     /// The fields of the object this value is, if it is one.
     pub fn object(&self) -> Option<Object> {
-        if self.is_object() { serde_json::from_str(self.as_str()).ok() } else { None }
+        if self.is_object() {
+            serde_json::from_str(self.as_str()).ok()
+        } else {
+            None
+        }
     }
 
     /// A tree of this value. Lone surrogates, which a tree cannot hold, become U+FFFD.
@@ -262,7 +270,14 @@ mod tests {
 
     #[test]
     fn truthiness_is_upstreams() {
-        for (text, truthy) in [("0", false), ("-0.0", false), ("0.5", true), ("\"\"", false), ("null", false), ("[]", true)] {
+        for (text, truthy) in [
+            ("0", false),
+            ("-0.0", false),
+            ("0.5", true),
+            ("\"\"", false),
+            ("null", false),
+            ("[]", true),
+        ] {
             assert_eq!(Json::parse(text).unwrap().is_truthy(), truthy, "{text}");
         }
     }

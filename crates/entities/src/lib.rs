@@ -31,9 +31,7 @@ pub use json::{Json, Object};
 pub use limits::{ActionLimits, Bounds, LimitBounds};
 pub use manifest::{Image, Manifest, ProcessProgram, Runtime, StemCell};
 pub use names::{EntityName, EntityPath, FullName, Namespace, is_path};
-pub use objects::{
-    Action, Binding, Collection, Entity, Package, Rule, RuleLink, RuleStatus, Trigger, TriggerLimits,
-};
+pub use objects::{Action, Binding, Collection, Entity, Package, Rule, RuleLink, RuleStatus, Trigger, TriggerLimits};
 pub use parameters::{Parameter, Parameters};
 pub use shown::{ActionSummary, PackageSummary, ShownAction, ShownPackage, ShownRule, TriggerSummary};
 pub use version::Version;

@@ -131,7 +131,9 @@ impl Manifest {
         for (family, kinds) in &manifest.runtimes {
             match kinds.iter().filter(|k| k.default).count() {
                 0 if kinds.len() > 1 => {
-                    return Err(Error::Rejected(format!("{family} has multiple versions, but no default.")));
+                    return Err(Error::Rejected(format!(
+                        "{family} has multiple versions, but no default."
+                    )));
                 }
                 0 | 1 => {}
                 _ => return Err(Error::Rejected(format!("Found more than one default for {family}"))),
@@ -151,7 +153,10 @@ impl Manifest {
         match kind.strip_suffix(":default") {
             Some(family) => {
                 let kinds = self.runtimes.get(family)?;
-                kinds.iter().find(|k| k.default).or_else(|| if kinds.len() == 1 { kinds.first() } else { None })
+                kinds
+                    .iter()
+                    .find(|k| k.default)
+                    .or_else(|| if kinds.len() == 1 { kinds.first() } else { None })
             }
             None => self.kinds().find(|k| k.kind == kind),
         }

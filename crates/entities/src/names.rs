@@ -39,7 +39,9 @@ fn is_word(b: u8) -> bool {
 
 fn follows_name_rule(text: &str) -> bool {
     let bytes = text.as_bytes();
-    let (Some(first), Some(last)) = (bytes.first(), bytes.last()) else { return false };
+    let (Some(first), Some(last)) = (bytes.first(), bytes.last()) else {
+        return false;
+    };
     let inner = |b: u8| is_word(b) || matches!(b, b'@' | b' ' | b'.' | b'&' | b'-');
     is_word(*first) && bytes.iter().all(|b| inner(*b)) && *last != b' ' && bytes.len() <= MAX_NAME
 }
@@ -49,7 +51,9 @@ impl EntityName {
     pub fn new(text: &str) -> Result<EntityName, Error> {
         let length = text.chars().count();
         if length > MAX_NAME {
-            return Err(Error::Rejected(format!("Name segement longer than allowed: {length} > {MAX_NAME}.")));
+            return Err(Error::Rejected(format!(
+                "Name segement longer than allowed: {length} > {MAX_NAME}."
+            )));
         }
         if follows_name_rule(text) {
             Ok(EntityName(text.into()))
@@ -71,7 +75,9 @@ impl Namespace {
     pub fn new(text: &str) -> Result<Namespace, Error> {
         let length = text.chars().count();
         if length > MAX_NAME {
-            return Err(Error::Rejected(format!("Namespace longer than allowed: {length} > {MAX_NAME}.")));
+            return Err(Error::Rejected(format!(
+                "Namespace longer than allowed: {length} > {MAX_NAME}."
+            )));
         }
         if follows_name_rule(text) {
             Ok(Namespace(text.into()))
@@ -91,22 +97,34 @@ impl Namespace {
 
 impl EntityPath {
     pub fn root(namespace: Namespace) -> EntityPath {
-        EntityPath { namespace, package: None }
+        EntityPath {
+            namespace,
+            package: None,
+        }
     }
 
     pub fn in_package(namespace: Namespace, package: EntityName) -> EntityPath {
-        EntityPath { namespace, package: Some(package) }
+        EntityPath {
+            namespace,
+            package: Some(package),
+        }
     }
 
     /// The full name of the entity called `name` here.
     pub fn with(&self, name: EntityName) -> FullName {
-        FullName { path: self.clone(), name }
+        FullName {
+            path: self.clone(),
+            name,
+        }
     }
 }
 
 impl FullName {
     pub fn new(namespace: Namespace, package: Option<EntityName>, name: EntityName) -> FullName {
-        FullName { path: EntityPath { namespace, package }, name }
+        FullName {
+            path: EntityPath { namespace, package },
+            name,
+        }
     }
 
     pub fn namespace(&self) -> &Namespace {
@@ -119,7 +137,10 @@ impl FullName {
 
     /// The package's own full name, for a packaged entity.
     pub fn package_name(&self) -> Option<FullName> {
-        self.path.package.clone().map(|name| FullName::new(self.path.namespace.clone(), None, name))
+        self.path
+            .package
+            .clone()
+            .map(|name| FullName::new(self.path.namespace.clone(), None, name))
     }
 
     /// The same name with the marker `_` replaced by `namespace`.
@@ -160,7 +181,9 @@ impl FromStr for FullName {
             return Err(Error::malformed("requirement failed: path undefined"));
         }
         if let Some(bad) = parts.iter().find(|part| !follows_name_rule(part)) {
-            return Err(Error::Malformed(format!("'{text}' is not a full name: '{bad}' has illegal characters or is too long")));
+            return Err(Error::Malformed(format!(
+                "'{text}' is not a full name: '{bad}' has illegal characters or is too long"
+            )));
         }
         let entity = |part: &str| EntityName::new(part).expect("the rule was checked");
         let namespace = Namespace::new(parts[0]).expect("the rule is that of entity names");
@@ -238,7 +261,11 @@ struct FullNameWire {
 
 impl Serialize for FullName {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        FullNameWire { path: self.path.clone(), name: self.name.clone() }.serialize(serializer)
+        FullNameWire {
+            path: self.path.clone(),
+            name: self.name.clone(),
+        }
+        .serialize(serializer)
     }
 }
 

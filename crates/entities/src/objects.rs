@@ -167,8 +167,12 @@ impl Entity {
 }
 
 impl Collection {
-    pub const ALL: [Collection; 4] =
-        [Collection::Actions, Collection::Triggers, Collection::Rules, Collection::Packages];
+    pub const ALL: [Collection; 4] = [
+        Collection::Actions,
+        Collection::Triggers,
+        Collection::Rules,
+        Collection::Packages,
+    ];
 
     /// The path segment and the key of counts.
     pub fn plural(self) -> &'static str {

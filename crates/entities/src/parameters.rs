@@ -55,7 +55,12 @@ impl Parameters {
 
     /// Sets `key` to `value`, keeping its place when it is there already.
     pub fn set(&mut self, key: &str, value: Json) {
-        self.insert(Parameter { key: key.to_owned(), value, init: false, encryption: None });
+        self.insert(Parameter {
+            key: key.to_owned(),
+            value,
+            init: false,
+            encryption: None,
+        });
     }
 
     pub fn insert(&mut self, parameter: Parameter) {
@@ -87,13 +92,41 @@ impl Parameters {
 
     /// Size as the limits count it: names plus compact JSON values, in bytes.
     pub fn size(&self) -> u64 {
-        self.0.iter().map(|p| (p.key.len() + p.value.as_str().len()) as u64).sum()
+        self.0
+            .iter()
+            .map(|p| (p.key.len() + p.value.as_str().len()) as u64)
+            .sum()
     }
 
     /// Reads the array form of a request body. Errors: [`Error::Malformed`] `parameters malformed!`.
     pub fn from_json(json: &Json) -> Result<Parameters, Error> {
-        serde_json::from_str(json.as_str()).map_err(|_| Error::malformed("parameters malformed!"))
+        let malformed = || Error::malformed("parameters malformed!");
+        let items: Vec<Json> = serde_json::from_str(json.as_str()).map_err(|_| malformed())?;
+        items.iter().map(|item| parameter(item).ok_or_else(malformed)).collect()
     }
+}
+
+/// One entry of a request's list. Unlike in stored documents, nothing stands for something else: no array for an object,
+/// no `null` for an absent field.
+fn parameter(item: &Json) -> Option<Parameter> {
+    let mut fields = item.object()?;
+    let key = fields.get("key")?.string()?;
+    let init = match fields.get("init").map(Json::as_str) {
+        None | Some("false") => false,
+        Some("true") => true,
+        Some(_) => return None,
+    };
+    let encryption = match fields.get("encryption") {
+        None => None,
+        Some(name) => Some(name.string()?),
+    };
+    let value = fields.swap_remove("value")?;
+    Some(Parameter {
+        key,
+        value,
+        init,
+        encryption,
+    })
 }
 
 impl FromIterator<Parameter> for Parameters {

@@ -4,8 +4,8 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 use crate::{
-    Action, ActionLimits, Binding, EntityName, EntityPath, Exec, FullName, Package, Parameters, Rule, RuleStatus, Timestamp,
-    Trigger, Version,
+    Action, ActionLimits, Binding, EntityName, EntityPath, Exec, FullName, Package, Parameters, Rule, RuleStatus,
+    Timestamp, Trigger, Version,
 };
 
 /// An action in full.
@@ -140,7 +140,9 @@ impl Action {
             updated: self.updated,
             annotations: &self.annotations,
             limits: &self.limits,
-            exec: Binary { binary: self.exec.binary() },
+            exec: Binary {
+                binary: self.exec.binary(),
+            },
         }
     }
 }
@@ -182,8 +184,9 @@ impl Package {
             version: action.version,
             annotations: &action.annotations,
         };
-        let (feeds, actions): (Vec<&Action>, Vec<&Action>) =
-            contents.iter().partition(|action| action.annotations.get("feed").is_some());
+        let (feeds, actions): (Vec<&Action>, Vec<&Action>) = contents
+            .iter()
+            .partition(|action| action.annotations.get("feed").is_some());
         ShownPackage {
             namespace: &self.namespace,
             name: &self.name,
@@ -192,7 +195,10 @@ impl Package {
             updated: self.updated,
             annotations: &self.annotations,
             parameters,
-            binding: self.binding.as_ref().map_or(ShownBinding::EmptyObject, ShownBinding::Of),
+            binding: self
+                .binding
+                .as_ref()
+                .map_or(ShownBinding::EmptyObject, ShownBinding::Of),
             actions: actions.into_iter().map(entry).collect(),
             feeds: feeds.into_iter().map(entry).collect(),
         }
@@ -223,7 +229,9 @@ impl Serialize for ShownExec<'_> {
                 out.serialize_entry("binary", binary)?;
                 main.as_ref().map_or(Ok(()), |main| out.serialize_entry("main", main))?;
             }
-            Exec::Blackbox { image, binary, main, .. } => {
+            Exec::Blackbox {
+                image, binary, main, ..
+            } => {
                 out.serialize_entry("image", image)?;
                 out.serialize_entry("binary", binary)?;
                 main.as_ref().map_or(Ok(()), |main| out.serialize_entry("main", main))?;

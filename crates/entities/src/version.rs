@@ -17,11 +17,18 @@ pub struct Version {
 
 impl Version {
     /// The version of an entity that was just created.
-    pub const FIRST: Version = Version { major: 0, minor: 0, patch: 1 };
+    pub const FIRST: Version = Version {
+        major: 0,
+        minor: 0,
+        patch: 1,
+    };
 
     /// The version after an update that names none.
     pub fn next(self) -> Version {
-        Version { patch: self.patch.saturating_add(1), ..self }
+        Version {
+            patch: self.patch.saturating_add(1),
+            ..self
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! The forms of documents and answers, frozen: what was stored or published once is read for ever, and written the same.
 
+#![expect(clippy::unwrap_used, reason = "a test ends where its data is wrong")]
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use wsk_entities::{Action, Activation, Identity, Package, Rule, RuleStatus, SubjectDocument, Trigger};
@@ -52,12 +54,16 @@ fn answers() {
     let action: Action = read(golden!("action"));
     let (trigger, rule): (Trigger, Rule) = (read(golden!("trigger")), read(golden!("rule")));
     let (package, binding): (Package, Package) = (read(golden!("package")), read(golden!("binding")));
-    let (activation, fired): (Activation, Activation) = (read(golden!("activation")), read(golden!("trigger-activation")));
+    let (activation, fired): (Activation, Activation) =
+        (read(golden!("activation")), read(golden!("trigger-activation")));
     let none = wsk_entities::Parameters::new();
     let contents = std::slice::from_ref(&action);
     let as_json = |value: &dyn erased::Json| value.json();
     let answers: indexmap::IndexMap<&str, wsk_entities::Json> = [
-        ("action", as_json(&action.shown(&none, Some("function main(p) { return p }")))),
+        (
+            "action",
+            as_json(&action.shown(&none, Some("function main(p) { return p }"))),
+        ),
         ("action in a list", as_json(&action.summary())),
         ("rule", as_json(&rule.shown(RuleStatus::Inactive))),
         ("trigger in a list", as_json(&trigger.summary())),

@@ -1,19 +1,32 @@
 //! Rules that hold for all names, versions, parameters and JSON.
 
+#![expect(clippy::unwrap_used, reason = "a test ends where its data is wrong")]
+
 use proptest::collection::vec;
 use proptest::prelude::*;
 use wsk_entities::{EntityName, EntityPath, FullName, Json, Namespace, Parameter, Parameters, Version, is_path};
 
 /// OpenWhisk's own rule for names, as a second opinion.
 fn upstream_name(text: &str) -> bool {
-    regex::Regex::new(r"\A([A-Za-z0-9_]|[A-Za-z0-9_][A-Za-z0-9_@ .&-]{0,254}[A-Za-z0-9_@.&-])\z").unwrap().is_match(text)
+    regex::Regex::new(r"\A([A-Za-z0-9_]|[A-Za-z0-9_][A-Za-z0-9_@ .&-]{0,254}[A-Za-z0-9_@.&-])\z")
+        .unwrap()
+        .is_match(text)
 }
 
 fn parameters() -> impl Strategy<Value = Parameters> {
-    let value = prop_oneof![Just("null"), Just("1"), Just("\"x\""), Just("[1,2]"), Just("{\"a\":1.10}")];
+    let value = prop_oneof![
+        Just("null"),
+        Just("1"),
+        Just("\"x\""),
+        Just("[1,2]"),
+        Just("{\"a\":1.10}")
+    ];
     vec(("[a-f]", value, any::<bool>()), 0..8).prop_map(|pairs| {
-        let parameter = |(key, value, init): (String, &str, bool)| {
-            Parameter { key, value: Json::parse(value).unwrap(), init, encryption: None }
+        let parameter = |(key, value, init): (String, &str, bool)| Parameter {
+            key,
+            value: Json::parse(value).unwrap(),
+            init,
+            encryption: None,
         };
         pairs.into_iter().map(parameter).collect()
     })

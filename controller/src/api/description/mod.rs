@@ -38,6 +38,11 @@ pub fn api_docs(query: Query<'_>) -> Response {
     reply::json_text(document.get_or_init(|| render(dialect).to_string().into()).clone())
 }
 
+/// The page that shows a description to people.
+pub fn viewer() -> Response {
+    reply::html(include_str!("viewer.html"))
+}
+
 /// `GET /api-docs`: the description of `GET /` alone.
 pub fn info_docs() -> Response {
     let info = json!({
@@ -110,7 +115,9 @@ impl Dialect {
 fn paths(dialect: Dialect) -> Map<String, Value> {
     let mut paths = Map::new();
     for endpoint in ROUTES {
-        let Some(operation) = operation(endpoint.route) else { continue };
+        let Some(operation) = operation(endpoint.route) else {
+            continue;
+        };
         if operation.is_new && dialect == Dialect::Swagger2 {
             continue;
         }
@@ -130,14 +137,19 @@ fn paths(dialect: Dialect) -> Map<String, Value> {
 
 /// The path below the base, its parameters under the names that generated clients know.
 fn path_of(endpoint: &Endpoint) -> String {
-    let path = endpoint.path.strip_prefix(BASE).expect("described routes are below the base");
+    let path = endpoint
+        .path
+        .strip_prefix(BASE)
+        .expect("described routes are below the base");
     let singular = match path.split('/').nth(3) {
         Some("actions") => "{actionName}",
         Some("triggers") => "{triggerName}",
         Some("rules") => "{ruleName}",
         _ => "{packageName}",
     };
-    let path = path.replace("{ns}", "{namespace}").replace("{package}", "{packageName}");
+    let path = path
+        .replace("{ns}", "{namespace}")
+        .replace("{package}", "{packageName}");
     path.replace("{name}", singular).replace("{id}", "{activationid}")
 }
 
@@ -164,7 +176,9 @@ fn describe(dialect: Dialect, paths: &mut Map<String, Value>, path: &str, method
     if let Some(body) = operation.body.filter(|_| method == "PUT" || method == "POST") {
         match dialect {
             Dialect::Swagger2 => parameters.push(json!({ "name": "body", "in": "body", "schema": schema(body) })),
-            Dialect::OpenApi3 => out["requestBody"] = json!({ "content": { "application/json": { "schema": schema(body) } } }),
+            Dialect::OpenApi3 => {
+                out["requestBody"] = json!({ "content": { "application/json": { "schema": schema(body) } } })
+            }
         }
     }
     if !parameters.is_empty() {
@@ -177,17 +191,27 @@ fn describe(dialect: Dialect, paths: &mut Map<String, Value>, path: &str, method
 fn responses(dialect: Dialect, operation: &Operation<'_>) -> Map<String, Value> {
     let with_schema = |description: &str, schema: Option<&str>| {
         let mut out = json!({ "description": description });
-        let Some(schema) = schema.map(|name| schemas::reference(name, dialect.prefix())) else { return out };
+        let Some(schema) = schema.map(|name| schemas::reference(name, dialect.prefix())) else {
+            return out;
+        };
         match dialect {
             Dialect::Swagger2 => out["schema"] = schema,
             Dialect::OpenApi3 => out["content"] = json!({ "application/json": { "schema": schema } }),
         }
         out
     };
-    let successes = operation.success.iter().map(|(code, text, schema)| (*code, with_schema(text, *schema)));
-    let refusals =
-        operation.refusals.iter().map(|code| (*code, with_schema(operations::refusal(code), Some("ErrorMessage"))));
-    successes.chain(refusals).map(|(code, response)| (code.to_owned(), response)).collect()
+    let successes = operation
+        .success
+        .iter()
+        .map(|(code, text, schema)| (*code, with_schema(text, *schema)));
+    let refusals = operation
+        .refusals
+        .iter()
+        .map(|code| (*code, with_schema(operations::refusal(code), Some("ErrorMessage"))));
+    successes
+        .chain(refusals)
+        .map(|(code, response)| (code.to_owned(), response))
+        .collect()
 }
 
 #[cfg(test)]

@@ -24,22 +24,42 @@ type Queries = &'static [(&'static str, &'static str, &'static str)];
 
 const LIMIT: (&str, &str, &str) = ("limit", "integer", "Most entries to answer, 0 to 200; 0 means 200");
 const SKIP: (&str, &str, &str) = ("skip", "integer", "Entries to leave out from the beginning");
-const COUNT: (&str, &str, &str) = ("count", "boolean", "Answer the number of entries, less those skipped, instead");
+const COUNT: (&str, &str, &str) = (
+    "count",
+    "boolean",
+    "Answer the number of entries, less those skipped, instead",
+);
 const PAGE: Queries = &[LIMIT, SKIP, COUNT];
-const OVERWRITE: Queries = &[("overwrite", "boolean", "Replace what is there already; without it that is a 409")];
+const OVERWRITE: Queries = &[(
+    "overwrite",
+    "boolean",
+    "Replace what is there already; without it that is a 409",
+)];
 const FORCE: Queries = &[("force", "boolean", "Delete the actions of the package too")];
 const CODE: Queries = &[("code", "boolean", "Whether to show the code; true unless given")];
 const INVOKE: Queries = &[
     ("blocking", "boolean", "Wait for the result"),
     ("result", "boolean", "With blocking: answer the bare result"),
-    ("timeout", "integer", "With blocking: how long to wait, in milliseconds, at most 60000"),
+    (
+        "timeout",
+        "integer",
+        "With blocking: how long to wait, in milliseconds, at most 60000",
+    ),
 ];
 const RECORDS: Queries = &[
     ("name", "string", "Only records of this action, or package/action"),
     LIMIT,
     SKIP,
-    ("since", "integer", "Only what started at or after this time, in milliseconds since the epoch"),
-    ("upto", "integer", "Only what started at or before this time, in milliseconds since the epoch"),
+    (
+        "since",
+        "integer",
+        "Only what started at or after this time, in milliseconds since the epoch",
+    ),
+    (
+        "upto",
+        "integer",
+        "Only what started at or before this time, in milliseconds since the epoch",
+    ),
     ("docs", "boolean", "Answer whole records"),
     COUNT,
 ];
@@ -98,18 +118,36 @@ fn starting(start: Start) -> Operation<'static> {
         query: INVOKE,
         body: Some("Payload"),
         success: &[
-            ("200", "The record of a run that succeeded, or its result", Some("Activation")),
-            ("202", "Accepted, or still running when the wait was over", Some("ActivationId")),
-            ("502", "The record of a run that failed by its own doing", Some("Activation")),
+            (
+                "200",
+                "The record of a run that succeeded, or its result",
+                Some("Activation"),
+            ),
+            (
+                "202",
+                "Accepted, or still running when the wait was over",
+                Some("ActivationId"),
+            ),
+            (
+                "502",
+                "The record of a run that failed by its own doing",
+                Some("Activation"),
+            ),
         ],
         refusals: REFUSALS,
         ..BASIC
     };
     match start {
-        Start::Action => Operation { id: "invokeAction", summary: "Invoke an action", ..ACTION },
-        Start::PackagedAction => {
-            Operation { id: "invokeActionInPackage", summary: "Invoke an action of a package", ..ACTION }
-        }
+        Start::Action => Operation {
+            id: "invokeAction",
+            summary: "Invoke an action",
+            ..ACTION
+        },
+        Start::PackagedAction => Operation {
+            id: "invokeActionInPackage",
+            summary: "Invoke an action of a package",
+            ..ACTION
+        },
         Start::Trigger => Operation {
             id: "fireTrigger",
             tag: "Triggers",
@@ -126,8 +164,15 @@ fn starting(start: Start) -> Operation<'static> {
 }
 
 fn resourceful(resource: Resource) -> Option<Operation<'static>> {
-    const LIST: Operation<'static> = Operation { query: PAGE, refusals: &["400", "401", "403", "500"], ..BASIC };
-    const GET: Operation<'static> = Operation { refusals: &["400", "401", "403", "404", "409", "500"], ..BASIC };
+    const LIST: Operation<'static> = Operation {
+        query: PAGE,
+        refusals: &["400", "401", "403", "500"],
+        ..BASIC
+    };
+    const GET: Operation<'static> = Operation {
+        refusals: &["400", "401", "403", "404", "409", "500"],
+        ..BASIC
+    };
     const PUT: Operation<'static> = Operation {
         query: OVERWRITE,
         refusals: &["400", "401", "403", "404", "409", "413", "415", "500"],
@@ -188,11 +233,21 @@ fn resourceful(resource: Resource) -> Option<Operation<'static>> {
             refusals: &["400", "401", "500"],
             ..LIST
         },
-        Resource::Get(_) | Resource::GetPackaged => Operation { query: code_query(resource), ..named(resource, GET) },
-        Resource::Put(_) | Resource::PutPackaged => Operation { body: Some(body_of(resource)), ..named(resource, PUT) },
+        Resource::Get(_) | Resource::GetPackaged => Operation {
+            query: code_query(resource),
+            ..named(resource, GET)
+        },
+        Resource::Put(_) | Resource::PutPackaged => Operation {
+            body: Some(body_of(resource)),
+            ..named(resource, PUT)
+        },
         Resource::Delete(Packages) => {
             let refusals = &["400", "401", "403", "404", "409", "500"];
-            Operation { query: FORCE, refusals, ..named(resource, BASIC) }
+            Operation {
+                query: FORCE,
+                refusals,
+                ..named(resource, BASIC)
+            }
         }
         Resource::Delete(_) | Resource::DeletePackaged => named(resource, GET),
         Resource::RuleStatus => Operation {
@@ -212,34 +267,58 @@ fn resourceful(resource: Resource) -> Option<Operation<'static>> {
             success: &[("200", "A page", Some("[ActivationBrief]"))],
             ..LIST
         },
-        Resource::Activation => record("getActivationById", "A record", &[("200", "The record", Some("Activation"))]),
-        Resource::ActivationResult => {
-            record("getActivationResult", "The outcome of a record", &[("200", "The outcome", Some("ActivationResult"))])
-        }
-        Resource::ActivationLogs => {
-            record("getActivationLogs", "The log lines of a record", &[("200", "The lines", Some("ActivationLogs"))])
-        }
+        Resource::Activation => record(
+            "getActivationById",
+            "A record",
+            &[("200", "The record", Some("Activation"))],
+        ),
+        Resource::ActivationResult => record(
+            "getActivationResult",
+            "The outcome of a record",
+            &[("200", "The outcome", Some("ActivationResult"))],
+        ),
+        Resource::ActivationLogs => record(
+            "getActivationLogs",
+            "The log lines of a record",
+            &[("200", "The lines", Some("ActivationLogs"))],
+        ),
     })
 }
 
 type Success = &'static [(&'static str, &'static str, Option<&'static str>)];
 
 fn record(id: &'static str, summary: &'static str, success: Success) -> Operation<'static> {
-    Operation { id, tag: "Activations", summary, success, refusals: &["400", "401", "403", "404", "500"], ..BASIC }
+    Operation {
+        id,
+        tag: "Activations",
+        summary,
+        success,
+        refusals: &["400", "401", "403", "404", "500"],
+        ..BASIC
+    }
 }
 
 /// Fills in what depends on the collection.
 fn named(resource: Resource, common: Operation<'static>) -> Operation<'static> {
     let (id, tag, summary, success): (_, _, _, Success) = match resource {
-        Resource::Get(Actions) => {
-            ("getActionByName", "Actions", "An action", &[("200", "The action", Some("Action"))])
-        }
-        Resource::Put(Actions) => {
-            ("updateAction", "Actions", "Create or update an action", &[("200", "The action", Some("Action"))])
-        }
-        Resource::Delete(Actions) => {
-            ("deleteAction", "Actions", "Delete an action", &[("200", "What it was", Some("Action"))])
-        }
+        Resource::Get(Actions) => (
+            "getActionByName",
+            "Actions",
+            "An action",
+            &[("200", "The action", Some("Action"))],
+        ),
+        Resource::Put(Actions) => (
+            "updateAction",
+            "Actions",
+            "Create or update an action",
+            &[("200", "The action", Some("Action"))],
+        ),
+        Resource::Delete(Actions) => (
+            "deleteAction",
+            "Actions",
+            "Delete an action",
+            &[("200", "What it was", Some("Action"))],
+        ),
         Resource::GetPackaged => (
             "getActionInPackageByName",
             "Actions",
@@ -258,22 +337,42 @@ fn named(resource: Resource, common: Operation<'static>) -> Operation<'static> {
             "Delete an action of a package",
             &[("200", "What it was", Some("Action"))],
         ),
-        Resource::Get(Triggers) => {
-            ("getTriggerByName", "Triggers", "A trigger with its rules", &[("200", "The trigger", Some("Trigger"))])
-        }
-        Resource::Put(Triggers) => {
-            ("updateTrigger", "Triggers", "Create or update a trigger", &[("200", "The trigger", Some("Trigger"))])
-        }
-        Resource::Delete(Triggers) => {
-            ("deleteTrigger", "Triggers", "Delete a trigger", &[("200", "What it was", Some("Trigger"))])
-        }
-        Resource::Get(Rules) => {
-            ("getRuleByName", "Rules", "A rule with its status", &[("200", "The rule", Some("Rule"))])
-        }
-        Resource::Put(Rules) => {
-            ("updateRule", "Rules", "Create or update a rule", &[("200", "The rule", Some("Rule"))])
-        }
-        Resource::Delete(Rules) => ("deleteRule", "Rules", "Delete a rule", &[("200", "What it was", Some("Rule"))]),
+        Resource::Get(Triggers) => (
+            "getTriggerByName",
+            "Triggers",
+            "A trigger with its rules",
+            &[("200", "The trigger", Some("Trigger"))],
+        ),
+        Resource::Put(Triggers) => (
+            "updateTrigger",
+            "Triggers",
+            "Create or update a trigger",
+            &[("200", "The trigger", Some("Trigger"))],
+        ),
+        Resource::Delete(Triggers) => (
+            "deleteTrigger",
+            "Triggers",
+            "Delete a trigger",
+            &[("200", "What it was", Some("Trigger"))],
+        ),
+        Resource::Get(Rules) => (
+            "getRuleByName",
+            "Rules",
+            "A rule with its status",
+            &[("200", "The rule", Some("Rule"))],
+        ),
+        Resource::Put(Rules) => (
+            "updateRule",
+            "Rules",
+            "Create or update a rule",
+            &[("200", "The rule", Some("Rule"))],
+        ),
+        Resource::Delete(Rules) => (
+            "deleteRule",
+            "Rules",
+            "Delete a rule",
+            &[("200", "What it was", Some("Rule"))],
+        ),
         Resource::Get(Packages) => (
             "getPackageByName",
             "Packages",
@@ -286,9 +385,12 @@ fn named(resource: Resource, common: Operation<'static>) -> Operation<'static> {
             "Create or update a package or binding",
             &[("200", "The package", Some("Package"))],
         ),
-        Resource::Delete(Packages) => {
-            ("deletePackage", "Packages", "Delete a package", &[("200", "What it was", Some("Package"))])
-        }
+        Resource::Delete(Packages) => (
+            "deletePackage",
+            "Packages",
+            "Delete a package",
+            &[("200", "What it was", Some("Package"))],
+        ),
         Resource::Namespaces
         | Resource::Limits
         | Resource::LimitsEntity
@@ -300,11 +402,21 @@ fn named(resource: Resource, common: Operation<'static>) -> Operation<'static> {
         | Resource::ActivationResult
         | Resource::ActivationLogs => ("", "", "", &[]),
     };
-    Operation { id, tag, summary, success, ..common }
+    Operation {
+        id,
+        tag,
+        summary,
+        success,
+        ..common
+    }
 }
 
 fn code_query(resource: Resource) -> Queries {
-    if matches!(resource, Resource::Get(Actions) | Resource::GetPackaged) { CODE } else { &[] }
+    if matches!(resource, Resource::Get(Actions) | Resource::GetPackaged) {
+        CODE
+    } else {
+        &[]
+    }
 }
 
 fn body_of(resource: Resource) -> &'static str {

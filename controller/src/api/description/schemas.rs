@@ -17,14 +17,26 @@ type Property = (&'static str, &'static str, &'static str);
 const NAMESPACE: Property = ("namespace", "string!", "Namespace, or namespace/package");
 const NAME: Property = ("name", "string!", "Simple name");
 const VERSION: Property = ("version", "string!", "Semantic version, raised by every update");
-const PUBLISH: Property = ("publish", "boolean!", "For a plain package: whether everybody may use it");
+const PUBLISH: Property = (
+    "publish",
+    "boolean!",
+    "For a plain package: whether everybody may use it",
+);
 const ANNOTATIONS: Property = ("annotations", "[KeyValue]!", "Facts about the entity");
 const PARAMETERS: Property = ("parameters", "[KeyValue]!", "Bound parameters");
-const UPDATED: Property = ("updated", "integer!", "Time of the last write, in milliseconds since the epoch");
+const UPDATED: Property = (
+    "updated",
+    "integer!",
+    "Time of the last write, in milliseconds since the epoch",
+);
 const GIVEN_NAMESPACE: Property = ("namespace", "string", "Ignored: the path decides");
 const GIVEN_NAME: Property = ("name", "string", "Ignored: the path decides");
 const GIVEN_VERSION: Property = ("version", "string", "Instead of the next version");
-const GIVEN_PUBLISH: Property = ("publish", "boolean", "For a plain package: whether everybody may use it");
+const GIVEN_PUBLISH: Property = (
+    "publish",
+    "boolean",
+    "For a plain package: whether everybody may use it",
+);
 const GIVEN_ANNOTATIONS: Property = ("annotations", "[KeyValue]", "Facts about the entity");
 const GIVEN_PARAMETERS: Property = ("parameters", "[KeyValue]", "Bound parameters; replace the stored ones");
 
@@ -34,15 +46,33 @@ const SERVED: &[(&str, &str, &[Property])] = &[
         "A parameter or annotation",
         &[
             ("key", "string!", "Unique in its list"),
-            ("value", "any!", "Any JSON value; null declares a parameter without binding it"),
-            ("init", "boolean", "Parameters: offered as environment when the action is initialised"),
+            (
+                "value",
+                "any!",
+                "Any JSON value; null declares a parameter without binding it",
+            ),
+            (
+                "init",
+                "boolean",
+                "Parameters: offered as environment when the action is initialised",
+            ),
         ],
     ),
-    ("PathName", "A full name", &[("path", "string!", "Namespace, or namespace/package"), ("name", "string!", "Simple name")]),
+    (
+        "PathName",
+        "A full name",
+        &[
+            ("path", "string!", "Namespace, or namespace/package"),
+            ("name", "string!", "Simple name"),
+        ],
+    ),
     (
         "ErrorMessage",
         "Every refusal",
-        &[("error", "string!", "What is wrong"), ("code", "string!", "Id of the transaction, as in X-Request-ID")],
+        &[
+            ("error", "string!", "What is wrong"),
+            ("code", "string!", "Id of the transaction, as in X-Request-ID"),
+        ],
     ),
     (
         "ActionLimits",
@@ -50,16 +80,32 @@ const SERVED: &[(&str, &str, &[Property])] = &[
         &[
             ("timeout", "integer", "Longest run, in milliseconds; 60000 unless given"),
             ("memory", "integer", "Memory in MB; 256 unless given"),
-            ("logs", "integer", "Kept log output per activation in MB; 10 unless given"),
-            ("concurrency", "integer", "Activations at the same time in one container; 1 unless given"),
-            ("instances", "integer", "Most containers; the namespace's concurrency unless given"),
+            (
+                "logs",
+                "integer",
+                "Kept log output per activation in MB; 10 unless given",
+            ),
+            (
+                "concurrency",
+                "integer",
+                "Activations at the same time in one container; 1 unless given",
+            ),
+            (
+                "instances",
+                "integer",
+                "Most containers; the namespace's concurrency unless given",
+            ),
         ],
     ),
     (
         "ActionExec",
         "What an action runs",
         &[
-            ("kind", "string", "A kind of the platform, family:default, blackbox, or sequence"),
+            (
+                "kind",
+                "string",
+                "A kind of the platform, family:default, blackbox, or sequence",
+            ),
             ("code", "string", "Source text, or base64 of a zip, jar or binary"),
             ("image", "string", "Blackbox: the container image"),
             ("main", "string", "Name of the entry point"),
@@ -67,7 +113,11 @@ const SERVED: &[(&str, &str, &[Property])] = &[
             ("components", "[string]", "Sequence: full names of actions"),
         ],
     ),
-    ("ActionExecMeta", "What a list says of it", &[("binary", "boolean", "Whether the code is base64")]),
+    (
+        "ActionExecMeta",
+        "What a list says of it",
+        &[("binary", "boolean", "Whether the code is base64")],
+    ),
     (
         "Action",
         "An action",
@@ -127,7 +177,11 @@ const SERVED: &[(&str, &str, &[Property])] = &[
             ("rules", "object", "Action and status of each rule, by the rule's name"),
         ],
     ),
-    ("TriggerMeta", "A trigger in a list", &[NAMESPACE, NAME, VERSION, PUBLISH, UPDATED, ANNOTATIONS]),
+    (
+        "TriggerMeta",
+        "A trigger in a list",
+        &[NAMESPACE, NAME, VERSION, PUBLISH, UPDATED, ANNOTATIONS],
+    ),
     (
         "TriggerPut",
         "What a request sets on a trigger",
@@ -179,7 +233,11 @@ const SERVED: &[(&str, &str, &[Property])] = &[
             GIVEN_VERSION,
             GIVEN_PUBLISH,
             GIVEN_ANNOTATIONS,
-            ("status", "string", "Ignored: a new rule is active, and a POST changes it"),
+            (
+                "status",
+                "string",
+                "Ignored: a new rule is active, and a POST changes it",
+            ),
             ("trigger", "string", "Full name; needed to create"),
             ("action", "string", "Full name; needed to create"),
         ],
@@ -195,7 +253,11 @@ const SERVED: &[(&str, &str, &[Property])] = &[
             UPDATED,
             ANNOTATIONS,
             PARAMETERS,
-            ("binding", "PackageBinding!", "What it is bound to; empty for a plain package"),
+            (
+                "binding",
+                "PackageBinding!",
+                "What it is bound to; empty for a plain package",
+            ),
             ("actions", "[PackageAction]", "Its actions, when it is read"),
             ("feeds", "[PackageAction]", "Its feed actions, when it is read"),
         ],
@@ -210,11 +272,23 @@ const SERVED: &[(&str, &str, &[Property])] = &[
             GIVEN_PUBLISH,
             GIVEN_PARAMETERS,
             GIVEN_ANNOTATIONS,
-            ("binding", "PackageBinding", "What to bind to; absent or empty for a plain package"),
+            (
+                "binding",
+                "PackageBinding",
+                "What to bind to; absent or empty for a plain package",
+            ),
         ],
     ),
-    ("PackageBinding", "A package by name", &[("namespace", "string", "Its namespace"), ("name", "string", "Its name")]),
-    ("PackageAction", "An action in its package", &[NAME, VERSION, ANNOTATIONS]),
+    (
+        "PackageBinding",
+        "A package by name",
+        &[("namespace", "string", "Its namespace"), ("name", "string", "Its name")],
+    ),
+    (
+        "PackageAction",
+        "An action in its package",
+        &[NAME, VERSION, ANNOTATIONS],
+    ),
     (
         "ActivationBrief",
         "A record in a list",
@@ -229,7 +303,11 @@ const SERVED: &[(&str, &str, &[Property])] = &[
             ("end", "integer", "In milliseconds since the epoch; absent for triggers"),
             ("duration", "integer", "In milliseconds; absent for triggers"),
             ("cause", "string", "Id of the sequence or composition it belongs to"),
-            ("statusCode", "integer", "0 success, 1 application error, 2 developer error, 3 platform error"),
+            (
+                "statusCode",
+                "integer",
+                "0 success, 1 application error, 2 developer error, 3 platform error",
+            ),
         ],
     ),
     (
@@ -251,8 +329,16 @@ const SERVED: &[(&str, &str, &[Property])] = &[
             ("cause", "string", "Id of the sequence or composition it belongs to"),
         ],
     ),
-    ("ActivationId", "What was accepted", &[("activationId", "string!", "Id of the record to come")]),
-    ("ActivationLogs", "Log lines", &[("logs", "[string]!", "Both streams, in order")]),
+    (
+        "ActivationId",
+        "What was accepted",
+        &[("activationId", "string!", "Id of the record to come")],
+    ),
+    (
+        "ActivationLogs",
+        "Log lines",
+        &[("logs", "[string]!", "Both streams, in order")],
+    ),
     (
         "ActivationResult",
         "An outcome",
@@ -271,7 +357,11 @@ const SERVED: &[(&str, &str, &[Property])] = &[
             ("concurrentInvocations", "integer!", "Activations at the same time"),
             ("firesPerMinute", "integer!", "Trigger fires in one minute"),
             ("allowedKinds", "[string]", "Kinds that may be used; all when absent"),
-            ("storeActivations", "boolean", "Whether records are kept; they are when absent"),
+            (
+                "storeActivations",
+                "boolean",
+                "Whether records are kept; they are when absent",
+            ),
             ("minActionMemory", "integer!", "MB"),
             ("maxActionMemory", "integer!", "MB"),
             ("minActionTimeout", "integer!", "Milliseconds"),
@@ -302,7 +392,11 @@ const NEW: &[(&str, &str, &[Property])] = &[
         ],
     ),
     ("Payload", "Arguments", &[]),
-    ("RuleStatus", "The wanted status", &[("status", "string!", "active or inactive")]),
+    (
+        "RuleStatus",
+        "The wanted status",
+        &[("status", "string!", "active or inactive")],
+    ),
 ];
 
 const LEGACY: &[(&str, &[Property])] = &[
@@ -341,7 +435,10 @@ pub fn all(prefix: &str, scope: Scope) -> Map<String, Value> {
         }
         Scope::WithLegacy => {
             for (name, properties) in LEGACY {
-                out.insert((*name).into(), object("Kept for old generated clients; nothing answers it", properties, prefix));
+                out.insert(
+                    (*name).into(),
+                    object("Kept for old generated clients; nothing answers it", properties, prefix),
+                );
             }
         }
     }
@@ -354,12 +451,19 @@ pub fn info(prefix: &str) -> Map<String, Value> {
         ("description", "string!", "What this is"),
         ("support", "object!", "Where to ask"),
         ("api_paths", "[string]!", "Where the API is"),
-        ("limits", "object!", "System limits: memory and logs in bytes, times in milliseconds"),
+        (
+            "limits",
+            "object!",
+            "System limits: memory and logs in bytes, times in milliseconds",
+        ),
         ("runtimes", "RuntimesManifest!", "Kinds by family"),
     ];
     [
         ("Info".to_owned(), object("The platform", properties, prefix)),
-        ("RuntimesManifest".to_owned(), object("A list of kinds for each family", &[], prefix)),
+        (
+            "RuntimesManifest".to_owned(),
+            object("A list of kinds for each family", &[], prefix),
+        ),
     ]
     .into_iter()
     .collect()
@@ -370,7 +474,11 @@ pub fn reference(name: &str, prefix: &str) -> Value {
     let is_new = NEW.iter().any(|(new, ..)| name.trim_matches(['[', ']']) == *new);
     if is_new && prefix.contains("definitions") {
         let object = json!({ "type": "object" });
-        return if name.starts_with('[') { json!({ "type": "array", "items": object }) } else { object };
+        return if name.starts_with('[') {
+            json!({ "type": "array", "items": object })
+        } else {
+            object
+        };
     }
     kind(name, prefix)
 }
@@ -388,7 +496,11 @@ pub fn path_parameter(name: &str) -> &'static str {
 
 fn object(description: &str, properties: &[Property], prefix: &str) -> Value {
     let mut out = json!({ "type": "object", "description": description });
-    let required: Vec<&str> = properties.iter().filter(|(_, kind, _)| kind.ends_with('!')).map(|(name, ..)| *name).collect();
+    let required: Vec<&str> = properties
+        .iter()
+        .filter(|(_, kind, _)| kind.ends_with('!'))
+        .map(|(name, ..)| *name)
+        .collect();
     if !required.is_empty() {
         out["required"] = json!(required);
     }

@@ -9,7 +9,10 @@ use crate::api::router::{self, Matched, Open, ROUTES, Resource, Route};
 
 /// The path of a row in the namespace `owner`, with names that are there for no one.
 fn path_of(pattern: &str) -> String {
-    let path = pattern.replace("{ns}", "owner").replace("{package}", "pkg").replace("{name}", "thing");
+    let path = pattern
+        .replace("{ns}", "owner")
+        .replace("{package}", "pkg")
+        .replace("{name}", "thing");
     format!("/{}", path.replace("{id}", "00000000000000000000000000000000"))
 }
 
@@ -36,7 +39,13 @@ async fn without_a_key_only_the_open_routes_answer() {
                 assert_eq!(answer.header("access-control-allow-origin"), None);
             }
         }
-        assert_eq!(answer.header("x-request-id"), Some("tid"), "{} {}", row.method, row.path);
+        assert_eq!(
+            answer.header("x-request-id"),
+            Some("tid"),
+            "{} {}",
+            row.method,
+            row.path
+        );
     }
 }
 
@@ -46,7 +55,12 @@ async fn with_a_wrong_key_too() {
     for row in ROUTES {
         let answer = send(&api.stranger(Outcome::Invalid), row.method, &path_of(row.path), "{}").await;
         if !matches!(row.route, Route::Open(_)) {
-            assert_eq!(answer.refusal(), (401, "The supplied authentication is invalid".into()), "{}", row.path);
+            assert_eq!(
+                answer.refusal(),
+                (401, "The supplied authentication is invalid".into()),
+                "{}",
+                row.path
+            );
         }
     }
 }
@@ -100,11 +114,26 @@ async fn malformed_bodies_are_refused_by_whatever_reads_one() {
     for path in ["actions/thing", "actions/pkg/thing"] {
         owner.put(path, super::code()).await.ok();
     }
-    for row in ROUTES.iter().filter(|row| super::super::takes_body(&row.method.parse().unwrap())) {
+    for row in ROUTES
+        .iter()
+        .filter(|row| super::super::takes_body(&row.method.parse().unwrap()))
+    {
         let path = path_of(row.path);
-        for (body, content_type, status) in [("{", "application/json", 400), ("{}", "text/plain", 415), ("[]", "application/json", 400)] {
-            let answer = owner.send(row.method, &path, Some(body), &[("content-type", content_type)]).await;
-            assert_eq!(answer.refusal().0, status, "{} {path} with {body}: {}", row.method, answer.text);
+        for (body, content_type, status) in [
+            ("{", "application/json", 400),
+            ("{}", "text/plain", 415),
+            ("[]", "application/json", 400),
+        ] {
+            let answer = owner
+                .send(row.method, &path, Some(body), &[("content-type", content_type)])
+                .await;
+            assert_eq!(
+                answer.refusal().0,
+                status,
+                "{} {path} with {body}: {}",
+                row.method,
+                answer.text
+            );
         }
     }
 }
@@ -113,8 +142,19 @@ async fn malformed_bodies_are_refused_by_whatever_reads_one() {
 async fn malformed_names_are_refused_by_whatever_names_something() {
     let api = Api::start().await;
     for row in ROUTES.iter().filter(|row| row.path.contains("{ns}")) {
-        let answer = send(&api.client("owner"), row.method, &path_of(row.path).replace("owner", "a%20"), "{}").await;
-        assert_eq!(answer.refusal(), (400, "The namespace contains illegal characters.".into()), "{}", row.path);
+        let answer = send(
+            &api.client("owner"),
+            row.method,
+            &path_of(row.path).replace("owner", "a%20"),
+            "{}",
+        )
+        .await;
+        assert_eq!(
+            answer.refusal(),
+            (400, "The namespace contains illegal characters.".into()),
+            "{}",
+            row.path
+        );
         assert_eq!(answer.header("access-control-allow-origin"), None);
         for name in ["{name}", "{package}", "{id}"] {
             if !row.path.contains(name) || matches!(row.route, Route::Resource(Resource::LimitsEntity)) {
@@ -133,7 +173,10 @@ async fn malformed_queries_are_refused_by_every_list() {
     let owner = api.client("owner");
     owner.put("packages/pkg", serde_json::json!({})).await.ok();
     for row in ROUTES {
-        if !matches!(row.route, Route::Resource(Resource::List(_) | Resource::PackageActions | Resource::Activations)) {
+        if !matches!(
+            row.route,
+            Route::Resource(Resource::List(_) | Resource::PackageActions | Resource::Activations)
+        ) {
             continue;
         }
         for query in ["limit=x", "limit=201", "skip=-1", "count=maybe"] {
@@ -158,7 +201,11 @@ async fn verbs_that_a_path_does_not_know() {
             }
             let answer = api.client("owner").send(method, &path, None, &[]).await;
             if path.starts_with("/api/v1") {
-                assert_eq!(answer.refusal(), (404, "The requested resource could not be found.".into()), "{method} {path}");
+                assert_eq!(
+                    answer.refusal(),
+                    (404, "The requested resource could not be found.".into()),
+                    "{method} {path}"
+                );
             } else {
                 let text = "HTTP method not allowed, supported methods: GET, OPTIONS";
                 assert_eq!(answer.refusal(), (405, text.into()), "{method} {path}");

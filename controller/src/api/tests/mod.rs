@@ -2,8 +2,10 @@
 
 mod coverage;
 mod entities;
+mod fuzz;
 mod packages;
 mod rules;
+mod running;
 mod surface;
 
 use std::sync::Arc;
@@ -17,8 +19,8 @@ use wsk_entities::{Identity, Manifest, Namespace, TransactionId, UserLimits};
 use wsk_identity::{Authenticator, Outcome};
 
 use super::Request;
-use crate::app::{App, Duties, Parts};
 use crate::Config;
+use crate::app::{App, Duties, Parts};
 
 const MANIFEST: &str = r#"{"runtimes":{
     "nodejs":[{"kind":"nodejs:18","image":{"prefix":"openwhisk","name":"action-nodejs-v18"},"deprecated":true},
@@ -29,6 +31,7 @@ const MANIFEST: &str = r#"{"runtimes":{
 /// A controller without invokers.
 pub struct Api {
     pub app: Arc<App>,
+    subjects: Arc<dyn wsk_store::SubjectStore>,
     _duties: Duties,
 }
 
@@ -49,7 +52,13 @@ pub struct Answer {
 
 pub fn identity(name: &str, limits: UserLimits) -> Arc<Identity> {
     let uuid = "23bc46b1-71f6-4ed5-8c54-816aa4f8c502";
-    Arc::new(Identity::new(name, Namespace::new(name).unwrap(), uuid, &"k".repeat(64), limits))
+    Arc::new(Identity::new(
+        name,
+        Namespace::new(name).unwrap(),
+        uuid,
+        &"k".repeat(64),
+        limits,
+    ))
 }
 
 impl Api {
@@ -60,7 +69,9 @@ impl Api {
     /// A controller with this manifest, over the stores of another or new ones.
     pub async fn with(manifest: &str, over: Option<&Api>) -> Api {
         let stores = match over {
-            None => wsk_store::open(&wsk_store::Config::Embedded(wsk_store::EmbeddedConfig::default())).await.unwrap(),
+            None => wsk_store::open(&wsk_store::Config::Embedded(wsk_store::EmbeddedConfig::default()))
+                .await
+                .unwrap(),
             Some(api) => wsk_store::Stores {
                 entities: api.app.entities.clone(),
                 activations: api.app.activations.clone(),
@@ -70,9 +81,16 @@ impl Api {
                     .subjects,
             },
         };
-        let bus = over.map_or_else(|| wsk_bus::open(&wsk_bus::Config::default()).unwrap(), |api| api.app.bus.clone());
+        let subjects = stores.subjects.clone();
+        let bus = over.map_or_else(
+            || wsk_bus::open(&wsk_bus::Config::default()).unwrap(),
+            |api| api.app.bus.clone(),
+        );
         let app = App::new(Parts {
-            config: Config { id: if over.is_some() { "1".into() } else { "0".into() }, ..Config::default() },
+            config: Config {
+                id: if over.is_some() { "1".into() } else { "0".into() },
+                ..Config::default()
+            },
             manifest: Arc::new(Manifest::parse(manifest).unwrap()),
             identities: Arc::new(Authenticator::new(stores.subjects.clone())),
             stores,
@@ -80,7 +98,29 @@ impl Api {
             rng: StdRng::seed_from_u64(1),
         });
         let duties = app.take_up_duties().await.unwrap();
-        Api { app, _duties: duties }
+        Api { app, subjects, _duties: duties }
+    }
+
+    /// The next life of a controller whose tasks are gone: the same name, stores and bus.
+    pub async fn reborn(dead: &Api) -> Api {
+        let app = App::new(Parts {
+            config: dead.app.config.clone(),
+            manifest: dead.app.manifest.clone(),
+            stores: wsk_store::Stores {
+                entities: dead.app.entities.clone(),
+                activations: dead.app.activations.clone(),
+                subjects: dead.subjects.clone(),
+            },
+            identities: dead.app.identities.clone(),
+            bus: dead.app.bus.clone(),
+            rng: StdRng::seed_from_u64(2),
+        });
+        let duties = app.take_up_duties().await.unwrap();
+        Api { app, subjects: dead.subjects.clone(), _duties: duties }
+    }
+
+    pub async fn subject(&self, document: &Value) {
+        self.subjects.put_subject(&serde_json::from_value(document.clone()).unwrap()).await.unwrap();
     }
 
     pub fn client(&self, namespace: &str) -> Client<'_> {
@@ -88,7 +128,10 @@ impl Api {
     }
 
     pub fn limited(&self, namespace: &str, limits: UserLimits) -> Client<'_> {
-        Client { app: &self.app, caller: Outcome::Known(identity(namespace, limits)) }
+        Client {
+            app: &self.app,
+            caller: Outcome::Known(identity(namespace, limits)),
+        }
     }
 
     pub fn stranger(&self, caller: Outcome) -> Client<'_> {
@@ -99,7 +142,11 @@ impl Api {
 impl Client<'_> {
     /// Sends a request. `path` is below the caller's namespace unless it begins with a slash.
     pub async fn send(&self, method: &str, path: &str, body: Option<&str>, headers: &[(&str, &str)]) -> Answer {
-        let target = if path.starts_with('/') { path.to_owned() } else { format!("/api/v1/namespaces/_/{path}") };
+        let target = if path.starts_with('/') {
+            path.to_owned()
+        } else {
+            format!("/api/v1/namespaces/_/{path}")
+        };
         let mut request = hyper::Request::builder().method(method).uri(target);
         request = request.header(AUTHORIZATION, "Basic Og==");
         if body.is_some() && !headers.iter().any(|(name, _)| *name == "content-type") {
@@ -112,7 +159,12 @@ impl Client<'_> {
         }
         let (parts, ()) = request.body(()).unwrap().into_parts();
         let body = bytes::Bytes::copy_from_slice(body.unwrap_or_default().as_bytes());
-        let request = Request { parts, body, caller: self.caller.clone(), transid: TransactionId::new("tid", 1) };
+        let request = Request {
+            parts,
+            body,
+            caller: self.caller.clone(),
+            transid: TransactionId::new("tid", 1),
+        };
         let response = self.app.handle(request).await;
         Answer {
             status: response.status(),
@@ -175,7 +227,10 @@ pub fn sequence(components: &[&str]) -> Value {
 
 /// What the server says about something that is not entitled.
 pub fn refused(name: &str) -> (u16, String) {
-    (403, format!("The supplied authentication is not authorized to access '{name}'."))
+    (
+        403,
+        format!("The supplied authentication is not authorized to access '{name}'."),
+    )
 }
 
 pub fn missing() -> (u16, String) {

@@ -13,9 +13,15 @@ async fn documents_are_there_for_everybody() {
     assert_eq!(info["limits"]["default_min_action_duration"], 100);
     let kind = &info["runtimes"]["nodejs"][1];
     assert_eq!(kind["image"], "openwhisk/action-nodejs-v20");
-    assert_eq!((&kind["default"], &kind["attached"], &kind["requireMain"]), (&true.into(), &true.into(), &false.into()));
+    assert_eq!(
+        (&kind["default"], &kind["attached"], &kind["requireMain"]),
+        (&true.into(), &true.into(), &false.into())
+    );
     let ping = client.get("/ping").await;
-    assert_eq!((ping.text.as_str(), ping.header("access-control-allow-origin")), ("pong", None));
+    assert_eq!(
+        (ping.text.as_str(), ping.header("access-control-allow-origin")),
+        ("pong", None)
+    );
     assert_eq!(client.get("/api/v1/").await.ok()["api_version"], "1.0.0");
     let docs = client.get("/api/v1/docs").await;
     assert_eq!(docs.status, 308);
@@ -29,16 +35,31 @@ async fn cors_headers_are_on_what_handlers_answer() {
     for path in ["/api/v1/nope", "/api/v1/namespaces/x/actions/a%23"] {
         let answer = client.send("OPTIONS", path, None, &[]).await;
         assert_eq!((answer.status.as_u16(), answer.text.as_str()), (200, "OK"));
-        assert_eq!(answer.header("access-control-allow-methods"), Some("GET, DELETE, POST, PUT, HEAD"));
+        assert_eq!(
+            answer.header("access-control-allow-methods"),
+            Some("GET, DELETE, POST, PUT, HEAD")
+        );
     }
     let outside = client.send("OPTIONS", "/", None, &[]).await;
-    assert_eq!(outside.header("access-control-allow-methods"), Some("OPTIONS, GET, POST"));
+    assert_eq!(
+        outside.header("access-control-allow-methods"),
+        Some("OPTIONS, GET, POST")
+    );
     let cors = |answer: super::Answer| answer.header("access-control-allow-origin").is_some();
     assert!(cors(client.get("actions/none").await), "404 of a handler");
-    assert!(cors(client.get("/api/v1/namespaces/other/actions").await), "403 of a handler");
+    assert!(
+        cors(client.get("/api/v1/namespaces/other/actions").await),
+        "403 of a handler"
+    );
     assert!(!cors(client.get("actions?limit=x").await), "400 of the query");
-    assert!(!cors(client.send("PUT", "actions/a", Some("{"), &[]).await), "400 of the body");
-    assert!(cors(client.put("actions/a", serde_json::json!({})).await), "400 of a rule");
+    assert!(
+        !cors(client.send("PUT", "actions/a", Some("{"), &[]).await),
+        "400 of the body"
+    );
+    assert!(
+        cors(client.put("actions/a", serde_json::json!({})).await),
+        "400 of a rule"
+    );
 }
 
 #[tokio::test]
@@ -48,7 +69,10 @@ async fn targets_that_no_route_judges() {
     assert_eq!(client.get(&format!("actions/{}", "n".repeat(9000))).await.status, 414);
     assert_eq!(client.get("actions/a%zz").await.status, 400);
     assert_eq!(client.send("FOO", "/", None, &[]).await.status, 501);
-    assert_eq!(client.get("/api/v1/namespaces/../namespaces/./_/actions").await.ok(), serde_json::json!([]));
+    assert_eq!(
+        client.get("/api/v1/namespaces/../namespaces/./_/actions").await.ok(),
+        serde_json::json!([])
+    );
 }
 
 #[tokio::test]
@@ -62,20 +86,37 @@ async fn content_types_and_representations() {
         ("bogus", "application/octet-stream"),
         ("", "application/octet-stream"),
     ] {
-        let answer = client.send("PUT", "actions/a", Some(&body), &[("content-type", content_type)]).await;
+        let answer = client
+            .send("PUT", "actions/a", Some(&body), &[("content-type", content_type)])
+            .await;
         let text = format!("The request's Content-Type [{named}] is not supported. Expected:\napplication/json");
         assert_eq!(answer.refusal(), (415, text), "{content_type}");
     }
     for content_type in ["Application/JSON", "application/json; charset=utf-8"] {
         let headers = [("content-type", content_type)];
-        client.send("PUT", "actions/a?overwrite=true", Some(&body), &headers).await.ok();
+        client
+            .send("PUT", "actions/a?overwrite=true", Some(&body), &headers)
+            .await
+            .ok();
     }
-    let absent = client.send("PUT", "actions/a?overwrite=true", None, &[]).await.refusal();
-    assert!(absent.0 == 400 && absent.1.starts_with("The request content was malformed:\n"), "{absent:?}");
+    let absent = client
+        .send("PUT", "actions/a?overwrite=true", None, &[])
+        .await
+        .refusal();
+    assert!(
+        absent.0 == 400 && absent.1.starts_with("The request content was malformed:\n"),
+        "{absent:?}"
+    );
     let html = client.send("GET", "actions/a", None, &[("accept", "text/html")]).await;
     let text = "Resource representation is only available with these types:\napplication/json";
     assert_eq!(html.refusal(), (406, text.into()));
-    assert_eq!(client.send("GET", "actions/none", None, &[("accept", "text/html")]).await.status, 404);
+    assert_eq!(
+        client
+            .send("GET", "actions/none", None, &[("accept", "text/html")])
+            .await
+            .status,
+        404
+    );
 }
 
 #[tokio::test]
@@ -108,12 +149,27 @@ async fn limits_show_what_applies() {
         body
     };
     client.put("actions/a", python(serde_json::json!({}))).await.ok();
-    let memory = client.put("actions/b", python(serde_json::json!({"limits": {"memory": 128}}))).await.refusal();
-    assert_eq!(memory.1, "requirement failed: memory size 128 MB below allowed threshold of 200 MB");
+    let memory = client
+        .put("actions/b", python(serde_json::json!({"limits": {"memory": 128}})))
+        .await
+        .refusal();
+    assert_eq!(
+        memory.1,
+        "requirement failed: memory size 128 MB below allowed threshold of 200 MB"
+    );
     let big = serde_json::json!({"parameters": [{"key": "a", "value": "x".repeat(1022)}]});
     let answer = client.put("actions/b", python(big)).await.refusal();
-    assert_eq!(answer, (413, "parameters larger than allowed: 1025 > 1024 bytes.".into()));
-    let instances = api.limited("guest", UserLimits { concurrent_invocations: Some(5), ..UserLimits::default() });
+    assert_eq!(
+        answer,
+        (413, "parameters larger than allowed: 1025 > 1024 bytes.".into())
+    );
+    let instances = api.limited(
+        "guest",
+        UserLimits {
+            concurrent_invocations: Some(5),
+            ..UserLimits::default()
+        },
+    );
     let mut body = code();
     body["limits"] = serde_json::json!({"instances": 6});
     let text = "Max action instance concurrency must not exceed your namespace concurrency of 5.";

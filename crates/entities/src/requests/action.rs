@@ -26,8 +26,21 @@ impl ActionPut {
             None => Vec::new(),
             Some(json) => strings(json)?,
         };
-        let PutBody { exec, parameters, annotations, .. } = body;
-        Ok(ActionPut { exec, parameters, annotations, limits, version, publish, del_annotations })
+        let PutBody {
+            exec,
+            parameters,
+            annotations,
+            ..
+        } = body;
+        Ok(ActionPut {
+            exec,
+            parameters,
+            annotations,
+            limits,
+            version,
+            publish,
+            del_annotations,
+        })
     }
 
     /// The same body with `_` in components replaced by `namespace`.
@@ -45,5 +58,9 @@ fn strings(json: &Json) -> Result<Vec<String>, Error> {
     let items: Vec<Json> = serde_json::from_str(json.as_str())
         .map_err(|_| Error::Malformed(format!("Expected Array as JsArray, but got {json}")))?;
     let string = |item: &Json| text(item).ok_or_else(|| format!("Expected String as JsString, but got {item}"));
-    items.iter().map(string).collect::<Result<_, _>>().map_err(Error::Malformed)
+    items
+        .iter()
+        .map(string)
+        .collect::<Result<_, _>>()
+        .map_err(Error::Malformed)
 }

@@ -9,7 +9,10 @@ use crate::{Code, Error, Exec, FullName, Json, Manifest, Object, image, is_base6
 pub(super) fn read(json: &Json, manifest: &Manifest) -> Result<Exec, Error> {
     let fields = json.object().ok_or_else(|| Error::malformed("JSON object expected"))?;
     let kind = fields.get("kind").and_then(text);
-    let kind = kind.ok_or_else(|| Error::malformed("'kind' must be a string defined in 'exec'"))?.trim().to_lowercase();
+    let kind = kind
+        .ok_or_else(|| Error::malformed("'kind' must be a string defined in 'exec'"))?
+        .trim()
+        .to_lowercase();
     match kind.as_str() {
         Exec::SEQUENCE => sequence(&fields),
         Exec::BLACKBOX => blackbox(&fields),
@@ -32,10 +35,12 @@ fn sequence(fields: &Object) -> Result<Exec, Error> {
     let components = fields
         .get("components")
         .ok_or_else(|| Error::malformed("'components' must be defined for sequence kind"))?;
-    let components: Vec<Json> = serde_json::from_str(components.as_str())
-        .map_err(|_| Error::malformed("'components' must be an array"))?;
+    let components: Vec<Json> =
+        serde_json::from_str(components.as_str()).map_err(|_| Error::malformed("'components' must be an array"))?;
     let components: Result<Vec<FullName>, Error> = components.iter().map(rule::name).collect();
-    Ok(Exec::Sequence { components: components? })
+    Ok(Exec::Sequence {
+        components: components?,
+    })
 }
 
 fn blackbox(fields: &Object) -> Result<Exec, Error> {
@@ -50,11 +55,18 @@ fn blackbox(fields: &Object) -> Result<Exec, Error> {
     };
     let main = main(fields, Exec::BLACKBOX)?;
     let binary = code.as_deref().is_some_and(is_base64);
-    Ok(Exec::Blackbox { image, code: code.map(Code::Inline), main, binary })
+    Ok(Exec::Blackbox {
+        image,
+        code: code.map(Code::Inline),
+        main,
+        binary,
+    })
 }
 
 fn managed(kind: &str, fields: &Object, manifest: &Manifest) -> Result<Exec, Error> {
-    let runtime = manifest.resolve(kind).ok_or_else(|| Error::Malformed(unknown_kind(kind, manifest)))?;
+    let runtime = manifest
+        .resolve(kind)
+        .ok_or_else(|| Error::Malformed(unknown_kind(kind, manifest)))?;
     let code = match code_field(fields) {
         Some(json) => code_text(json)?,
         None => {
@@ -64,10 +76,17 @@ fn managed(kind: &str, fields: &Object, manifest: &Manifest) -> Result<Exec, Err
     };
     let main = main(fields, kind)?;
     if main.is_none() && runtime.require_main {
-        return Err(Error::Malformed(format!("'main' must be a string defined in 'exec' for '{kind}' actions")));
+        return Err(Error::Malformed(format!(
+            "'main' must be a string defined in 'exec' for '{kind}' actions"
+        )));
     }
     let binary = is_base64(&code);
-    Ok(Exec::Code { kind: runtime.kind.as_str().into(), code: Code::Inline(code), main, binary })
+    Ok(Exec::Code {
+        kind: runtime.kind.as_str().into(),
+        code: Code::Inline(code),
+        main,
+        binary,
+    })
 }
 
 /// `code`, or under its old name `jar`.
@@ -78,7 +97,8 @@ fn code_field(fields: &Object) -> Option<&Json> {
 /// Clients send code as text; a reference to stored code is the store's alone to make.
 fn code_text(json: &Json) -> Result<Arc<str>, Error> {
     let code = text(json);
-    code.map(Arc::from).ok_or_else(|| Error::Malformed(format!("Could not deserialize as attachment record: {json}")))
+    code.map(Arc::from)
+        .ok_or_else(|| Error::Malformed(format!("Could not deserialize as attachment record: {json}")))
 }
 
 fn main(fields: &Object, kind: &str) -> Result<Option<String>, Error> {

@@ -17,13 +17,15 @@ pub struct LimitsPut {
 impl LimitsPut {
     /// Errors: [`Error::Malformed`] for what is not a whole number, and for negative `instances`.
     pub(super) fn read(json: &Json) -> Result<LimitsPut, Error> {
-        let fields = json.object().ok_or_else(|| Error::malformed("Object expected in field 'timeout'"))?;
+        let fields = json
+            .object()
+            .ok_or_else(|| Error::malformed("Object expected in field 'timeout'"))?;
         let field = |name: &str, whole: &str, malformed: &str| match present(&fields, name).map(|j| read(j.as_str())) {
             None => Ok(None),
             Some(Some(Number::Whole(n))) => Ok(Some(n)),
-            Some(Some(Number::Fraction)) => {
-                Err(Error::Malformed(format!("requirement failed: {whole} limit must be whole number")))
-            }
+            Some(Some(Number::Fraction)) => Err(Error::Malformed(format!(
+                "requirement failed: {whole} limit must be whole number"
+            ))),
             Some(None) => Err(Error::Malformed(format!("{malformed} limit malformed"))),
         };
         let timeout = field("timeout", "time", "time")?;
@@ -36,7 +38,13 @@ impl LimitsPut {
             return Err(Error::malformed(text));
         }
         let instances = instances.map(|n| u32::try_from(n).unwrap_or(u32::MAX));
-        Ok(LimitsPut { timeout, memory, logs, concurrency, instances })
+        Ok(LimitsPut {
+            timeout,
+            memory,
+            logs,
+            concurrency,
+            instances,
+        })
     }
 
     /// Holds the given limits against ranges. Errors: [`Error::Rejected`] for the first that is outside, memory first.
@@ -73,5 +81,7 @@ fn judge(given: Option<i64>, bounds: Bounds, what: &str, unit: &str) -> Result<(
     };
     let n = given.expect("only a given limit is outside its range");
     let threshold = format!("allowed threshold of {threshold}{unit}");
-    Err(Error::Rejected(format!("requirement failed: {what} {n}{unit} {relation} {threshold}")))
+    Err(Error::Rejected(format!(
+        "requirement failed: {what} {n}{unit} {relation} {threshold}"
+    )))
 }

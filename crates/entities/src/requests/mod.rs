@@ -37,19 +37,34 @@ impl PutBody {
     ///
     /// Errors: [`Error::Malformed`] for what cannot be read, then [`Error::TooLarge`].
     pub fn read(json: &Json, manifest: &Manifest, max_parameters: u64) -> Result<PutBody, Error> {
-        let fields = json.object().ok_or_else(|| Error::malformed("Object expected in field 'exec'"))?;
-        let exec = present(&fields, "exec").map(|json| exec::read(json, manifest)).transpose()?;
+        let fields = json
+            .object()
+            .ok_or_else(|| Error::malformed("Object expected in field 'exec'"))?;
+        let exec = present(&fields, "exec")
+            .map(|json| exec::read(json, manifest))
+            .transpose()?;
         let parameters = present(&fields, "parameters").map(Parameters::from_json).transpose()?;
         let annotations = present(&fields, "annotations").map(Parameters::from_json).transpose()?;
         within("exec", exec.as_ref().map(exec::size), MAX_CODE)?;
         within("parameters", parameters.as_ref().map(Parameters::size), max_parameters)?;
-        within("annotations", annotations.as_ref().map(Parameters::size), max_parameters)?;
-        Ok(PutBody { fields, exec, parameters, annotations })
+        within(
+            "annotations",
+            annotations.as_ref().map(Parameters::size),
+            max_parameters,
+        )?;
+        Ok(PutBody {
+            fields,
+            exec,
+            parameters,
+            annotations,
+        })
     }
 
     fn version(&self) -> Result<Option<Version>, Error> {
         let malformed = || Error::malformed("semantic version malformed");
-        present(&self.fields, "version").map(|json| text(json).ok_or_else(malformed)?.parse()).transpose()
+        present(&self.fields, "version")
+            .map(|json| text(json).ok_or_else(malformed)?.parse())
+            .transpose()
     }
 
     fn publish(&self) -> Result<Option<bool>, Error> {
@@ -80,7 +95,8 @@ fn text(json: &Json) -> Option<String> {
     if !json.as_str().starts_with('"') {
         return None;
     }
-    json.string().or_else(|| json.to_value().as_str().map(ToOwned::to_owned))
+    json.string()
+        .or_else(|| json.to_value().as_str().map(ToOwned::to_owned))
 }
 
 #[cfg(test)]

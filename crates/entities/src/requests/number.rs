@@ -18,7 +18,10 @@ pub(super) fn read(text: &str) -> Option<Number> {
         return None;
     }
     let (mantissa, exponent) = unsigned.split_once(['e', 'E']).unwrap_or((unsigned, "0"));
-    let exponent: i64 = exponent.trim_start_matches('+').parse().unwrap_or(if exponent.starts_with('-') { -1_000 } else { 1_000 });
+    let exponent: i64 = exponent
+        .trim_start_matches('+')
+        .parse()
+        .unwrap_or(if exponent.starts_with('-') { -1_000 } else { 1_000 });
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
     let digits = format!("{whole}{fraction}");
     let significant = digits.trim_end_matches('0');
@@ -32,7 +35,11 @@ pub(super) fn read(text: &str) -> Option<Number> {
     let magnitude = significant
         .parse::<i64>()
         .ok()
-        .and_then(|n| 10i64.checked_pow(u32::try_from(zeros).ok()?).and_then(|factor| n.checked_mul(factor)))
+        .and_then(|n| {
+            10i64
+                .checked_pow(u32::try_from(zeros).ok()?)
+                .and_then(|factor| n.checked_mul(factor))
+        })
         .unwrap_or(i64::MAX);
     Some(Number::Whole(if negative { -magnitude } else { magnitude }))
 }

@@ -26,13 +26,25 @@ impl PackagePut {
             }
             binding
         });
-        let PutBody { parameters, annotations, .. } = body;
-        Ok(PackagePut { binding, parameters, annotations, version, publish })
+        let PutBody {
+            parameters,
+            annotations,
+            ..
+        } = body;
+        Ok(PackagePut {
+            binding,
+            parameters,
+            annotations,
+            version,
+            publish,
+        })
     }
 }
 
 fn binding(json: &Json) -> Result<Option<Binding>, Error> {
-    let fields = json.object().ok_or_else(|| Error::malformed("Object expected in field 'namespace'"))?;
+    let fields = json
+        .object()
+        .ok_or_else(|| Error::malformed("Object expected in field 'namespace'"))?;
     if fields.is_empty() {
         return Ok(None);
     }
@@ -45,5 +57,7 @@ fn member<T>(fields: &Object, name: &str, parse: impl Fn(&str) -> Result<T, Erro
     let json = fields
         .get(name)
         .ok_or_else(|| Error::Malformed(format!("Object is missing required member '{name}'")))?;
-    text(json).and_then(|text| parse(&text).ok()).ok_or_else(|| Error::malformed("entity name malformed"))
+    text(json)
+        .and_then(|text| parse(&text).ok())
+        .ok_or_else(|| Error::malformed("entity name malformed"))
 }

@@ -22,19 +22,29 @@ impl RulePut {
         let version = body.version()?;
         let publish = body.publish()?;
         let PutBody { annotations, .. } = body;
-        Ok(RulePut { trigger, action, annotations, version, publish })
+        Ok(RulePut {
+            trigger,
+            action,
+            annotations,
+            version,
+            publish,
+        })
     }
 }
 
 /// The wanted status of `{"status": …}`; other fields are ignored. Errors: [`Error::Malformed`].
 pub fn read_rule_status(json: &Json) -> Result<RuleStatus, Error> {
     let fields = json.object().ok_or_else(|| Error::malformed("JSON object expected"))?;
-    let status = fields.get("status").ok_or_else(|| Error::malformed("key not found: status"))?;
+    let status = fields
+        .get("status")
+        .ok_or_else(|| Error::malformed("key not found: status"))?;
     let status = text(status).ok_or_else(|| Error::Malformed(format!("'status' must be a string, but is {status}")))?;
     match status.as_str() {
         "active" => Ok(RuleStatus::Active),
         "inactive" => Ok(RuleStatus::Inactive),
-        _ => Err(Error::Malformed(format!("requirement failed: {status} is not a recognized rule state"))),
+        _ => Err(Error::Malformed(format!(
+            "requirement failed: {status} is not a recognized rule state"
+        ))),
     }
 }
 

@@ -20,7 +20,16 @@ impl TriggerPut {
         }
         let version = body.version()?;
         let publish = body.publish()?;
-        let PutBody { parameters, annotations, .. } = body;
-        Ok(TriggerPut { parameters, annotations, version, publish })
+        let PutBody {
+            parameters,
+            annotations,
+            ..
+        } = body;
+        Ok(TriggerPut {
+            parameters,
+            annotations,
+            version,
+            publish,
+        })
     }
 }

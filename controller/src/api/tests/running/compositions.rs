@@ -1,0 +1,152 @@
+//! Sequences and conductors, and what becomes of them when the controller dies.
+
+use super::*;
+use serde_json::json;
+
+async fn ready(behaviour: impl Fn(&ActivationMessage) -> Act + Send + Sync + 'static) -> (Api, Invoker) {
+    let api = Api::start().await;
+    let invoker = Invoker::start(&api, behaviour).await;
+    furnish(&api).await;
+    (api, invoker)
+}
+
+async fn furnish(api: &Api) {
+    let client = api.client("guest");
+    for name in ["a", "b"] {
+        client.put(&format!("actions/{name}"), code()).await.ok();
+    }
+    client.put("actions/s", sequence(&["/_/a", "/_/b"])).await.ok();
+    let mut conductor = code();
+    conductor["annotations"] = json!([{"key": "conductor", "value": true}]);
+    client.put("actions/c", conductor).await.ok();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sequence_is_answered_and_recorded() {
+    let (api, invoker) = ready(echo).await;
+    let client = api.client("guest");
+    let answer = client.post("actions/s?blocking=true", json!({"x": 1})).await;
+    let shown = answer.ok();
+    let seen = invoker.seen();
+    let ids: Vec<String> = seen.iter().map(|m| m.activation_id.to_string()).collect();
+    assert_eq!((shown["logs"].clone(), shown["duration"].clone()), (json!(ids), json!(14)));
+    assert_eq!(shown["response"]["result"], json!({"x": 1}));
+    assert!(seen.iter().all(|m| m.cause.map(|c| c.to_string()).as_deref() == shown["activationId"].as_str()));
+    assert_eq!(record(&client, &id(&answer)).await, shown);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sequence_that_nobody_waits_for_is_recorded_too() {
+    let (api, _invoker) = ready(echo).await;
+    let client = api.client("guest");
+    let answer = client.post("actions/s", json!({"x": 1})).await;
+    assert_eq!(answer.status, 202);
+    let shown = record(&client, &id(&answer)).await;
+    assert_eq!(shown["logs"].as_array().unwrap().len(), 2);
+    assert_eq!(api.app.bus.depth("owed0"), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_that_ends_first_is_accepted_and_goes_on() {
+    let (api, _invoker) = ready(|_| Act::After(Duration::from_secs(4), success("{}"))).await;
+    let client = api.client("guest");
+    for wait in [1000, 5000] {
+        let answer = client.post(&format!("actions/s?blocking=true&timeout={wait}"), json!({})).await;
+        assert_eq!(answer.status, 202);
+        let shown = record(&client, &id(&answer)).await;
+        assert_eq!(shown["logs"].as_array().unwrap().len(), 2);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_component_that_never_answers_ends_the_sequence() {
+    let (api, _invoker) = ready(|_| Act::Ignore).await;
+    let client = api.client("guest");
+    let answer = client.post("actions/s", json!({})).await;
+    tokio::time::sleep(Duration::from_secs(119)).await;
+    assert_eq!(client.get(&format!("activations/{}", id(&answer))).await.status, 404);
+    let shown = record(&client, &id(&answer)).await;
+    assert_eq!(shown["response"]["status"], "whisk internal error");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_conductor_directs() {
+    let (api, invoker) = ready(|message| {
+        if message.action.name.as_str() != "c" {
+            return Act::Answer(success(r#"{"y":2}"#));
+        }
+        let input = message.content.as_ref().map(Json::to_value).unwrap_or_default();
+        if input["n"] == 1 {
+            return Act::Answer(success(&json!({"params": input}).to_string()));
+        }
+        Act::Answer(success(r#"{"action":"a","params":{"x":1},"state":{"n":1}}"#))
+    })
+    .await;
+    let answer = api.client("guest").post("actions/c?blocking=true", json!({})).await.ok();
+    assert_eq!(answer["response"]["result"], json!({"y": 2, "n": 1}));
+    assert_eq!((answer["logs"].as_array().unwrap().len(), invoker.seen().len()), (3, 3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_used_is_refused_before_anything_runs() {
+    let (api, invoker) = ready(echo).await;
+    let client = api.client("guest");
+    let other = api.client("other-ns");
+    other.put("packages/p", json!({"publish": true})).await.ok();
+    other.put("actions/p/x", code()).await.ok();
+    client.put("actions/foreign", sequence(&["/_/a", "/other-ns/p/x"])).await.ok();
+    other.put("packages/p?overwrite=true", json!({"publish": false})).await.ok();
+    assert_eq!(client.post("actions/foreign", json!({})).await.refusal(), super::super::refused("other-ns/p"));
+    assert!(invoker.seen().is_empty());
+}
+
+/// Runs one life of a controller on a runtime of its own; all its tasks die with it.
+fn life<T>(future: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    runtime.block_on(future)
+}
+
+/// The controller dies while a component runs. In its next life the component's answer counts and nothing runs twice.
+#[test]
+fn an_accepted_sequence_survives_its_controller() {
+    for (died_at, runs) in [("a", ["a", "b"]), ("b", ["a", "b"])] {
+        let (api, accepted) = life(async {
+            let (api, invoker) = ready(move |message| {
+                if message.action.name.as_str() == died_at { Act::Ignore } else { echo(message) }
+            })
+            .await;
+            let answer = api.client("guest").post("actions/s", json!({"x": 1})).await;
+            while invoker.seen().last().is_none_or(|m| m.action.name.as_str() != died_at) {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            (api, id(&answer))
+        });
+        life(async {
+            let api = Api::reborn(&api).await;
+            let invoker = Invoker::start(&api, echo).await;
+            let shown = record(&api.client("guest"), &accepted).await;
+            assert_eq!(shown["response"]["result"], json!({"x": 1}), "died at {died_at}");
+            assert_eq!(shown["logs"].as_array().unwrap().len(), 2);
+            let again: Vec<String> = invoker.seen().iter().map(|m| m.action.name.to_string()).collect();
+            let from = runs.iter().position(|name| *name == died_at).unwrap();
+            assert_eq!(again, runs[from..], "only what had not ended runs");
+        });
+    }
+}
+
+/// The wait of a caller ended, then the controller died: the promise made at that moment holds.
+#[test]
+fn a_sequence_accepted_late_survives_too() {
+    let (api, accepted) = life(async {
+        let (api, _invoker) = ready(|_| Act::Ignore).await;
+        let answer = api.client("guest").post("actions/s?blocking=true&timeout=100", json!({"x": 1})).await;
+        assert_eq!(answer.status, 202);
+        (api, id(&answer))
+    });
+    life(async {
+        let api = Api::reborn(&api).await;
+        let _invoker = Invoker::start(&api, echo).await;
+        let shown = record(&api.client("guest"), &accepted).await;
+        assert_eq!(shown["response"]["result"], json!({"x": 1}));
+    });
+}
