@@ -102,21 +102,25 @@ impl Api {
     }
 
     /// The next life of a controller whose tasks are gone: the same name, stores and bus.
-    pub async fn reborn(dead: &Api) -> Api {
-        let app = App::new(Parts {
+    pub async fn reborn(dead: Api) -> Api {
+        let subjects = dead.subjects.clone();
+        let parts = Parts {
             config: dead.app.config.clone(),
             manifest: dead.app.manifest.clone(),
             stores: wsk_store::Stores {
                 entities: dead.app.entities.clone(),
                 activations: dead.app.activations.clone(),
-                subjects: dead.subjects.clone(),
+                subjects: subjects.clone(),
             },
             identities: dead.app.identities.clone(),
             bus: dead.app.bus.clone(),
             rng: StdRng::seed_from_u64(2),
-        });
+        };
+        // What the dead one held in its hands goes back to the bus.
+        drop(dead);
+        let app = App::new(parts);
         let duties = app.take_up_duties().await.unwrap();
-        Api { app, subjects: dead.subjects.clone(), _duties: duties }
+        Api { app, subjects, _duties: duties }
     }
 
     pub async fn subject(&self, document: &Value) {

@@ -17,9 +17,15 @@ async fn a_blocking_call_is_answered_from_the_acknowledgement() {
     let (api, invoker) = ready(echo).await;
     let answer = api.client("guest").post(BLOCKING, serde_json::json!({"x": 1})).await;
     let record = answer.ok();
-    assert_eq!((record["response"]["result"].to_string(), record["logs"].to_string()), (r#"{"x":1}"#.into(), "[\"a line\"]".into()));
+    assert_eq!(
+        (record["response"]["result"].to_string(), record["logs"].to_string()),
+        (r#"{"x":1}"#.into(), "[\"a line\"]".into())
+    );
     assert_eq!(record["activationId"], id(&answer));
-    let bare = api.client("guest").post("actions/a?blocking=true&result=true", serde_json::json!({"x": 1.0})).await;
+    let bare = api
+        .client("guest")
+        .post("actions/a?blocking=true&result=true", serde_json::json!({"x": 1.0}))
+        .await;
     assert_eq!(bare.text, r#"{"x":1.0}"#);
     let seen = invoker.seen();
     assert_eq!((seen.len(), seen[0].blocking, seen[0].cause), (2, true, None));
@@ -28,9 +34,11 @@ async fn a_blocking_call_is_answered_from_the_acknowledgement() {
 
 #[tokio::test(start_paused = true)]
 async fn outcomes_have_statuses() {
-    for (status, expected) in
-        [(StatusCode::ApplicationError, 502), (StatusCode::DeveloperError, 502), (StatusCode::WhiskError, 500)]
-    {
+    for (status, expected) in [
+        (StatusCode::ApplicationError, 502),
+        (StatusCode::DeveloperError, 502),
+        (StatusCode::WhiskError, 500),
+    ] {
         let (api, _invoker) = ready(move |_| Act::Answer(failure(status, "why"))).await;
         let answer = api.client("guest").post(BLOCKING, serde_json::json!({})).await;
         assert_eq!(answer.status, expected);
@@ -38,7 +46,11 @@ async fn outcomes_have_statuses() {
     }
     let (api, _invoker) = ready(|_| Act::Answer(success("[1]"))).await;
     let answer = api.client("guest").post(BLOCKING, serde_json::json!({})).await;
-    assert_eq!((answer.status.as_u16(), answer.text.as_str()), (200, "[1]"), "an array is always bare");
+    assert_eq!(
+        (answer.status.as_u16(), answer.text.as_str()),
+        (200, "[1]"),
+        "an array is always bare"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -69,7 +81,11 @@ async fn an_acknowledgement_without_record_sends_to_the_store() {
     let (api, _invoker) = ready(|_| Act::Id(success(r#"{"big":true}"#))).await;
     let answer = api.client("guest").post(BLOCKING, serde_json::json!({})).await.ok();
     assert_eq!(answer["response"]["result"]["big"], true);
-    assert_eq!(answer["logs"], serde_json::json!([]), "a record that was polled shows no logs");
+    assert_eq!(
+        answer["logs"],
+        serde_json::json!([]),
+        "a record that was polled shows no logs"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -106,14 +122,21 @@ async fn a_caller_that_hangs_up_stops_nothing_and_leaves_nothing() {
 #[tokio::test(start_paused = true)]
 async fn concurrency_is_limited_and_clears() {
     let (api, _invoker) = ready(|_| Act::After(Duration::from_secs(5), success("{}"))).await;
-    let limits = UserLimits { concurrent_invocations: Some(2), ..UserLimits::default() };
+    let limits = UserLimits {
+        concurrent_invocations: Some(2),
+        ..UserLimits::default()
+    };
     let client = api.limited("guest", limits);
     for _ in 0..2 {
         assert_eq!(client.post("actions/a", serde_json::json!({})).await.status, 202);
     }
     let refused = client.post("actions/none", serde_json::json!({})).await;
     let text = "Too many concurrent requests in flight (count: 2, allowed: 2).";
-    assert_eq!(refused.refusal(), (429, text.into()), "the throttle comes before what exists");
+    assert_eq!(
+        refused.refusal(),
+        (429, text.into()),
+        "the throttle comes before what exists"
+    );
     tokio::time::sleep(Duration::from_secs(6)).await;
     assert_eq!(client.post("actions/a", serde_json::json!({})).await.status, 202);
 }
@@ -121,13 +144,23 @@ async fn concurrency_is_limited_and_clears() {
 #[tokio::test(start_paused = true)]
 async fn rates_are_limited_by_the_clock_minute() {
     let (api, _invoker) = ready(echo).await;
-    let limits = UserLimits { invocations_per_minute: Some(1), fires_per_minute: Some(0), ..UserLimits::default() };
+    let limits = UserLimits {
+        invocations_per_minute: Some(1),
+        fires_per_minute: Some(0),
+        ..UserLimits::default()
+    };
     let client = api.limited("guest", limits);
     assert_eq!(client.post(BLOCKING, serde_json::json!({})).await.status, 200);
     let text = "Too many requests in the last minute (count: 2, allowed: 1).";
-    assert_eq!(client.post(BLOCKING, serde_json::json!({})).await.refusal(), (429, text.into()));
+    assert_eq!(
+        client.post(BLOCKING, serde_json::json!({})).await.refusal(),
+        (429, text.into())
+    );
     let text = "Too many requests in the last minute (count: 1, allowed: 0).";
-    assert_eq!(client.post("triggers/none", serde_json::json!({})).await.refusal(), (429, text.into()));
+    assert_eq!(
+        client.post("triggers/none", serde_json::json!({})).await.refusal(),
+        (429, text.into())
+    );
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert_eq!(client.post(BLOCKING, serde_json::json!({})).await.status, 200);
 }
@@ -153,19 +186,27 @@ async fn arguments_are_merged_and_final_ones_kept() {
     let mut body = code();
     body["parameters"] = serde_json::json!([{"key": "a", "value": 1}, {"key": "i", "value": 2, "init": true}, {"key": "n", "value": null}]);
     client.put("actions/b", body.clone()).await.ok();
-    let answer = client.post("actions/b?blocking=true&result=true", serde_json::json!({"a": 5})).await;
+    let answer = client
+        .post("actions/b?blocking=true&result=true", serde_json::json!({"a": 5}))
+        .await;
     assert_eq!(answer.json(), serde_json::json!({"a": 5, "i": 2, "n": null}));
     assert_eq!(invoker.seen()[0].init_args, ["i"]);
     body["annotations"] = serde_json::json!([{"key": "final", "value": true}]);
     client.put("actions/b?overwrite=true", body).await.ok();
     let text = "Request defines parameters that are not allowed (e.g., reserved properties).";
-    assert_eq!(client.post("actions/b", serde_json::json!({"a": 5})).await.refusal(), (400, text.into()));
+    assert_eq!(
+        client.post("actions/b", serde_json::json!({"a": 5})).await.refusal(),
+        (400, text.into())
+    );
     assert_eq!(client.post("actions/b", serde_json::json!({"n": 5})).await.status, 202);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_slot_that_is_freed_without_answer_sends_to_the_store() {
     let (api, _invoker) = ready(|_| Act::Free).await;
-    let answer = api.client("guest").post("actions/a?blocking=true&timeout=30000", serde_json::json!({})).await;
+    let answer = api
+        .client("guest")
+        .post("actions/a?blocking=true&timeout=30000", serde_json::json!({}))
+        .await;
     assert_eq!((answer.status.as_u16(), api.app.in_flight_count()), (202, 0));
 }

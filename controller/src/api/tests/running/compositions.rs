@@ -29,9 +29,15 @@ async fn a_sequence_is_answered_and_recorded() {
     let shown = answer.ok();
     let seen = invoker.seen();
     let ids: Vec<String> = seen.iter().map(|m| m.activation_id.to_string()).collect();
-    assert_eq!((shown["logs"].clone(), shown["duration"].clone()), (json!(ids), json!(14)));
+    assert_eq!(
+        (shown["logs"].clone(), shown["duration"].clone()),
+        (json!(ids), json!(14))
+    );
     assert_eq!(shown["response"]["result"], json!({"x": 1}));
-    assert!(seen.iter().all(|m| m.cause.map(|c| c.to_string()).as_deref() == shown["activationId"].as_str()));
+    assert!(
+        seen.iter()
+            .all(|m| m.cause.map(|c| c.to_string()).as_deref() == shown["activationId"].as_str())
+    );
     assert_eq!(record(&client, &id(&answer)).await, shown);
 }
 
@@ -51,7 +57,9 @@ async fn a_wait_that_ends_first_is_accepted_and_goes_on() {
     let (api, _invoker) = ready(|_| Act::After(Duration::from_secs(4), success("{}"))).await;
     let client = api.client("guest");
     for wait in [1000, 5000] {
-        let answer = client.post(&format!("actions/s?blocking=true&timeout={wait}"), json!({})).await;
+        let answer = client
+            .post(&format!("actions/s?blocking=true&timeout={wait}"), json!({}))
+            .await;
         assert_eq!(answer.status, 202);
         let shown = record(&client, &id(&answer)).await;
         assert_eq!(shown["logs"].as_array().unwrap().len(), 2);
@@ -82,7 +90,11 @@ async fn a_conductor_directs() {
         Act::Answer(success(r#"{"action":"a","params":{"x":1},"state":{"n":1}}"#))
     })
     .await;
-    let answer = api.client("guest").post("actions/c?blocking=true", json!({})).await.ok();
+    let answer = api
+        .client("guest")
+        .post("actions/c?blocking=true", json!({}))
+        .await
+        .ok();
     assert_eq!(answer["response"]["result"], json!({"y": 2, "n": 1}));
     assert_eq!((answer["logs"].as_array().unwrap().len(), invoker.seen().len()), (3, 3));
 }
@@ -94,15 +106,28 @@ async fn what_cannot_be_used_is_refused_before_anything_runs() {
     let other = api.client("other-ns");
     other.put("packages/p", json!({"publish": true})).await.ok();
     other.put("actions/p/x", code()).await.ok();
-    client.put("actions/foreign", sequence(&["/_/a", "/other-ns/p/x"])).await.ok();
-    other.put("packages/p?overwrite=true", json!({"publish": false})).await.ok();
-    assert_eq!(client.post("actions/foreign", json!({})).await.refusal(), super::super::refused("other-ns/p"));
+    client
+        .put("actions/foreign", sequence(&["/_/a", "/other-ns/p/x"]))
+        .await
+        .ok();
+    other
+        .put("packages/p?overwrite=true", json!({"publish": false}))
+        .await
+        .ok();
+    assert_eq!(
+        client.post("actions/foreign", json!({})).await.refusal(),
+        super::super::refused("other-ns/p")
+    );
     assert!(invoker.seen().is_empty());
 }
 
 /// Runs one life of a controller on a runtime of its own; all its tasks die with it.
 fn life<T>(future: impl Future<Output = T>) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build()
+        .unwrap();
     runtime.block_on(future)
 }
 
@@ -112,7 +137,11 @@ fn an_accepted_sequence_survives_its_controller() {
     for (died_at, runs) in [("a", ["a", "b"]), ("b", ["a", "b"])] {
         let (api, accepted) = life(async {
             let (api, invoker) = ready(move |message| {
-                if message.action.name.as_str() == died_at { Act::Ignore } else { echo(message) }
+                if message.action.name.as_str() == died_at {
+                    Act::Ignore
+                } else {
+                    echo(message)
+                }
             })
             .await;
             let answer = api.client("guest").post("actions/s", json!({"x": 1})).await;
@@ -121,8 +150,8 @@ fn an_accepted_sequence_survives_its_controller() {
             }
             (api, id(&answer))
         });
-        life(async {
-            let api = Api::reborn(&api).await;
+        life(async move {
+            let api = Api::reborn(api).await;
             let invoker = Invoker::start(&api, echo).await;
             let shown = record(&api.client("guest"), &accepted).await;
             assert_eq!(shown["response"]["result"], json!({"x": 1}), "died at {died_at}");
@@ -139,12 +168,15 @@ fn an_accepted_sequence_survives_its_controller() {
 fn a_sequence_accepted_late_survives_too() {
     let (api, accepted) = life(async {
         let (api, _invoker) = ready(|_| Act::Ignore).await;
-        let answer = api.client("guest").post("actions/s?blocking=true&timeout=100", json!({"x": 1})).await;
+        let answer = api
+            .client("guest")
+            .post("actions/s?blocking=true&timeout=100", json!({"x": 1}))
+            .await;
         assert_eq!(answer.status, 202);
         (api, id(&answer))
     });
-    life(async {
-        let api = Api::reborn(&api).await;
+    life(async move {
+        let api = Api::reborn(api).await;
         let _invoker = Invoker::start(&api, echo).await;
         let shown = record(&api.client("guest"), &accepted).await;
         assert_eq!(shown["response"]["result"], json!({"x": 1}));

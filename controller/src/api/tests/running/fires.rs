@@ -15,12 +15,21 @@ async fn ready() -> (Api, Invoker) {
 }
 
 async fn rule(client: &Client<'_>, name: &str, action: &str) {
-    client.put(&format!("rules/{name}"), json!({"trigger": "/_/t", "action": format!("/_/{action}")})).await.ok();
+    client
+        .put(
+            &format!("rules/{name}"),
+            json!({"trigger": "/_/t", "action": format!("/_/{action}")}),
+        )
+        .await
+        .ok();
 }
 
 fn lines(record: &Value) -> Vec<Value> {
     let lines = record["logs"].as_array().unwrap();
-    lines.iter().map(|line| serde_json::from_str(line.as_str().unwrap()).unwrap()).collect()
+    lines
+        .iter()
+        .map(|line| serde_json::from_str(line.as_str().unwrap()).unwrap())
+        .collect()
 }
 
 #[tokio::test(start_paused = true)]
@@ -70,17 +79,30 @@ async fn every_active_rule_runs_and_the_record_tells() {
     );
     let ran = record(&client, started.as_str().unwrap()).await;
     let given = &ran["response"]["result"];
-    assert_eq!((given["p"].as_str(), given["q"].as_str()), (Some("trigger"), Some("body")));
+    assert_eq!(
+        (given["p"].as_str(), given["q"].as_str()),
+        (Some("trigger"), Some("body"))
+    );
     assert_eq!(given["__ow_headers"]["authorization"], "Basic Og==");
     record(&client, sequence.as_str().unwrap()).await;
-    assert_eq!(invoker.seen().len(), 2, "the rule's action and the component of the sequence");
+    assert_eq!(
+        invoker.seen().len(),
+        2,
+        "the rule's action and the component of the sequence"
+    );
     assert_eq!((api.app.in_flight_count(), api.app.bus.depth("owed0")), (0, 0));
 }
 
 #[tokio::test(start_paused = true)]
 async fn rules_are_charged_as_invocations() {
     let (api, invoker) = ready().await;
-    let client = api.limited("guest", wsk_entities::UserLimits { invocations_per_minute: Some(1), ..Default::default() });
+    let client = api.limited(
+        "guest",
+        wsk_entities::UserLimits {
+            invocations_per_minute: Some(1),
+            ..Default::default()
+        },
+    );
     for name in ["r1", "r2"] {
         rule(&client, name, "a").await;
     }
@@ -88,7 +110,10 @@ async fn rules_are_charged_as_invocations() {
     assert_eq!(answer.status, 202);
     let lines = lines(&record(&client, &id(&answer)).await);
     assert_eq!(lines[0]["success"], true);
-    assert_eq!(lines[1]["error"], "Too many requests in the last minute (count: 2, allowed: 1).");
+    assert_eq!(
+        lines[1]["error"],
+        "Too many requests in the last minute (count: 2, allowed: 1)."
+    );
     assert_eq!(invoker.seen().len(), 1);
 }
 
@@ -97,7 +122,10 @@ async fn a_fire_that_cannot_be_written_starts_nothing() {
     let (api, invoker) = ready().await;
     let client = api.client("guest");
     rule(&client, "r", "a").await;
-    let bound = TopicConfig { max_messages: 0, ..TopicConfig::queue("owed0") };
+    let bound = TopicConfig {
+        max_messages: 0,
+        ..TopicConfig::queue("owed0")
+    };
     api.app.bus.ensure_topic(&bound).await.unwrap();
     let (status, _) = client.post("triggers/t", json!({})).await.refusal();
     assert_eq!((status, api.app.in_flight_count(), invoker.seen().len()), (503, 0, 0));

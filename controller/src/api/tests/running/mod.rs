@@ -29,7 +29,7 @@ pub enum Act {
     Store(Duration, Response),
     /// Says that the slot is free, without a record.
     Free,
-    /// Does nothing at all.
+    /// Holds it until the invoker dies.
     Ignore,
 }
 
@@ -73,15 +73,23 @@ impl Invoker {
         });
         let pinging = tokio::spawn(async move {
             loop {
-                let ping = Ping { name: InvokerInstance::new(0, 2048), is_enabled: true };
-                bus.publish(HEALTH, Message::local(Key::None, Arc::new(ping)), Durability::Volatile).await.unwrap();
+                let ping = Ping {
+                    name: InvokerInstance::new(0, 2048),
+                    is_enabled: true,
+                };
+                bus.publish(HEALTH, Message::local(Key::None, Arc::new(ping)), Durability::Volatile)
+                    .await
+                    .unwrap();
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
         });
         while api.app.invokers().is_empty() {
             tokio::task::yield_now().await;
         }
-        Invoker { seen, tasks: vec![running, pinging] }
+        Invoker {
+            seen,
+            tasks: vec![running, pinging],
+        }
     }
 
     /// Every activation that came, in order.
@@ -107,12 +115,15 @@ impl Worker {
             Act::Id(response) => {
                 self.store(&message, response).await;
                 let id = Completed::Id(message.activation_id);
-                self.acknowledge(&message, Acknowledgement::Combined {
-                    transid: message.transid.clone(),
-                    response: id,
-                    is_system_error: false,
-                    instance: InvokerInstance::new(0, 2048),
-                })
+                self.acknowledge(
+                    &message,
+                    Acknowledgement::Combined {
+                        transid: message.transid.clone(),
+                        response: id,
+                        is_system_error: false,
+                        instance: InvokerInstance::new(0, 2048),
+                    },
+                )
                 .await;
             }
             Act::Store(pause, response) => {
@@ -120,33 +131,42 @@ impl Worker {
                 self.store(&message, response).await;
             }
             Act::Free => self.free(&message).await,
-            Act::Ignore => {}
+            Act::Ignore => std::future::pending().await,
         }
     }
 
     async fn answer(&self, message: &ActivationMessage, response: Response) {
         let record = self.store(message, response).await;
-        self.acknowledge(message, Acknowledgement::Result {
-            transid: message.transid.clone(),
-            response: Completed::Record(record),
-        })
+        self.acknowledge(
+            message,
+            Acknowledgement::Result {
+                transid: message.transid.clone(),
+                response: Completed::Record(record),
+            },
+        )
         .await;
         self.free(message).await;
     }
 
     async fn free(&self, message: &ActivationMessage) {
-        self.acknowledge(message, Acknowledgement::Completion {
-            transid: message.transid.clone(),
-            activation_id: message.activation_id,
-            is_system_error: false,
-            instance: InvokerInstance::new(0, 2048),
-        })
+        self.acknowledge(
+            message,
+            Acknowledgement::Completion {
+                transid: message.transid.clone(),
+                activation_id: message.activation_id,
+                is_system_error: false,
+                instance: InvokerInstance::new(0, 2048),
+            },
+        )
         .await;
     }
 
     async fn acknowledge(&self, message: &ActivationMessage, ack: Acknowledgement) {
         let topic = format!("completed{}", message.root_controller_index.as_string);
-        self.bus.publish(&topic, Message::local(Key::None, Arc::new(ack)), Durability::Volatile).await.unwrap();
+        self.bus
+            .publish(&topic, Message::local(Key::None, Arc::new(ack)), Durability::Volatile)
+            .await
+            .unwrap();
     }
 
     async fn store(&self, message: &ActivationMessage, response: Response) -> Arc<Activation> {
@@ -183,13 +203,19 @@ pub fn failure(status: StatusCode, error: &str) -> Response {
 
 /// Answers every activation with its own arguments.
 pub fn echo(message: &ActivationMessage) -> Act {
-    Act::Answer(Response::success(message.content.clone().unwrap_or_else(Json::empty_object), None))
+    Act::Answer(Response::success(
+        message.content.clone().unwrap_or_else(Json::empty_object),
+        None,
+    ))
 }
 
 /// The id of the activation that an answer names.
 #[track_caller]
 pub fn id(answer: &Answer) -> String {
-    answer.header("x-openwhisk-activation-id").expect("an activation was started").to_owned()
+    answer
+        .header("x-openwhisk-activation-id")
+        .expect("an activation was started")
+        .to_owned()
 }
 
 /// The record of an activation, waiting for it to appear.

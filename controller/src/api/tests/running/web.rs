@@ -26,15 +26,29 @@ fn anonymous(api: &Api) -> Client<'_> {
 #[tokio::test(start_paused = true)]
 async fn the_owner_runs_it_and_the_request_is_its_arguments() {
     let (api, invoker) = ready(json!([])).await;
-    let answer = anonymous(&api).send("POST", "/api/v1/web/guest/default/w.json/x?a=1", Some(r#"{"b":2}"#), &[]).await;
+    let answer = anonymous(&api)
+        .send(
+            "POST",
+            "/api/v1/web/guest/default/w.json/x?a=1",
+            Some(r#"{"b":2}"#),
+            &[],
+        )
+        .await;
     let arguments = answer.ok();
     assert_eq!((arguments["a"].as_str(), arguments["b"].as_i64()), (Some("1"), Some(2)));
-    assert_eq!((arguments["__ow_path"].as_str(), arguments["__ow_method"].as_str()), (Some("/x"), Some("post")));
+    assert_eq!(
+        (arguments["__ow_path"].as_str(), arguments["__ow_method"].as_str()),
+        (Some("/x"), Some("post"))
+    );
     assert_eq!(arguments.get("__ow_user"), None);
     assert_eq!(invoker.seen()[0].user.namespace.name.as_str(), "guest");
     assert_eq!(answer.header("access-control-allow-origin"), Some("*"));
     assert!(!id(&answer).is_empty());
-    let known = api.client("other-ns").get("/api/v1/web/guest/default/w.json").await.ok();
+    let known = api
+        .client("other-ns")
+        .get("/api/v1/web/guest/default/w.json")
+        .await
+        .ok();
     assert_eq!(known["__ow_user"], "other-ns");
 }
 
@@ -42,7 +56,13 @@ async fn the_owner_runs_it_and_the_request_is_its_arguments() {
 async fn what_is_not_exported_is_not_there() {
     let (api, _invoker) = ready(json!([])).await;
     api.client("guest").put("actions/off", code()).await.ok();
-    for path in ["guest/default/off", "guest/default/none", "guest/nopkg/w", "nobody/default/w", "guest/default/w.xyz"] {
+    for path in [
+        "guest/default/off",
+        "guest/default/none",
+        "guest/nopkg/w",
+        "nobody/default/w",
+        "guest/default/w.xyz",
+    ] {
         let answer = anonymous(&api).get(&format!("/api/v1/web/{path}")).await;
         assert_eq!(answer.refusal(), super::super::missing(), "{path}");
         assert!(answer.text.starts_with("{\n  \""), "errors of web actions are indented");
@@ -55,39 +75,69 @@ async fn what_is_not_exported_is_not_there() {
 #[tokio::test(start_paused = true)]
 async fn secrets_are_asked_for() {
     for (value, secret, status) in [
-        (json!("s"), "s", 200), (json!("s"), "S", 401), (json!("s"), "", 401), (json!(12), "12", 200), (json!(true), "true", 401),
-        (json!(false), "", 200), (json!(null), "null", 401), (json!({}), "{}", 401),
+        (json!("s"), "s", 200),
+        (json!("s"), "S", 401),
+        (json!("s"), "", 401),
+        (json!(12), "12", 200),
+        (json!(true), "true", 401),
+        (json!(false), "", 200),
+        (json!(null), "null", 401),
+        (json!({}), "{}", 401),
     ] {
         let (api, invoker) = ready(json!([{"key": "require-whisk-auth", "value": value}])).await;
-        let answer = anonymous(&api).send("GET", "/api/v1/web/guest/default/w.json", None, &[(SECRET, secret)]).await;
+        let answer = anonymous(&api)
+            .send("GET", "/api/v1/web/guest/default/w.json", None, &[(SECRET, secret)])
+            .await;
         assert_eq!(answer.status, status, "{value} {secret}");
         assert_eq!(invoker.seen().len(), usize::from(status == 200));
     }
     let (api, _invoker) = ready(json!([{"key": "require-whisk-auth", "value": true}])).await;
-    api.client("other-ns").get("/api/v1/web/guest/default/w.json").await.ok();
+    api.client("other-ns")
+        .get("/api/v1/web/guest/default/w.json")
+        .await
+        .ok();
 }
 
 #[tokio::test(start_paused = true)]
 async fn preflights_are_answered_for_the_action_unless_it_wants_to() {
     let asked = [("access-control-request-headers", "x-a, x-b")];
     let (api, invoker) = ready(json!([])).await;
-    let answer = anonymous(&api).send("OPTIONS", "/api/v1/web/guest/default/w", None, &asked).await;
+    let answer = anonymous(&api)
+        .send("OPTIONS", "/api/v1/web/guest/default/w", None, &asked)
+        .await;
     assert_eq!((answer.status.as_u16(), answer.text.as_str()), (200, ""));
     assert_eq!(answer.header("access-control-allow-headers"), Some("x-a, x-b"));
     assert!(invoker.seen().is_empty());
     let own = json!([{"key": "web-custom-options", "value": true}, {"key": "require-whisk-auth", "value": "s"}]);
     let (api, invoker) = ready(own).await;
-    let answer = anonymous(&api).send("OPTIONS", "/api/v1/web/guest/default/w.json", None, &asked).await;
-    assert_eq!((answer.status.as_u16(), answer.header("access-control-allow-origin")), (200, None));
+    let answer = anonymous(&api)
+        .send("OPTIONS", "/api/v1/web/guest/default/w.json", None, &asked)
+        .await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.header("access-control-allow-origin")),
+        (200, None)
+    );
     assert_eq!(invoker.seen().len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_wrong_verb_and_type_are_refused() {
     let (api, _invoker) = ready(json!([])).await;
-    let answer = anonymous(&api).send("TRACE", "/api/v1/web/guest/default/w", None, &[]).await;
-    assert_eq!((answer.status.as_u16(), answer.header("allow")), (405, Some("GET, DELETE, POST, PUT, HEAD, OPTIONS, PATCH")));
-    let answer = anonymous(&api).send("GET", "/api/v1/web/guest/default/w.json", None, &[("accept", "image/png")]).await;
+    let answer = anonymous(&api)
+        .send("TRACE", "/api/v1/web/guest/default/w", None, &[])
+        .await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.header("allow")),
+        (405, Some("GET, DELETE, POST, PUT, HEAD, OPTIONS, PATCH"))
+    );
+    let answer = anonymous(&api)
+        .send(
+            "GET",
+            "/api/v1/web/guest/default/w.json",
+            None,
+            &[("accept", "image/png")],
+        )
+        .await;
     let text = "Resource representation is only available with these types:\napplication/json";
     assert_eq!(answer.refusal(), (406, text.into()));
 }
