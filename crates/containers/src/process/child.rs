@@ -9,8 +9,6 @@ use std::{
     ptr,
 };
 
-use seccompiler::sock_filter;
-
 use super::{
     plan::Plan,
     root, sys,
@@ -41,7 +39,7 @@ pub(super) struct Launch<'a> {
     /// User and group to become.
     pub(super) user: Option<u32>,
     pub(super) limits: &'a [(i32, u64)],
-    pub(super) filters: Vec<&'a [sock_filter]>,
+    pub(super) filter: Option<&'a [libc::sock_filter]>,
     pub(super) program: CString,
     /// Pointers into strings that live as long as this, each list ended by null.
     pub(super) argv: Vec<*const c_char>,
@@ -177,11 +175,9 @@ impl Launch<'_> {
     }
 
     fn drop_privileges(&self) -> Step {
-        for capability in 0..64 {
-            // Ends with "invalid" after the last one the kernel knows; an ordinary user outside a namespace has none.
-            if sys::prctl("drop capability", libc::PR_CAPBSET_DROP, capability).is_err() {
-                break;
-            }
+        // A new user namespace brings all of them back.
+        if self.maps.is_some() {
+            forget_capabilities();
         }
         if let Some(user) = self.user {
             // The raw calls: the C library's would change all threads of the platform.
@@ -205,23 +201,22 @@ impl Launch<'_> {
     }
 
     fn filter(&self) -> Step {
-        for filter in &self.filters {
-            let program = libc::sock_fprog {
-                len: filter.len() as u16,
-                filter: filter.as_ptr() as *mut libc::sock_filter,
-            };
-            // SAFETY: a compiled program of that length; the kernel copies it.
-            let set = unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, &raw const program) };
-            check("system call filter", set)?;
-        }
-        Ok(())
+        let Some(filter) = self.filter else { return Ok(()) };
+        let program = libc::sock_fprog {
+            len: filter.len() as u16,
+            filter: filter.as_ptr().cast_mut(),
+        };
+        // SAFETY: a compiled program of that length; the kernel copies it.
+        let set = unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, &raw const program) };
+        check("system call filter", set).map(drop)
     }
 
     fn execute(&self) -> Step {
         // SAFETY: the lists end with null and their strings live; dispositions and mask are this process's own.
         unsafe {
             libc::umask(0o022);
-            for signal in 1..=64 {
+            // Those that are caught fall back by themselves, those that are ignored do not.
+            for signal in 1..32 {
                 libc::signal(signal, libc::SIG_DFL);
             }
             let none: u64 = 0;
@@ -239,6 +234,14 @@ impl Launch<'_> {
             errno: sys::errno(),
         })
     }
+}
+
+/// Takes every capability out of the bounding set of this thread and its children, so that no program they execute can
+/// gain one. What they hold already stays.
+pub(super) fn forget_capabilities() {
+    // Ends with "invalid" after the last one the kernel knows; who may not do it has none to gain.
+    let known = (0..64).take_while(|number| sys::prctl("drop capability", libc::PR_CAPBSET_DROP, *number).is_ok());
+    known.for_each(drop);
 }
 
 /// The step whose "not found" means that there is no such program.

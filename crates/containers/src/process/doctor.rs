@@ -4,7 +4,7 @@ use super::{
     Config, Network,
     cgroup::{Cgroups, Resource, Version},
     root,
-    seccomp::Filters,
+    seccomp::Filter,
     sys,
 };
 use crate::{Layer, LayerState};
@@ -55,7 +55,7 @@ pub(super) fn ability() -> Ability {
         users: root && (as_root.is_some() || namespaces.is_err()),
         namespaces,
         processes: trial == Trial::Everything,
-        seccomp: Filters::compile().map(drop).map_err(|error| error.to_string()),
+        seccomp: Filter::compile().map(drop).map_err(|error| error.to_string()),
     }
 }
 
@@ -104,7 +104,7 @@ fn exit_code(child: libc::pid_t) -> Option<libc::c_int> {
 }
 
 /// The report.
-pub(super) fn layers(config: &Config, ability: &Ability, cgroups: &Cgroups, filters: bool) -> Vec<Layer> {
+pub(super) fn layers(config: &Config, ability: &Ability, cgroups: &Cgroups, filter: bool) -> Vec<Layer> {
     let namespaces = [
         (
             "mount-namespace",
@@ -129,7 +129,7 @@ pub(super) fn layers(config: &Config, ability: &Ability, cgroups: &Cgroups, filt
         "set-user-id programs and file capabilities have no effect",
     ));
     layers.push(on("capabilities", "all dropped, the bounding set included"));
-    layers.push(match filters {
+    layers.push(match filter {
         true => on("seccomp", "calls that reach out of a sandbox are refused"),
         false => missing(
             "seccomp",

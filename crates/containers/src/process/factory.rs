@@ -22,7 +22,7 @@ use super::{
     doctor::{self, Ability},
     lives::{Life, random_hex},
     plan::{Plan, Planner},
-    seccomp::Filters,
+    seccomp::Filter,
     spawner::{Common, Order, Spawner, own_environment, variable},
 };
 use crate::{Container, ContainerFactory, Error, Layer, Spec};
@@ -35,7 +35,7 @@ pub(super) struct Factory {
     guards: Guards,
     ability: Ability,
     cgroups: Arc<Cgroups>,
-    has_filters: bool,
+    has_filter: bool,
     life: Life,
     spawner: Spawner,
     plans: Mutex<Plans>,
@@ -71,8 +71,8 @@ pub(crate) fn open(config: &Config) -> Result<Arc<dyn ContainerFactory>, Error> 
         Cgroups::default()
     };
     let cgroups = Arc::new(cgroups);
-    let filters = if guards.seccomp && ability.seccomp.is_ok() {
-        Filters::compile().ok()
+    let filter = if guards.seccomp && ability.seccomp.is_ok() {
+        Filter::compile().ok()
     } else {
         None
     };
@@ -83,7 +83,7 @@ pub(crate) fn open(config: &Config) -> Result<Arc<dyn ContainerFactory>, Error> 
     let common = Common {
         folder: life.folder(),
         cgroups: cgroups.clone(),
-        filters: filters.clone(),
+        filter: filter.clone(),
         guards: guards.clone(),
         namespaces: namespaces(config, &guards, &ability),
         as_root: ability.root,
@@ -101,7 +101,7 @@ pub(crate) fn open(config: &Config) -> Result<Arc<dyn ContainerFactory>, Error> 
         guards,
         ability,
         cgroups,
-        has_filters: filters.is_some(),
+        has_filter: filter.is_some(),
         life,
         spawner,
         plans: Mutex::new(Plans {
@@ -278,7 +278,7 @@ impl ContainerFactory for Factory {
     }
 
     fn layers(&self) -> Vec<Layer> {
-        doctor::layers(&self.config, &self.ability, &self.cgroups, self.has_filters)
+        doctor::layers(&self.config, &self.ability, &self.cgroups, self.has_filter)
     }
 }
 

@@ -1,14 +1,15 @@
-//! The system call filters of a sandbox: all that programs need, without what reaches out of it.
+//! The system call filter of a sandbox: all that programs need, without what reaches out of it.
 //!
 //! A list of what is denied, not of what is allowed: languages come with their own runtimes and these with every new
 //! release with new calls. What remains reachable needs privileges that the sandbox does not have.
 
+//! The program is one search tree over the numbers, made here and not by a library: installing a filter costs time
+//! proportional to the instructions the kernel walks for every system call there is, and a chain of sixty comparisons
+//! cost as much as all namespaces together.
+
 use std::collections::BTreeMap;
 
-use seccompiler::{
-    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
-    TargetArch, sock_filter,
-};
+use libc::sock_filter;
 
 use crate::Error;
 
@@ -98,115 +99,264 @@ const NEW_NAMESPACES: libc::c_int = libc::CLONE_NEWNS
     | libc::CLONE_NEWPID
     | libc::CLONE_NEWNET;
 
-/// Sockets a program may make: local ones, the internet, and the routing table that lists interfaces.
-const FAMILIES: [libc::c_int; 4] = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK];
-
-/// The filters, to be installed in this order.
+/// A compiled filter.
 #[derive(Debug, Clone)]
-pub(super) struct Filters([BpfProgram; 2]);
+pub(super) struct Filter(Vec<sock_filter>);
 
-impl Filters {
-    /// Compiles the filters for this machine; fails where it has none.
+/// What becomes of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Allow,
+    Deny,
+    Absent,
+    /// Denied when its flags ask for a namespace.
+    Clone,
+    /// Allowed for local sockets, the internet, and the routing protocol that lists interfaces.
+    Socket,
+}
+
+impl Filter {
+    /// Compiles the filter for this machine; fails where there is none.
     pub(super) fn compile() -> Result<Self, Error> {
-        let arch = TargetArch::try_from(std::env::consts::ARCH).map_err(config_error)?;
-        let mut denied: BTreeMap<i64, Vec<SeccompRule>> = DENIED
-            .iter()
-            .chain(DENIED_HERE)
-            .map(|call| (number(*call), Vec::new()))
-            .collect();
-        denied.insert(number(libc::SYS_clone), vec_of_rules(namespace_rules())?);
-        denied.insert(number(libc::SYS_socket), vec_of_rules(socket_rules())?);
-        let absent = ABSENT.iter().map(|call| (number(*call), Vec::new())).collect();
-        let denied = program(denied, libc::EPERM, arch)?;
-        let absent = program(absent, libc::ENOSYS, arch)?;
-        Ok(Filters([without_x32(denied), absent]))
+        let refuse = |reason: &str| Error::Config {
+            setting: "seccomp",
+            reason: reason.to_owned(),
+        };
+        let architecture = ARCHITECTURE.ok_or_else(|| refuse("no filter is known for this machine's architecture"))?;
+        let mut program = vec![
+            load(ARCHITECTURE_AT),
+            jump(libc::BPF_JEQ, architecture, 1, 0),
+            give(libc::SECCOMP_RET_KILL_PROCESS),
+            load(NUMBER_AT),
+        ];
+        if cfg!(target_arch = "x86_64") {
+            // The second numbering that some kernels have under the same architecture would pass every rule below.
+            program.extend([jump(libc::BPF_JGE, 0x4000_0000, 0, 1), errno(libc::ENOSYS)]);
+        }
+        program.extend(tree(&ranges(&verdicts())).ok_or_else(|| refuse("the filter is too long"))?);
+        Ok(Filter(program))
     }
 
-    pub(super) fn programs(&self) -> impl Iterator<Item = &[sock_filter]> {
-        self.0.iter().map(Vec::as_slice)
+    pub(super) fn program(&self) -> &[sock_filter] {
+        &self.0
     }
 }
 
-fn program(rules: BTreeMap<i64, Vec<SeccompRule>>, errno: i32, arch: TargetArch) -> Result<BpfProgram, Error> {
-    let filter = SeccompFilter::new(rules, SeccompAction::Allow, SeccompAction::Errno(errno as u32), arch);
-    filter.map_err(config_error)?.try_into().map_err(config_error)
-}
-
-type Conditions = Vec<Result<SeccompCondition, seccompiler::BackendError>>;
-
-/// One rule per flag: any of them is enough.
-fn namespace_rules() -> Vec<Conditions> {
-    let flags = (0..32)
-        .map(|bit| 1_u64 << bit)
-        .filter(|flag| NEW_NAMESPACES as u64 & flag != 0);
-    flags
-        .map(|flag| {
-            vec![SeccompCondition::new(
-                0,
-                SeccompCmpArgLen::Dword,
-                SeccompCmpOp::MaskedEq(flag),
-                flag,
-            )]
-        })
+fn verdicts() -> BTreeMap<u32, Verdict> {
+    let denied = DENIED.iter().chain(DENIED_HERE).map(|call| (*call, Verdict::Deny));
+    let absent = ABSENT.iter().map(|call| (*call, Verdict::Absent));
+    let checked = [(libc::SYS_clone, Verdict::Clone), (libc::SYS_socket, Verdict::Socket)];
+    denied
+        .chain(absent)
+        .chain(checked)
+        .map(|(call, verdict)| (call as u32, verdict))
         .collect()
 }
 
-/// Another family than these, or a netlink protocol other than routing.
-fn socket_rules() -> Vec<Conditions> {
-    let is =
-        |op, argument, value: libc::c_int| SeccompCondition::new(argument, SeccompCmpArgLen::Dword, op, value as u64);
-    let foreign = FAMILIES.iter().map(|family| is(SeccompCmpOp::Ne, 0, *family)).collect();
-    let netlink = vec![
-        is(SeccompCmpOp::Eq, 0, libc::AF_NETLINK),
-        is(SeccompCmpOp::Ne, 2, libc::NETLINK_ROUTE),
-    ];
-    vec![foreign, netlink]
-}
-
-fn vec_of_rules(rules: Vec<Conditions>) -> Result<Vec<SeccompRule>, Error> {
-    let rule = |conditions: Conditions| {
-        let conditions = conditions
-            .into_iter()
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(config_error)?;
-        SeccompRule::new(conditions).map_err(config_error)
-    };
-    rules.into_iter().map(rule).collect()
-}
-
-/// Refuses the second numbering of system calls that some kernels have on x86-64 under the same architecture code, and
-/// which would pass every rule above.
-fn without_x32(mut program: BpfProgram) -> BpfProgram {
-    if cfg!(target_arch = "x86_64") {
-        let instruction = |code: u32, jt, jf, k| sock_filter {
-            code: code as u16,
-            jt,
-            jf,
-            k,
-        };
-        let mut guarded = vec![
-            instruction(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0),
-            instruction(libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K, 0, 1, 0x4000_0000),
-            instruction(
-                libc::BPF_RET | libc::BPF_K,
-                0,
-                0,
-                libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32,
-            ),
-        ];
-        guarded.append(&mut program);
-        return guarded;
+/// The first number of each run of calls with the same verdict.
+fn ranges(verdicts: &BTreeMap<u32, Verdict>) -> Vec<(u32, Verdict)> {
+    let mut ranges = vec![(0, Verdict::Allow)];
+    for (call, verdict) in verdicts {
+        if ranges.last().is_some_and(|(start, _)| start == call) {
+            ranges.pop();
+        }
+        ranges.push((*call, *verdict));
+        ranges.push((call + 1, Verdict::Allow));
     }
-    program
+    ranges.dedup_by_key(|(_, verdict)| *verdict);
+    ranges
 }
 
-fn number(call: libc::c_long) -> i64 {
-    call as i64
+/// Finds the range of the loaded number by halving; `None` when a jump would be too far.
+fn tree(ranges: &[(u32, Verdict)]) -> Option<Vec<sock_filter>> {
+    let [(_, verdict)] = ranges else {
+        let (low, high) = ranges.split_at(ranges.len() / 2);
+        let (below, above) = (tree(low)?, tree(high)?);
+        let mut program = vec![jump(libc::BPF_JGE, high[0].0, u8::try_from(below.len()).ok()?, 0)];
+        program.extend(below);
+        program.extend(above);
+        return Some(program);
+    };
+    Some(leaf(*verdict))
 }
 
-fn config_error(error: impl std::fmt::Display) -> Error {
-    Error::Config {
-        setting: "seccomp",
-        reason: format!("no filter for this machine: {error}"),
+fn leaf(verdict: Verdict) -> Vec<sock_filter> {
+    let allow = || give(libc::SECCOMP_RET_ALLOW);
+    match verdict {
+        Verdict::Allow => vec![allow()],
+        Verdict::Deny => vec![errno(libc::EPERM)],
+        Verdict::Absent => vec![errno(libc::ENOSYS)],
+        Verdict::Clone => {
+            vec![
+                load(argument(0)),
+                jump(libc::BPF_JSET, NEW_NAMESPACES as u32, 0, 1),
+                errno(libc::EPERM),
+                allow(),
+            ]
+        }
+        Verdict::Socket => vec![
+            load(argument(0)),
+            jump(libc::BPF_JEQ, libc::AF_UNIX as u32, 6, 0),
+            jump(libc::BPF_JEQ, libc::AF_INET as u32, 5, 0),
+            jump(libc::BPF_JEQ, libc::AF_INET6 as u32, 4, 0),
+            jump(libc::BPF_JEQ, libc::AF_NETLINK as u32, 0, 2),
+            load(argument(2)),
+            jump(libc::BPF_JEQ, libc::NETLINK_ROUTE as u32, 1, 0),
+            errno(libc::EPERM),
+            allow(),
+        ],
+    }
+}
+
+const NUMBER_AT: u32 = 0;
+const ARCHITECTURE_AT: u32 = 4;
+
+/// `AUDIT_ARCH_*` of this machine.
+const ARCHITECTURE: Option<u32> = if cfg!(target_arch = "x86_64") {
+    Some(0xC000_003E)
+} else if cfg!(target_arch = "aarch64") {
+    Some(0xC000_00B7)
+} else if cfg!(all(target_arch = "arm", target_endian = "little")) {
+    Some(0x4000_0028)
+} else if cfg!(target_arch = "riscv64") {
+    Some(0xC000_00F3)
+} else {
+    None
+};
+
+/// Where the lower half of an argument lies; all machines above have it first.
+fn argument(number: u32) -> u32 {
+    16 + 8 * number
+}
+
+fn load(at: u32) -> sock_filter {
+    sock_filter {
+        code: (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16,
+        jt: 0,
+        jf: 0,
+        k: at,
+    }
+}
+
+fn jump(comparison: u32, with: u32, when: u8, otherwise: u8) -> sock_filter {
+    sock_filter {
+        code: (libc::BPF_JMP | comparison | libc::BPF_K) as u16,
+        jt: when,
+        jf: otherwise,
+        k: with,
+    }
+}
+
+fn give(verdict: u32) -> sock_filter {
+    sock_filter {
+        code: (libc::BPF_RET | libc::BPF_K) as u16,
+        jt: 0,
+        jf: 0,
+        k: verdict,
+    }
+}
+
+fn errno(number: libc::c_int) -> sock_filter {
+    give(libc::SECCOMP_RET_ERRNO | number as u32)
+}
+
+#[cfg(test)]
+mod tests {
+    use libc::c_long;
+
+    use super::*;
+
+    const DENY: u32 = libc::SECCOMP_RET_ERRNO | libc::EPERM as u32;
+    const ABSENT_RESULT: u32 = libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32;
+    const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
+
+    /// What the kernel would make of a call, and in how many steps.
+    fn evaluate(program: &[sock_filter], architecture: u32, call: c_long, arguments: [u32; 3]) -> (u32, usize) {
+        let (mut at, mut loaded) = (0, 0);
+        for steps in 1.. {
+            let instruction = program[at];
+            at += 1;
+            let code = u32::from(instruction.code);
+            let jumps = |condition: bool| usize::from(if condition { instruction.jt } else { instruction.jf });
+            if code & 0x07 == libc::BPF_RET {
+                return (instruction.k, steps);
+            } else if code & 0x07 == libc::BPF_LD {
+                loaded = match instruction.k {
+                    NUMBER_AT => call as u32,
+                    ARCHITECTURE_AT => architecture,
+                    argument => arguments[(argument as usize - 16) / 8],
+                };
+            } else {
+                at += match code & 0xf0 {
+                    libc::BPF_JEQ => jumps(loaded == instruction.k),
+                    libc::BPF_JGE => jumps(loaded >= instruction.k),
+                    libc::BPF_JSET => jumps(loaded & instruction.k != 0),
+                    other => panic!("an instruction that is not used: {other}"),
+                };
+            }
+        }
+        unreachable!("a filter ends")
+    }
+
+    fn here(call: c_long, arguments: [u32; 3]) -> (u32, usize) {
+        evaluate(
+            Filter::compile().unwrap().program(),
+            ARCHITECTURE.unwrap(),
+            call,
+            arguments,
+        )
+    }
+
+    #[test]
+    fn every_number_gets_its_verdict_within_few_steps() {
+        let verdicts = verdicts();
+        for call in 0..1_000 {
+            let (result, steps) = here(call, [0, 0, 0]);
+            let expected = match verdicts.get(&(call as u32)) {
+                // Family 0 is none of those a program may use.
+                Some(Verdict::Deny | Verdict::Socket) => DENY,
+                Some(Verdict::Absent) => ABSENT_RESULT,
+                Some(Verdict::Allow | Verdict::Clone) | None => ALLOW,
+            };
+            assert_eq!(result, expected, "call {call}");
+            assert!(steps < 24, "{steps} steps for call {call}");
+        }
+    }
+
+    #[test]
+    fn new_namespaces_are_denied_and_threads_are_not() {
+        let thread = (libc::CLONE_VM | libc::CLONE_FS | libc::CLONE_THREAD) as u32;
+        assert_eq!(here(libc::SYS_clone, [thread, 0, 0]).0, ALLOW);
+        for namespace in [
+            libc::CLONE_NEWUSER,
+            libc::CLONE_NEWNS,
+            libc::CLONE_NEWPID,
+            libc::CLONE_NEWNET,
+        ] {
+            assert_eq!(here(libc::SYS_clone, [namespace as u32 | 17, 0, 0]).0, DENY);
+        }
+    }
+
+    #[test]
+    fn only_the_usual_sockets_are_made() {
+        let socket = |family: libc::c_int, protocol: u32| here(libc::SYS_socket, [family as u32, 1, protocol]).0;
+        for family in [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6] {
+            assert_eq!(socket(family, 6), ALLOW, "{family}");
+        }
+        assert_eq!(socket(libc::AF_NETLINK, libc::NETLINK_ROUTE as u32), ALLOW);
+        assert_eq!(socket(libc::AF_NETLINK, 9), DENY);
+        for family in [libc::AF_PACKET, libc::AF_VSOCK, libc::AF_ALG, 0, 99] {
+            assert_eq!(socket(family, 0), DENY, "{family}");
+        }
+    }
+
+    #[test]
+    fn another_numbering_does_not_get_past() {
+        let program = Filter::compile().unwrap();
+        let other = evaluate(program.program(), 0x4000_0003, libc::SYS_read, [0; 3]).0;
+        assert_eq!(other, libc::SECCOMP_RET_KILL_PROCESS);
+        if cfg!(target_arch = "x86_64") {
+            assert_eq!(here(0x4000_0000 | libc::SYS_ptrace, [0; 3]).0, ABSENT_RESULT);
+        }
     }
 }

@@ -26,7 +26,7 @@ use super::{
     clone::{self, Child},
     plan::{BOX, Plan},
     root,
-    seccomp::Filters,
+    seccomp::Filter,
     socket::{self, Control},
     sys::{Failure, check},
 };
@@ -36,7 +36,7 @@ use crate::{Error, process::config::Guards};
 pub(super) struct Common {
     pub(super) folder: PathBuf,
     pub(super) cgroups: Arc<Cgroups>,
-    pub(super) filters: Option<Filters>,
+    pub(super) filter: Option<Filter>,
     pub(super) guards: Guards,
     /// Namespaces that every child gets, as `CLONE_NEW*`.
     pub(super) namespaces: u64,
@@ -168,6 +168,7 @@ impl Worker {
 
     fn work(mut self) {
         block_signals();
+        child::forget_capabilities();
         while let Some((order, reply)) = self.next() {
             // Nobody waits any more: not worth starting.
             if reply.is_closed() {
@@ -372,7 +373,7 @@ impl Worker {
             descriptors,
             user: order.user,
             limits: &common.limits,
-            filters: common.filters.iter().flat_map(Filters::programs).collect(),
+            filter: common.filter.as_ref().map(Filter::program),
             program: CString::new(order.program.as_os_str().as_bytes()).map_err(|_| Failure {
                 step: "prepare",
                 errno: libc::EINVAL,
