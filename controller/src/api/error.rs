@@ -159,3 +159,153 @@ pub fn render<T: serde::Serialize>(value: &T, layout: Layout) -> String {
     };
     text.expect("our own types serialise to JSON")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use app::Error as E;
+
+    fn of_app() -> Vec<(E, u16, bool, &'static str)> {
+        let entity = |error| E::Entity(error);
+        vec![
+            (
+                entity(wsk_entities::Error::malformed("x")),
+                400,
+                false,
+                "The request content was malformed:\nx",
+            ),
+            (entity(wsk_entities::Error::rejected("x")), 400, true, "x"),
+            (
+                entity(wsk_entities::Error::TooLarge {
+                    field: "exec",
+                    size: 2,
+                    limit: 1,
+                }),
+                413,
+                true,
+                "exec larger than allowed: 2 > 1 bytes.",
+            ),
+            (E::Rejected("x".into()), 400, true, "x"),
+            (
+                E::Query {
+                    parameter: "p".into(),
+                    reason: "r".into(),
+                },
+                400,
+                false,
+                "The query parameter 'p' was malformed:\nr",
+            ),
+            (
+                E::Unauthorized,
+                401,
+                true,
+                "Authentication is possible but has failed or not yet been provided.",
+            ),
+            (
+                E::Forbidden("a/b".into()),
+                403,
+                true,
+                "The supplied authentication is not authorized to access 'a/b'.",
+            ),
+            (E::NotPermitted("x".into()), 403, true, "x"),
+            (E::Missing, 404, true, "The requested resource does not exist."),
+            (E::NotFound("x".into()), 404, true, "x"),
+            (E::Conflict("x".into()), 409, true, "x"),
+            (
+                E::TooLarge,
+                413,
+                true,
+                "The request content is larger than the server is willing or able to process.",
+            ),
+            (E::Unprocessable("x".into()), 422, true, "x"),
+            (E::Throttled("x".into()), 429, true, "x"),
+            (
+                E::Unavailable("secret".into()),
+                503,
+                true,
+                "The server is currently unavailable (because it is overloaded or down for maintenance).",
+            ),
+            (
+                E::Corrupted("secret".into()),
+                500,
+                true,
+                "Resource is corrupted and cannot be read.",
+            ),
+            (
+                E::Internal("secret".into()),
+                500,
+                true,
+                "There was an internal server error.",
+            ),
+        ]
+    }
+
+    fn of_http() -> Vec<(Error, u16, &'static str)> {
+        vec![
+            (
+                Error::Path(wsk_entities::Error::rejected(
+                    "The namespace contains illegal characters.",
+                )),
+                400,
+                "The namespace contains illegal characters.",
+            ),
+            (
+                Error::NoKey,
+                401,
+                "The resource requires authentication, which was not supplied with the request",
+            ),
+            (Error::InvalidKey, 401, "The supplied authentication is invalid"),
+            (Error::NoRoute, 404, "The requested resource could not be found."),
+            (
+                Error::Method { allow: "OPTIONS" },
+                405,
+                "HTTP method not allowed, supported methods: OPTIONS",
+            ),
+            (
+                Error::ContentType("a/b".into()),
+                415,
+                "The request's Content-Type [a/b] is not supported. Expected:\napplication/json",
+            ),
+            (
+                Error::NotAcceptable("a/b".into()),
+                406,
+                "Resource representation is only available with these types:\na/b",
+            ),
+            (Error::Target("x"), 400, "Illegal request-target: x"),
+            (
+                Error::LongTarget(8192),
+                414,
+                "URI length exceeds the configured limit of 8192 characters",
+            ),
+            (Error::UnknownMethod, 501, "Unsupported HTTP method"),
+            (Error::LargeEntity, 400, "Request too large"),
+            (
+                Error::LimitsEntity,
+                400,
+                "Inner entity level routes for limits are not yet implemented.",
+            ),
+        ]
+    }
+
+    /// Each failure has one status and one text, and tells nothing of its cause.
+    #[test]
+    fn every_failure_has_its_status_and_text() {
+        let http = of_http()
+            .into_iter()
+            .map(|(error, status, text)| (error, status, false, text));
+        let app = of_app()
+            .into_iter()
+            .map(|(error, status, cors, text)| (Error::App(error), status, cors, text));
+        for (error, status, cors, text) in http.chain(app) {
+            let transid = TransactionId::new("tid", 1);
+            let response = error.response(&transid, Layout::Compact);
+            assert_eq!(response.status().as_u16(), status, "{error:?}");
+            assert_eq!(error.has_cors(), cors, "{error:?}");
+            let body = String::from_utf8(response.body().as_full().unwrap().to_vec()).unwrap();
+            assert_eq!(body, serde_json::json!({ "error": text, "code": "tid" }).to_string());
+            let indented = error.response(&transid, Layout::Indented);
+            let indented = String::from_utf8(indented.body().as_full().unwrap().to_vec()).unwrap();
+            assert!(indented.starts_with("{\n  \"error\": "), "{indented}");
+        }
+    }
+}

@@ -86,3 +86,34 @@ impl App {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_read_as_limits_documents_write_them() {
+        for (text, bytes) in [
+            ("1048576 B", Some(1_048_576)),
+            ("2 MB", Some(2_097_152)),
+            ("2mb", Some(2_097_152)),
+            (" 1 KB ", Some(1024)),
+            ("1", None),
+            ("MB", None),
+            ("1.5 MB", None),
+            ("99999999999999999999 B", None),
+            ("18446744073709551615 KB", None),
+        ] {
+            assert_eq!(parse_size(text), bytes, "{text}");
+        }
+    }
+
+    /// A namespace may be held to less than the system allows, never be given more.
+    #[test]
+    fn own_bounds_only_narrow() {
+        let system = Bounds { min: 128, max: 512 };
+        assert_eq!(clipped(system, None, None), system);
+        assert_eq!(clipped(system, Some(200), Some(300)), Bounds { min: 200, max: 300 });
+        assert_eq!(clipped(system, Some(1), Some(9999)), system);
+    }
+}

@@ -2,13 +2,18 @@
 
 use std::sync::Arc;
 
-use super::{rule, text};
-use crate::{Code, Error, Exec, FullName, Json, Manifest, Object, image, is_base64};
+use indexmap::IndexMap;
+use serde_json::value::RawValue;
+
+use super::{borrow, rule, text_of};
+use crate::{Code, Error, Exec, FullName, Json, Manifest, image, is_base64};
+
+type Fields<'a> = IndexMap<String, &'a RawValue>;
 
 /// Reads `exec`; a kind is resolved against the manifest. Errors: [`Error::Malformed`].
-pub(super) fn read(json: &Json, manifest: &Manifest) -> Result<Exec, Error> {
-    let fields = json.object().ok_or_else(|| Error::malformed("JSON object expected"))?;
-    let kind = fields.get("kind").and_then(text);
+pub(super) fn read(json: &str, manifest: &Manifest) -> Result<Exec, Error> {
+    let fields = borrow(json).ok_or_else(|| Error::malformed("JSON object expected"))?;
+    let kind = fields.get("kind").and_then(|json| text_of(json.get()));
     let kind = kind
         .ok_or_else(|| Error::malformed("'kind' must be a string defined in 'exec'"))?
         .trim()
@@ -31,21 +36,24 @@ pub(super) fn size(exec: &Exec) -> u64 {
     (code + main + components) as u64
 }
 
-fn sequence(fields: &Object) -> Result<Exec, Error> {
+fn sequence(fields: &Fields<'_>) -> Result<Exec, Error> {
     let components = fields
         .get("components")
         .ok_or_else(|| Error::malformed("'components' must be defined for sequence kind"))?;
     let components: Vec<Json> =
-        serde_json::from_str(components.as_str()).map_err(|_| Error::malformed("'components' must be an array"))?;
+        serde_json::from_str(components.get()).map_err(|_| Error::malformed("'components' must be an array"))?;
     let components: Result<Vec<FullName>, Error> = components.iter().map(rule::name).collect();
     Ok(Exec::Sequence {
         components: components?,
     })
 }
 
-fn blackbox(fields: &Object) -> Result<Exec, Error> {
+fn blackbox(fields: &Fields<'_>) -> Result<Exec, Error> {
     let malformed = || Error::malformed("'image' must be a string defined in 'exec' for 'blackbox' actions");
-    let image = fields.get("image").and_then(text).ok_or_else(malformed)?;
+    let image = fields
+        .get("image")
+        .and_then(|json| text_of(json.get()))
+        .ok_or_else(malformed)?;
     if !image::is_reference(&image) {
         return Err(Error::malformed("could not parse image name"));
     }
@@ -63,7 +71,7 @@ fn blackbox(fields: &Object) -> Result<Exec, Error> {
     })
 }
 
-fn managed(kind: &str, fields: &Object, manifest: &Manifest) -> Result<Exec, Error> {
+fn managed(kind: &str, fields: &Fields<'_>, manifest: &Manifest) -> Result<Exec, Error> {
     let runtime = manifest
         .resolve(kind)
         .ok_or_else(|| Error::Malformed(unknown_kind(kind, manifest)))?;
@@ -90,21 +98,21 @@ fn managed(kind: &str, fields: &Object, manifest: &Manifest) -> Result<Exec, Err
 }
 
 /// `code`, or under its old name `jar`.
-fn code_field(fields: &Object) -> Option<&Json> {
-    fields.get("code").or_else(|| fields.get("jar"))
+fn code_field<'a>(fields: &Fields<'a>) -> Option<&'a RawValue> {
+    fields.get("code").or_else(|| fields.get("jar")).copied()
 }
 
 /// Clients send code as text; a reference to stored code is the store's alone to make.
-fn code_text(json: &Json) -> Result<Arc<str>, Error> {
-    let code = text(json);
+fn code_text(json: &RawValue) -> Result<Arc<str>, Error> {
+    let code = text_of(json.get());
     code.map(Arc::from)
-        .ok_or_else(|| Error::Malformed(format!("Could not deserialize as attachment record: {json}")))
+        .ok_or_else(|| Error::Malformed(format!("Could not deserialize as attachment record: {}", json.get())))
 }
 
-fn main(fields: &Object, kind: &str) -> Result<Option<String>, Error> {
+fn main(fields: &Fields<'_>, kind: &str) -> Result<Option<String>, Error> {
     match fields.get("main") {
         None => Ok(None),
-        Some(json) => text(json)
+        Some(json) => text_of(json.get())
             .map(Some)
             .ok_or_else(|| Error::Malformed(format!("if defined, 'main' be a string in 'exec' for '{kind}' actions"))),
     }

@@ -18,6 +18,9 @@ pub use package::PackagePut;
 pub use rule::{RulePut, read_rule_status};
 pub use trigger::TriggerPut;
 
+use indexmap::IndexMap;
+use serde_json::value::RawValue;
+
 use crate::{Error, Exec, Json, Manifest, Object, Parameters, Version};
 
 /// Most bytes of an action's code.
@@ -37,12 +40,10 @@ impl PutBody {
     ///
     /// Errors: [`Error::Malformed`] for what cannot be read, then [`Error::TooLarge`].
     pub fn read(json: &Json, manifest: &Manifest, max_parameters: u64) -> Result<PutBody, Error> {
-        let fields = json
-            .object()
-            .ok_or_else(|| Error::malformed("Object expected in field 'exec'"))?;
-        let exec = present(&fields, "exec")
-            .map(|json| exec::read(json, manifest))
-            .transpose()?;
+        let mut borrowed = borrow(json.as_str()).ok_or_else(|| Error::malformed("Object expected in field 'exec'"))?;
+        let exec = borrowed.swap_remove("exec").filter(|json| json.get() != "null");
+        let exec = exec.map(|json| exec::read(json.get(), manifest)).transpose()?;
+        let fields: Object = borrowed.into_iter().map(|(name, json)| (name, Json::of(json))).collect();
         let parameters = present(&fields, "parameters").map(Parameters::from_json).transpose()?;
         let annotations = present(&fields, "annotations").map(Parameters::from_json).transpose()?;
         within("exec", exec.as_ref().map(exec::size), MAX_CODE)?;
@@ -90,13 +91,27 @@ fn present<'a>(fields: &'a Object, name: &str) -> Option<&'a Json> {
     fields.get(name).filter(|json| !json.is_null())
 }
 
+/// The fields of an object without a copy of their values: code may be 48 MB of the body.
+fn borrow(json: &str) -> Option<IndexMap<String, &RawValue>> {
+    if json.starts_with('{') {
+        serde_json::from_str(json).ok()
+    } else {
+        None
+    }
+}
+
 /// The text of a JSON string; lone surrogates become U+FFFD.
 fn text(json: &Json) -> Option<String> {
-    if !json.as_str().starts_with('"') {
+    text_of(json.as_str())
+}
+
+/// The text that a string's JSON stands for.
+fn text_of(json: &str) -> Option<String> {
+    if !json.starts_with('"') {
         return None;
     }
-    json.string()
-        .or_else(|| json.to_value().as_str().map(ToOwned::to_owned))
+    let tolerant = || Json::parse(json).ok()?.to_value().as_str().map(ToOwned::to_owned);
+    serde_json::from_str(json).ok().or_else(tolerant)
 }
 
 #[cfg(test)]

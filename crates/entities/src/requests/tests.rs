@@ -115,6 +115,13 @@ fn kinds_are_resolved_and_code_is_judged() {
     assert!(code.is_none() && !binary, "blank code of a blackbox counts as none");
 }
 
+/// What a tree of JSON cannot hold, a client may still send.
+#[test]
+fn lone_surrogates_in_code_become_replacement_characters() {
+    let exec = exec(r#"{"kind":"nodejs:20","code":"'\ud83d'"}"#).unwrap();
+    assert_eq!(exec.code().unwrap().inline().unwrap().as_ref(), "'\u{fffd}'");
+}
+
 #[test]
 fn components_take_the_namespace_of_the_caller() {
     let put = action(
