@@ -36,3 +36,6 @@ mod run;
 pub use config::Config;
 pub use error::Error;
 pub use handle::{Drained, Handle, Invoker};
+
+#[cfg(test)]
+mod tests;

@@ -54,7 +54,10 @@ impl Draining {
 impl Pool {
     pub(super) fn drain(&mut self, command: Command) {
         let Command::Drain { deadline, done } = command;
-        tracing::info!(open = self.shared.open.count(), "draining");
+        // What no container was found for yet has not begun: the bus keeps it for the next life.
+        let handed_back = self.buffer.len();
+        self.buffer.clear();
+        tracing::info!(handed_back, open = self.shared.open.count(), "draining");
         self.draining = Some(Draining::new(deadline, self.shared.open.clone(), done));
     }
 

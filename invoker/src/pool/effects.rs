@@ -83,8 +83,9 @@ impl Pool {
                 if let Some(plan) = self.plan_of(slot) {
                     self.forget(&plan);
                 }
-                job.plan = None;
-                self.move_on(job);
+                self.shared.metrics.rescheduled.inc();
+                job.moved += 1;
+                self.read(job);
                 self.step(slot, Event::InitFailed);
             }
             Report::Condemned { slot } => self.step(slot, Event::Condemn),

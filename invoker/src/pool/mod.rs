@@ -9,6 +9,7 @@
 //! configured amount. Activations that wait for memory keep their order, and there is a bound on how many may wait; beyond it
 //! nothing more is taken from the bus. Whatever is iterated has the same order in every run.
 
+mod conclude;
 mod drain;
 mod effects;
 pub(crate) mod groups;
@@ -20,9 +21,6 @@ pub(crate) mod slab;
 mod stem;
 mod stems;
 mod worker;
-
-#[cfg(test)]
-mod tests;
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};

@@ -8,7 +8,7 @@ use super::groups::{Bound, Shelf};
 use super::job::Job;
 use super::lifecycle::{Event, Machine, State};
 use super::slab::Id;
-use super::{Pool, Slot, worker};
+use super::{Pool, Slot, conclude, worker};
 use crate::metrics::{Labels, Series, Start};
 use crate::outcome::Fault;
 use crate::plan::Plan;
@@ -95,7 +95,7 @@ impl Pool {
     }
 
     /// Reads the action; activations of the same action share the read.
-    fn read(&mut self, job: Job) {
+    pub(super) fn read(&mut self, job: Job) {
         let name = job.message.action.full_name();
         let waiting = self.planning.entry(name.clone()).or_default();
         waiting.push(job);
@@ -211,7 +211,7 @@ impl Pool {
     }
 
     pub(super) fn fail(&mut self, plan: Option<Arc<Plan>>, job: Job, fault: Fault) {
-        self.starts(worker::fail(self.shared.clone(), plan, job, fault));
+        self.starts(conclude::fail(self.shared.clone(), plan, job, fault));
     }
 
     /// What a container for this slot is made from.

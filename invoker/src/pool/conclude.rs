@@ -1,0 +1,140 @@
+//! The end of an activation: its log, its acknowledgements, its record.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::Poll;
+
+use wsk_bus::messages::ActivationMessage;
+use wsk_containers::{Container, LogRequest, Logs, Until};
+use wsk_entities::{Activation, Response, StatusCode};
+use wsk_service::clock;
+
+use super::Shared;
+use super::groups::Bound;
+use super::job::Job;
+use super::lifecycle::After;
+use super::worker::{Place, Report};
+use crate::logs;
+use crate::outcome::Fault;
+use crate::plan::Plan;
+use crate::record::{self, Timing};
+
+/// Whether the container of an activation that ended so may be used again.
+pub(super) fn after(status: StatusCode) -> After {
+    match status {
+        StatusCode::Success | StatusCode::ApplicationError => After::Keep,
+        StatusCode::DeveloperError | StatusCode::WhiskError => After::Destroy,
+    }
+}
+
+/// An activation that a container ended.
+pub(super) struct Ended {
+    pub bound: Arc<Bound>,
+    pub job: Job,
+    pub timing: Timing,
+    response: Response,
+    until: Until,
+}
+
+/// Collects the log, acknowledges and records: the result first, unless the log is there already.
+pub(super) async fn conclude(place: Place, container: Arc<dyn Container>, ended: Ended) {
+    let Place { shared, outbox, slot } = place;
+    let Ended {
+        bound,
+        job,
+        timing,
+        response,
+        until,
+    } = ended;
+    let (message, status) = (&*job.message, response.status_code);
+    if after(status) == After::Destroy {
+        shared.metrics.run_errors.inc();
+    }
+    let record = record::build(message, Some(&bound.plan), timing, response);
+    shared.observe(&bound, message, &record, timing);
+    let limit = bound.plan.limits.logs;
+    let request = shared.log_request(limit, until);
+    let mut answered = !message.blocking;
+    let found = match limit {
+        0 => Logs::default(),
+        _ => collect(&shared, &*container, request, message, &record, &mut answered).await,
+    };
+    if found.incomplete && until == Until::Sentinel {
+        outbox.put(Report::Condemned { slot });
+    }
+    let lines = logs::stored(found, limit, status, shared.now_ns());
+    let record = acknowledge(&shared, message, record, lines, answered).await;
+    shared.records.send(record, job.ticket).await;
+    if limit == 0 {
+        // Nobody reads them; taken away, so that they do not pile up in the container.
+        container.logs(request).await;
+    }
+}
+
+/// The log. Where it takes longer than a look, a waiting caller gets the result first.
+async fn collect(
+    shared: &Shared,
+    container: &dyn Container,
+    request: LogRequest,
+    message: &ActivationMessage,
+    record: &Activation,
+    answered: &mut bool,
+) -> Logs {
+    let mut logs = container.logs(request);
+    let look = poll_fn(|cx| Poll::Ready(logs.as_mut().poll(cx))).await;
+    match look {
+        Poll::Ready(found) => found,
+        Poll::Pending => {
+            if !*answered {
+                *answered = true;
+                shared.acks.result(message, Arc::new(record.clone())).await;
+            }
+            logs.await
+        }
+    }
+}
+
+/// The last acknowledgement. Gives the record as it is to be stored: shared with the message where there is no log.
+async fn acknowledge(
+    shared: &Shared,
+    message: &ActivationMessage,
+    record: Activation,
+    lines: Vec<String>,
+    answered: bool,
+) -> Arc<Activation> {
+    if answered {
+        shared.acks.completion(message, record.response.status_code).await;
+        return Arc::new(Activation { logs: lines, ..record });
+    }
+    if lines.is_empty() {
+        let record = Arc::new(record);
+        shared.acks.combined(message, record.clone()).await;
+        return record;
+    }
+    shared.acks.combined(message, Arc::new(record.clone())).await;
+    Arc::new(Activation { logs: lines, ..record })
+}
+
+/// Ends an activation without a container.
+pub(super) async fn fail(shared: Arc<Shared>, plan: Option<Arc<Plan>>, job: Job, fault: Fault) {
+    let now = clock::now();
+    let timing = Timing {
+        start: now,
+        end: now,
+        duration: 0,
+        init: None,
+        timeout: false,
+    };
+    let response = fault.response();
+    tracing::info!(
+        transid = %job.message.transid, activation_id = %job.message.activation_id, fault = ?fault,
+        "activation ended without its code having run"
+    );
+    let record = Arc::new(record::build(&job.message, plan.as_deref(), timing, response));
+    if job.message.blocking {
+        shared.acks.combined(&job.message, record.clone()).await;
+    } else {
+        shared.acks.completion(&job.message, record.response.status_code).await;
+    }
+    shared.records.send(record, job.ticket).await;
+}

@@ -1,0 +1,121 @@
+//! Memory is a bound: what does not fit waits its turn.
+
+use std::time::Duration;
+
+use wsk_containers::scripted::Reply;
+
+use super::world::{World, config};
+use crate::Config;
+
+async fn small(memory_mb: u32) -> World {
+    World::with(Config { memory_mb, ..config() }, super::world::MANIFEST).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_work_than_memory_waits_in_order() {
+    let mut world = small(512).await;
+    world
+        .containers
+        .behave(|_| Reply::ok("{}").after(Duration::from_millis(100)));
+    let revision = world.put("hello", |_| ()).await;
+    let mut ids = Vec::new();
+    for _ in 0..6 {
+        let message = world.message("hello", &revision);
+        ids.push(world.send(message).await);
+    }
+    let mut starts = Vec::new();
+    for id in ids {
+        let seen = world.record(id).await;
+        assert_eq!(seen.status(), 0);
+        starts.push(seen.record.start);
+        assert!(world.containers.alive().len() <= 2);
+    }
+    assert!(starts.is_sorted(), "{starts:?}");
+    assert_eq!(world.containers.counts().created, 2);
+    world.clean();
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_longest_idle_goes_first() {
+    let mut world = small(512).await;
+    let (a, b, c) = (
+        world.put("a", |_| ()).await,
+        world.put("b", |_| ()).await,
+        world.put("c", |_| ()).await,
+    );
+    for (name, revision) in [("a", &a), ("b", &b), ("a", &a)] {
+        let message = world.message(name, revision);
+        world.invoke(message).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    let message = world.message("c", &c);
+    world.invoke(message).await;
+    let names: Vec<String> = world
+        .containers
+        .alive()
+        .into_iter()
+        .map(|(_, spec)| spec.name)
+        .collect();
+    assert!(
+        names.iter().any(|n| n.ends_with("_a")) && names.iter().any(|n| n.ends_with("_c")),
+        "{names:?}"
+    );
+    assert_eq!(names.len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn frozen_containers_are_evicted_too_and_as_many_as_needed() {
+    let mut world = small(512).await;
+    for name in ["a", "b"] {
+        let revision = world.put(name, |_| ()).await;
+        let message = world.message(name, &revision);
+        world.invoke(message).await;
+    }
+    world
+        .until("frozen", |world| world.containers.counts().paused == 2)
+        .await;
+    let revision = world.put("big", |action| action.limits.memory = 512).await;
+    let message = world.message("big", &revision);
+    assert_eq!(world.invoke(message).await.status(), 0);
+    assert_eq!(world.containers.alive().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_action_larger_than_the_invoker_is_told_so_at_once() {
+    let mut world = small(256).await;
+    let revision = world.put("big", |action| action.limits.memory = 512).await;
+    let message = world.message("big", &revision);
+    let seen = world.invoke(message).await;
+    assert_eq!(
+        (seen.status(), seen.error().as_str()),
+        (3, "Failed to provision resources to run the action.")
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_buffer_leaves_the_rest_on_the_bus() {
+    let mut world = World::with(
+        Config {
+            memory_mb: 256,
+            run_buffer: 3,
+            ..config()
+        },
+        super::world::MANIFEST,
+    )
+    .await;
+    world
+        .containers
+        .behave(|_| Reply::ok("{}").after(Duration::from_millis(500)));
+    let revision = world.put("hello", |_| ()).await;
+    let mut ids = Vec::new();
+    for _ in 0..10 {
+        let message = world.message("hello", &revision);
+        ids.push(world.send(message).await);
+    }
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(world.bus.depth("invoker0") >= 6, "{}", world.bus.depth("invoker0"));
+    assert!(world.invoker().open() <= 4);
+    for id in ids {
+        assert_eq!(world.record(id).await.status(), 0);
+    }
+}

@@ -1,0 +1,9 @@
+//! One invoker with scripted containers on a paused clock: what it answers, records and does with its containers.
+
+mod drain;
+mod lifecycle;
+mod memory;
+mod prewarm;
+mod probes;
+mod recovery;
+mod world;
