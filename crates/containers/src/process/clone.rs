@@ -40,6 +40,10 @@ struct CloneArgs {
 }
 
 const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+
+/// The step that fails with `ENOSYS` or `EINVAL` when the kernel cannot let a child be born in a group.
+pub(super) const CLONE: &str = "clone";
+
 const ALWAYS: u64 = (libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD) as u64;
 
 /// Makes a child with these `CLONE_NEW*` flags and, when given, in this version 2 control group.
@@ -72,7 +76,7 @@ pub(super) unsafe fn vfork(
     }
     if result < 0 {
         return Err(Failure {
-            step: "clone",
+            step: CLONE,
             errno: (-result) as i32,
         });
     }
@@ -156,5 +160,5 @@ unsafe fn clone_with_stack(
     let flags = flags as libc::c_int | libc::SIGCHLD;
     // SAFETY: the stack lives until the child has left our memory, as this thread waits for that.
     let pid = unsafe { libc::clone(entry, top, flags, argument, pidfd) };
-    check("clone", pid.into()).map(|pid| pid as i64)
+    check(CLONE, pid.into()).map(|pid| pid as i64)
 }

@@ -4,7 +4,7 @@ use std::{
     io,
     os::fd::{AsRawFd, OwnedFd},
     sync::{
-        Arc, Mutex, Weak,
+        Arc, Mutex, MutexGuard, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
@@ -17,7 +17,15 @@ use tokio::{
     sync::OnceCell,
 };
 
-use super::{Factory, cgroup::Group, lives, output::Output, socket::Handle, spawner::Made, tree};
+use super::{
+    Factory,
+    cgroup::{Group, Pool},
+    lives,
+    output::Output,
+    socket::Handle,
+    spawner::Made,
+    tree,
+};
 use crate::{
     Answer, Call, CallError, Container, Error, LogRequest, Logs,
     client::{Client, Endpoint},
@@ -30,7 +38,6 @@ pub(super) struct Sandbox {
     remains: Arc<Remains>,
     /// Memory kills that were reported already.
     memory_kills: AtomicU64,
-    frozen: AtomicBool,
     _socket: Handle,
 }
 
@@ -41,7 +48,11 @@ pub(super) struct Remains {
     pidfd: OwnedFd,
     /// Killing the first process kills all.
     own_pids: bool,
-    group: Option<Group>,
+    /// `None` once given back: from then on it may be another sandbox's, so nothing is done to it but under this lock.
+    group: Mutex<Option<Group>>,
+    groups: Arc<Pool>,
+    frozen: AtomicBool,
+    dying: AtomicBool,
     user: Mutex<Option<u32>>,
     kill_wait: Duration,
     buried: OnceCell<()>,
@@ -66,7 +77,10 @@ impl Sandbox {
             pid: child.pid,
             pidfd: child.pidfd,
             own_pids: making.own_pids,
-            group,
+            group: Mutex::new(group),
+            groups: making.groups,
+            frozen: AtomicBool::new(false),
+            dying: AtomicBool::new(false),
             user: Mutex::new(making.user),
             kill_wait: making.kill_wait,
             buried: OnceCell::new(),
@@ -85,7 +99,6 @@ impl Sandbox {
                 output,
                 remains,
                 memory_kills: AtomicU64::new(0),
-                frozen: AtomicBool::new(false),
                 _socket: control.handle,
             }),
             Err(error) => {
@@ -115,7 +128,7 @@ impl Sandbox {
     }
 
     fn ran_out_of_memory(&self) -> bool {
-        let kills = self.remains.group.as_ref().and_then(Group::memory_kills).unwrap_or(0);
+        let kills = self.remains.with_group(Group::memory_kills).flatten().unwrap_or(0);
         self.memory_kills.fetch_max(kills, Ordering::Relaxed) < kills
     }
 }
@@ -129,6 +142,7 @@ pub(super) struct Making<'a> {
     pub(super) sentinel: &'a str,
     pub(super) log_capacity: usize,
     pub(super) concurrency: u32,
+    pub(super) groups: Arc<Pool>,
     pub(super) factory: &'a Arc<Factory>,
 }
 
@@ -156,7 +170,6 @@ impl Container for Sandbox {
                 id: self.remains.id.clone(),
             });
         }
-        self.frozen.store(true, Ordering::Relaxed);
         let frozen = tokio::time::timeout(FREEZE_WAIT, self.remains.freeze());
         let frozen = frozen.await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
         frozen.map_err(|source| self.remains.failed("freeze", source))
@@ -168,13 +181,9 @@ impl Container for Sandbox {
                 id: self.remains.id.clone(),
             });
         }
-        if self.frozen.swap(false, Ordering::Relaxed) {
-            return self
-                .remains
-                .thaw()
-                .map_err(|source| self.remains.failed("thaw", source));
-        }
-        Ok(())
+        self.remains
+            .thaw()
+            .map_err(|source| self.remains.failed("thaw", source))
     }
 
     async fn destroy(&self) -> Result<(), Error> {
@@ -208,13 +217,14 @@ impl Remains {
         self.wait()
             .await
             .map_err(|source| self.failed("wait for the end of its processes", source))?;
-        if let Some(group) = &self.group {
-            // At once in nearly all cases; processes outside the namespace of the first may take a moment.
-            if group.remove().is_err() {
-                lives::remove(group)
-                    .await
-                    .map_err(|source| self.failed("remove control group", source))?;
-            }
+        let group = self.lock_group().take();
+        if let Some(group) = group {
+            let cleared = match self.own_pids {
+                true => self.groups.give_back(group),
+                // Some process may have left the tree.
+                false => lives::remove(&group).await,
+            };
+            cleared.map_err(|source| self.failed("clear control group", source))?;
         }
         if let Some(factory) = self.factory.upgrade() {
             let user = self.user.lock().expect("no panic while locked").take();
@@ -230,8 +240,9 @@ impl Remains {
         }
         // SAFETY: the descriptor is open and names our child, whatever became of its number.
         unsafe { libc::syscall(libc::SYS_pidfd_send_signal, self.pidfd.as_raw_fd(), libc::SIGKILL, 0, 0) };
-        if let Some(group) = &self.group {
-            let _ = group.set_frozen(false);
+        self.dying.store(true, Ordering::Release);
+        if let Err(error) = self.thaw() {
+            tracing::warn!(container = self.id, %error, "a killed container cannot be thawed");
         }
     }
 
@@ -259,18 +270,26 @@ impl Remains {
     }
 
     async fn freeze(&self) -> io::Result<()> {
-        let by_group = self.group.as_ref().map_or(Ok(false), |group| group.set_frozen(true))?;
+        let by_group = self.with_group(|group| {
+            if self.dying.load(Ordering::Acquire) {
+                return Ok(true);
+            }
+            self.frozen.store(true, Ordering::Release);
+            group.set_frozen(true)
+        });
+        let by_group = by_group.unwrap_or(Ok(false))?;
         if !by_group {
+            self.frozen.store(true, Ordering::Release);
             tree::signal(self.pid, libc::SIGSTOP);
         }
         // Mostly done by now; the kernel has no event for it that every version knows.
         let mut wait = Duration::from_micros(50);
         loop {
-            let done = match &self.group {
-                Some(group) if by_group => group.is_frozen()?,
-                _ => tree::is_stopped(self.pid),
+            let done = match by_group {
+                true => self.with_group(Group::is_frozen).unwrap_or(Ok(true))?,
+                false => tree::is_stopped(self.pid),
             };
-            if done {
+            if done || self.dying.load(Ordering::Acquire) {
                 return Ok(());
             }
             tokio::time::sleep(wait).await;
@@ -279,11 +298,25 @@ impl Remains {
     }
 
     fn thaw(&self) -> io::Result<()> {
-        match &self.group {
-            Some(group) if group.set_frozen(false)? => {}
-            _ => tree::signal(self.pid, libc::SIGCONT),
+        let by_group: Option<io::Result<bool>> = self.with_group(|group| {
+            let done = !self.frozen.load(Ordering::Acquire) || group.set_frozen(false)?;
+            if done {
+                self.frozen.store(false, Ordering::Release);
+            }
+            Ok(done)
+        });
+        if !by_group.unwrap_or(Ok(false))? && self.frozen.swap(false, Ordering::AcqRel) {
+            tree::signal(self.pid, libc::SIGCONT);
         }
         Ok(())
+    }
+
+    fn with_group<T>(&self, act: impl FnOnce(&Group) -> T) -> Option<T> {
+        self.lock_group().as_ref().map(act)
+    }
+
+    fn lock_group(&self) -> MutexGuard<'_, Option<Group>> {
+        self.group.lock().expect("no panic while locked")
     }
 
     fn failed(&self, step: &'static str, source: io::Error) -> Error {

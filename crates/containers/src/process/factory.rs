@@ -16,7 +16,7 @@ use async_trait::async_trait;
 
 use super::{
     Config, Network,
-    cgroup::{self, Cgroups},
+    cgroup::{self, Cgroups, Pool},
     config::Guards,
     container::{Making, Remains, Sandbox},
     doctor::{self, Ability},
@@ -35,6 +35,7 @@ pub(super) struct Factory {
     guards: Guards,
     ability: Ability,
     cgroups: Arc<Cgroups>,
+    groups: Arc<Pool>,
     has_filter: bool,
     life: Life,
     spawner: Spawner,
@@ -71,6 +72,7 @@ pub(crate) fn open(config: &Config) -> Result<Arc<dyn ContainerFactory>, Error> 
         Cgroups::default()
     };
     let cgroups = Arc::new(cgroups);
+    let groups = Arc::new(Pool::new(cgroups.clone(), life.tag()));
     let filter = if guards.seccomp && ability.seccomp.is_ok() {
         Filter::compile().ok()
     } else {
@@ -82,7 +84,7 @@ pub(crate) fn open(config: &Config) -> Result<Arc<dyn ContainerFactory>, Error> 
     let current = Arc::new(planner.plan()?);
     let common = Common {
         folder: life.folder(),
-        cgroups: cgroups.clone(),
+        groups: groups.clone(),
         filter: filter.clone(),
         guards: guards.clone(),
         namespaces: namespaces(config, &guards, &ability),
@@ -101,6 +103,7 @@ pub(crate) fn open(config: &Config) -> Result<Arc<dyn ContainerFactory>, Error> 
         guards,
         ability,
         cgroups,
+        groups,
         has_filter: filter.is_some(),
         life,
         spawner,
@@ -232,6 +235,7 @@ impl Factory {
             sentinel: &sentinel,
             log_capacity: self.config.log_buffer_bytes.saturating_mul(2),
             concurrency: spec.concurrency,
+            groups: self.groups.clone(),
             factory: &self.this.upgrade().ok_or(Error::ShuttingDown)?,
         };
         Sandbox::new(made, making)
@@ -274,6 +278,7 @@ impl ContainerFactory for Factory {
         for burial in burials {
             result = result.and(burial.await);
         }
+        self.groups.close();
         result
     }
 

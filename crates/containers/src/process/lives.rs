@@ -75,12 +75,17 @@ impl Life {
         })
     }
 
+    /// What all names of this life begin with.
+    pub(super) fn tag(&self) -> &str {
+        &self.tag
+    }
+
     /// The folder of this life; only we can enter it.
     pub(super) fn folder(&self) -> PathBuf {
         self.base.join(&self.tag)
     }
 
-    /// A container's id, which is also the name of its groups.
+    /// A container's id.
     pub(super) fn next_id(&self, name: &str) -> String {
         let keep = |c: char| {
             if c.is_ascii_alphanumeric() || "_.-".contains(c) {

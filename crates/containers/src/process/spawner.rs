@@ -21,9 +21,9 @@ use std::{
 use tokio::sync::oneshot;
 
 use super::{
-    cgroup::{Cgroups, Entrance, Group, Limits},
+    cgroup::{Entrance, Entry, Group, Limits, Pool},
     child::{self, EXECUTE, LISTENER, Launch},
-    clone::{self, Child},
+    clone::{self, CLONE, Child},
     plan::{BOX, Plan},
     root,
     seccomp::Filter,
@@ -35,7 +35,7 @@ use crate::{Error, process::config::Guards};
 /// What all sandboxes of a factory have in common.
 pub(super) struct Common {
     pub(super) folder: PathBuf,
-    pub(super) cgroups: Arc<Cgroups>,
+    pub(super) groups: Arc<Pool>,
     pub(super) filter: Option<Filter>,
     pub(super) guards: Guards,
     /// Namespaces that every child gets, as `CLONE_NEW*`.
@@ -202,8 +202,23 @@ impl Worker {
         };
         self.inherit(&order.plan)
             .map_err(|failure| step(failure.step, failure.source()))?;
-        let group = self.group(order).map_err(|source| step("make control group", source))?;
-        let made = self.start(order, group.as_ref());
+        let limits = Limits {
+            memory_mb: order.memory_mb,
+            pids: self.shared.common.pids,
+        };
+        let group = self
+            .shared
+            .common
+            .groups
+            .take(limits)
+            .map_err(|source| step("make control group", source))?;
+        let mut made = self.start(order, group.as_ref(), Entry::Born);
+        if made
+            .as_ref()
+            .is_err_and(|failure| failure.step == CLONE && [libc::ENOSYS, libc::EINVAL].contains(&failure.errno))
+        {
+            made = self.start(order, group.as_ref(), Entry::Joined);
+        }
         match made {
             Ok((child, control, stdout, stderr)) => Ok(Made {
                 child,
@@ -264,20 +279,12 @@ impl Worker {
         Ok(())
     }
 
-    fn group(&self, order: &Order) -> io::Result<Option<Group>> {
-        let common = &self.shared.common;
-        if common.cgroups.trees.iter().all(|tree| tree.resources.is_empty()) {
-            return Ok(None);
-        }
-        let name = CString::new(order.id.as_str()).map_err(io::Error::other)?;
-        let limits = Limits {
-            memory_mb: order.memory_mb,
-            pids: common.pids,
-        };
-        Group::create(common.cgroups.clone(), name, limits).map(Some)
-    }
-
-    fn start(&self, order: &Order, group: Option<&Group>) -> Result<(Child, Control, OwnedFd, OwnedFd), Failure> {
+    fn start(
+        &self,
+        order: &Order,
+        group: Option<&Group>,
+        entry: Entry,
+    ) -> Result<(Child, Control, OwnedFd, OwnedFd), Failure> {
         let io = |step: &'static str| {
             move |error: io::Error| Failure {
                 step,
@@ -285,7 +292,7 @@ impl Worker {
             }
         };
         let entrance = group
-            .map_or_else(|| Ok(Entrance::default()), Group::entrance)
+            .map_or_else(|| Ok(Entrance::default()), |group| group.entrance(entry))
             .map_err(io("open control group"))?;
         let folder = self.socket_folder();
         let (control, listener) =

@@ -9,6 +9,7 @@
 //! birth.
 
 mod detect;
+mod pool;
 
 use std::{
     ffi::{CStr, CString},
@@ -22,6 +23,7 @@ use std::{
 use super::sys;
 
 pub(super) use detect::detect;
+pub(super) use pool::Pool;
 
 /// What a hierarchy is used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,7 +56,7 @@ pub(super) struct Cgroups {
     pub(super) missing: Vec<(Resource, String)>,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Limits {
     pub(super) memory_mb: u32,
     pub(super) pids: u32,
@@ -65,6 +67,9 @@ pub(super) struct Limits {
 pub(super) struct Group {
     cgroups: Arc<Cgroups>,
     name: CString,
+    limits: Limits,
+    /// Memory kills of those that used it before.
+    kills_before: u64,
 }
 
 /// How the child gets into its groups.
@@ -74,6 +79,15 @@ pub(super) struct Entrance {
     pub(super) tasks: Vec<OwnedFd>,
     /// The version 2 group to be born in.
     pub(super) born_in: Option<OwnedFd>,
+}
+
+/// When a version 2 group is entered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Entry {
+    /// At birth.
+    Born,
+    /// By the child itself, where the kernel cannot do the other.
+    Joined,
 }
 
 impl Resource {
@@ -175,7 +189,12 @@ fn absent_is_fine(error: io::Error) -> io::Result<()> {
 impl Group {
     /// Makes the groups with their limits; on failure nothing is left.
     pub(super) fn create(cgroups: Arc<Cgroups>, name: CString, limits: Limits) -> io::Result<Group> {
-        let group = Group { cgroups, name };
+        let group = Group {
+            cgroups,
+            name,
+            limits,
+            kills_before: 0,
+        };
         let made = group.cgroups.trees.iter().try_for_each(|tree| {
             tree.make(&group.name)?;
             tree.resources
@@ -191,18 +210,30 @@ impl Group {
 
     /// The groups of this name that an earlier life made.
     pub(super) fn existing(cgroups: Arc<Cgroups>, name: CString) -> Group {
-        Group { cgroups, name }
+        Group {
+            cgroups,
+            name,
+            limits: Limits::default(),
+            kills_before: 0,
+        }
     }
 
     /// How to get in.
-    pub(super) fn entrance(&self) -> io::Result<Entrance> {
+    pub(super) fn entrance(&self, entry: Entry) -> io::Result<Entrance> {
         let mut entrance = Entrance::default();
         for tree in &self.cgroups.trees {
-            match tree.version {
-                Version::V1 => entrance
-                    .tasks
-                    .push(tree.file(&self.name, "tasks", libc::O_WRONLY)?.into()),
-                Version::V2 => {
+            match (tree.version, entry) {
+                (Version::V1, Entry::Born | Entry::Joined) => {
+                    entrance
+                        .tasks
+                        .push(tree.file(&self.name, "tasks", libc::O_WRONLY)?.into());
+                }
+                (Version::V2, Entry::Joined) => {
+                    entrance
+                        .tasks
+                        .push(tree.file(&self.name, "cgroup.procs", libc::O_WRONLY)?.into());
+                }
+                (Version::V2, Entry::Born) => {
                     let flags = libc::O_RDONLY | libc::O_DIRECTORY;
                     entrance.born_in = Some(tree.file(&self.name, "", flags)?.into());
                 }
@@ -237,8 +268,26 @@ impl Group {
         }
     }
 
-    /// How many processes the kernel killed here for their memory. `None` where that cannot be known.
+    /// How many processes of the present user of this group the kernel killed for their memory. `None` where that cannot be
+    /// known.
     pub(super) fn memory_kills(&self) -> Option<u64> {
+        self.count_memory_kills()
+            .map(|kills| kills.saturating_sub(self.kills_before))
+    }
+
+    /// Bytes charged now.
+    fn memory_in_use(&self) -> Option<u64> {
+        let Some(tree) = self.cgroups.tree(Resource::Memory) else {
+            return Some(0);
+        };
+        let file = match tree.version {
+            Version::V1 => "memory.usage_in_bytes",
+            Version::V2 => "memory.current",
+        };
+        tree.read(&self.name, file).ok()?.trim().parse().ok()
+    }
+
+    fn count_memory_kills(&self) -> Option<u64> {
         let tree = self.cgroups.tree(Resource::Memory)?;
         let file = match tree.version {
             Version::V1 => "memory.oom_control",
