@@ -32,8 +32,8 @@ pub(super) struct Ended {
     pub bound: Arc<Bound>,
     pub job: Job,
     pub timing: Timing,
-    response: Response,
-    until: Until,
+    pub response: Response,
+    pub until: Until,
 }
 
 /// Collects the log, acknowledges and records: the result first, unless the log is there already.
