@@ -53,6 +53,27 @@ pub struct Logs {
     pub incomplete: bool,
 }
 
+impl Logs {
+    /// Keeps whole lines up to this many bytes of text.
+    pub(crate) fn truncate(&mut self, limit_bytes: u64) {
+        let mut room = limit_bytes;
+        let over = self
+            .lines
+            .iter()
+            .position(|line| match room.checked_sub(line.text.len() as u64) {
+                Some(left) => {
+                    room = left;
+                    false
+                }
+                None => true,
+            });
+        if let Some(kept) = over {
+            self.lines.truncate(kept);
+            self.truncated = true;
+        }
+    }
+}
+
 impl Stream {
     /// As it stands in a stored log line.
     pub fn as_str(self) -> &'static str {

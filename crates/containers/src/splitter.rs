@@ -86,24 +86,13 @@ impl Splitter {
         lines.extend(err.lines);
         self.held -= lines.iter().map(cost).sum::<usize>();
         lines.sort_by_key(|line| line.time_ns);
-        let mut room = limit_bytes;
-        let over = lines
-            .iter()
-            .position(|line| match room.checked_sub(line.text.len() as u64) {
-                Some(left) => {
-                    room = left;
-                    false
-                }
-                None => true,
-            });
-        if let Some(kept) = over {
-            lines.truncate(kept);
-        }
-        Logs {
+        let mut logs = Logs {
             lines,
-            truncated: truncated || over.is_some(),
+            truncated,
             incomplete: false,
-        }
+        };
+        logs.truncate(limit_bytes);
+        logs
     }
 
     fn take_segment(&mut self, stream: Stream, time_ns: u64) -> Segment {
