@@ -23,6 +23,7 @@ use tokio::sync::watch;
 
 use crate::Error;
 use crate::channel::LAUNCHER_FD;
+use crate::code::check_runnable;
 
 /// More than a compiler has to say.
 const MAX_OUTPUT: u64 = 1024 * 1024;
@@ -85,6 +86,10 @@ impl Nursery {
     }
 
     pub fn start(&self, program: Program<'_>) -> std::io::Result<Child> {
+        let path = Path::new(program.command);
+        if path.is_absolute() {
+            check_runnable(path)?;
+        }
         let mut command = Command::new(program.command);
         command
             .args(&program.arguments)
@@ -196,11 +201,13 @@ impl Child {
         *self.life.borrow() == Life::Ended { well: true }
     }
 
-    /// Waits for the process itself; its own children may live on.
-    pub async fn ended(&self) {
+    /// Waits for the process itself; its own children may live on. The future does not borrow.
+    pub fn ended(&self) -> impl Future<Output = ()> + Send + 'static {
         let mut life = self.life.clone();
-        // An error means that the nursery is gone, and the process with it.
-        let _ = life.wait_for(|life| *life != Life::Running).await;
+        async move {
+            // An error means that the nursery is gone, and the process with it.
+            let _ = life.wait_for(|life| *life != Life::Running).await;
+        }
     }
 
     /// Waits for a process that is about to end, then makes sure.

@@ -1,5 +1,9 @@
 //! What kind of thing the code of an action is.
 
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
 use base64::Engine;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
@@ -14,6 +18,20 @@ pub enum Shape {
     Script,
     Other,
 }
+
+/// As much of a program as tells what it is.
+const HEAD: u64 = 64;
+
+/// The ELF machine numbers this one runs; empty where we do not know.
+const MACHINES: &[u16] = if cfg!(target_arch = "x86_64") {
+    &[62, 3]
+} else if cfg!(target_arch = "aarch64") {
+    &[183, 40]
+} else if cfg!(target_arch = "arm") {
+    &[40]
+} else {
+    &[]
+};
 
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
@@ -39,6 +57,22 @@ impl Shape {
             Shape::Elf | Shape::Script => true,
             Shape::Zip | Shape::Gzip | Shape::Other => false,
         }
+    }
+}
+
+/// `ENOEXEC` for a file the kernel of this machine would refuse, which the C library would hand to a shell instead.
+pub fn check_runnable(path: &Path) -> io::Result<()> {
+    let mut head = Vec::with_capacity(HEAD as usize);
+    File::open(path)?.take(HEAD).read_to_end(&mut head)?;
+    let fits = match Shape::of(&head) {
+        Shape::Script => true,
+        Shape::Elf => MACHINES.is_empty() || MACHINES.contains(&u16::from(head[18])),
+        Shape::Zip | Shape::Gzip | Shape::Other => false,
+    };
+    if fits {
+        Ok(())
+    } else {
+        Err(io::Error::from_raw_os_error(libc::ENOEXEC))
     }
 }
 

@@ -45,7 +45,7 @@ pub struct Runtime {
     logs: Logs,
     channel: Channel,
     child: Child,
-    state: Mutex<State>,
+    state: Arc<Mutex<State>>,
     /// Held from the start of an activation until its log is closed, unless several may run at a time.
     turn: Arc<AsyncMutex<()>>,
     over: Arc<Notify>,
@@ -66,6 +66,8 @@ struct State {
     initialised: bool,
     /// The activation that caused the init has not run yet: its log is open.
     first: bool,
+    /// Requests that wait for the launcher.
+    under_way: usize,
 }
 
 /// An archive's place, or why there is none.
@@ -113,22 +115,24 @@ impl Runtime {
         logs.attach(child.stdout.take(), child.stderr.take())
             .await
             .map_err(started)?;
-        let runtime = Runtime {
+        let state = Arc::new(Mutex::new(State {
+            status: Status::Ready,
+            initialised: false,
+            first: true,
+            under_way: 0,
+        }));
+        tokio::spawn(watch(child.ended(), state.clone(), over.clone()));
+        Ok(Runtime {
             settings,
             workspace,
             home,
             logs,
             channel,
             child,
-            state: Mutex::new(State {
-                status: Status::Ready,
-                initialised: false,
-                first: true,
-            }),
+            state,
             turn: Arc::default(),
             over,
-        };
-        Ok(runtime)
+        })
     }
 
     pub async fn init(&self, body: Bytes) -> Reply {
@@ -189,6 +193,7 @@ impl Runtime {
             if !(self.settings.concurrent && status == Status::Running) {
                 state.status = status;
             }
+            state.under_way += 1;
             return Ok(());
         }
         Err(match (initialised, state.initialised) {
@@ -200,6 +205,7 @@ impl Runtime {
 
     fn leave(&self, status: Status) {
         let mut state = self.state.lock().expect("no panic while held");
+        state.under_way = state.under_way.saturating_sub(1);
         if state.status != Status::Stopped {
             state.status = status;
         }
@@ -292,6 +298,16 @@ impl Runtime {
         let dir = self.workspace.root().join("action");
         folder(&dir)?;
         Ok(dir)
+    }
+}
+
+/// A process that ends while nobody waits for it ends the container, so that the platform sees at once that it is gone. One
+/// that ends before its first activation is left for that activation to find, whose failure it is.
+async fn watch(ended: impl Future<Output = ()>, state: Arc<Mutex<State>>, over: Arc<Notify>) {
+    ended.await;
+    let state = state.lock().expect("no panic while held");
+    if state.under_way == 0 && !state.first {
+        over.notify_one();
     }
 }
 
