@@ -112,6 +112,18 @@ impl App {
     pub fn in_flight_count(&self) -> usize {
         self.work.flights.len()
     }
+
+    /// How many activations the throttle counts against a namespace's concurrency, by the namespace's id.
+    pub fn counted_in_flight(&self, namespace: &str) -> u32 {
+        self.work.throttle.in_flight(namespace)
+    }
+
+    /// MB of memory that this controller's activations hold on the invokers of each pool, managed and blackbox. An invoker
+    /// may be in both.
+    pub fn memory_held(&self) -> [i64; 2] {
+        let balancer = self.work.flights.balancer();
+        [balancer.memory(false).0, balancer.memory(true).0]
+    }
 }
 
 async fn hear_acknowledgements(app: Arc<App>, mut acks: Box<dyn Subscription>) {
