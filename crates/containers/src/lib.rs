@@ -73,7 +73,7 @@ pub struct Spec {
     pub managed: bool,
 }
 
-/// Makes containers of one backend.
+/// Makes containers of one backend. No container outlives its factory.
 #[async_trait]
 pub trait ContainerFactory: Send + Sync + 'static {
     /// Starts a container and returns once it runs, which may be before it listens: [`Container::init`] waits for that.

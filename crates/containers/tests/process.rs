@@ -1,5 +1,7 @@
 //! The contract suite on sandboxed processes, and what becomes of them when the platform is killed.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod common;
 
 use std::{

@@ -160,5 +160,6 @@ unsafe fn clone_with_stack(
     let flags = flags as libc::c_int | libc::SIGCHLD;
     // SAFETY: the stack lives until the child has left our memory, as this thread waits for that.
     let pid = unsafe { libc::clone(entry, top, flags, argument, pidfd) };
-    check(CLONE, pid.into()).map(|pid| pid as i64)
+    check(CLONE, pid.into())?;
+    Ok(i64::from(pid))
 }

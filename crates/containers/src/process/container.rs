@@ -102,6 +102,8 @@ impl Sandbox {
                 _socket: control.handle,
             }),
             Err(error) => {
+                // The caller keeps the user id then.
+                remains.user.lock().expect("no panic while locked").take();
                 let _ = remains.bury().await;
                 Err(error)
             }
@@ -234,7 +236,7 @@ impl Remains {
     }
 
     /// Sends the signal; frozen processes of version 1 groups receive it when they are thawed.
-    fn kill(&self) {
+    pub(super) fn kill(&self) {
         if !self.own_pids {
             tree::signal(self.pid, libc::SIGKILL);
         }

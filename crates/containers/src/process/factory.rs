@@ -22,8 +22,9 @@ use super::{
     doctor::{self, Ability},
     lives::{Life, random_hex},
     plan::{Plan, Planner},
+    program,
     seccomp::Filter,
-    spawner::{Common, Order, Spawner, own_environment, variable},
+    spawner::{Common, Order, Spawner},
 };
 use crate::{Container, ContainerFactory, Error, Layer, Spec};
 
@@ -58,8 +59,6 @@ struct State {
 
 /// How often copied files are looked after.
 const PLAN_AGE: Duration = Duration::from_secs(1);
-
-const BASE_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Opens the backend.
 pub(crate) fn open(config: &Config) -> Result<Arc<dyn ContainerFactory>, Error> {
@@ -177,7 +176,7 @@ impl Factory {
     }
 
     fn order(&self, id: &str, spec: &Spec, sentinel: &str, user: Option<u32>) -> Result<Order, Error> {
-        let named = find_program(spec)?;
+        let named = program::find(spec)?;
         let (plan, place) = self.plan(&named)?;
         let invalid = |what: &str| Error::Step {
             id: id.to_owned(),
@@ -191,7 +190,8 @@ impl Factory {
             plan,
             program: if self.ability.namespaces.is_ok() { place } else { named },
             argv: argv.collect::<Result<_, _>>().map_err(|_| invalid("an argument"))?,
-            envp: environment(spec, sentinel).ok_or_else(|| invalid("the environment"))?,
+            envp: program::environment(spec, sentinel)
+                .ok_or_else(|| invalid("a variable's name is impossible, or the environment"))?,
             memory_mb: spec.memory_mb,
             tmp_mb: if self.guards.rlimits {
                 (spec.memory_mb * self.config.tmp_percent / 100).max(1)
@@ -244,9 +244,8 @@ impl Factory {
     }
 }
 
-#[async_trait]
-impl ContainerFactory for Factory {
-    async fn create(&self, spec: Spec) -> Result<Arc<dyn Container>, Error> {
+impl Factory {
+    async fn create_to_the_end(&self, spec: Spec) -> Result<Arc<Sandbox>, Error> {
         if self.closed.load(Ordering::Acquire) {
             return Err(Error::ShuttingDown);
         }
@@ -264,6 +263,16 @@ impl ContainerFactory for Factory {
         }
         Ok(sandbox)
     }
+}
+
+#[async_trait]
+impl ContainerFactory for Factory {
+    async fn create(&self, spec: Spec) -> Result<Arc<dyn Container>, Error> {
+        let this = self.this.upgrade().ok_or(Error::ShuttingDown)?;
+        // In a task of its own, so that a caller who gives up does not stop it half-way: what is made is then dropped whole.
+        let made = tokio::spawn(async move { this.create_to_the_end(spec).await });
+        Ok(made.await.unwrap_or(Err(Error::ShuttingDown))?)
+    }
 
     async fn sweep(&self) -> Result<usize, Error> {
         self.life.sweep(&self.cgroups).await
@@ -273,10 +282,10 @@ impl ContainerFactory for Factory {
         self.closed.store(true, Ordering::Release);
         let existing: Vec<Arc<Remains>> = self.state().existing.values().filter_map(Weak::upgrade).collect();
         // All signals first: they die side by side.
-        let burials = existing.iter().map(|remains| remains.bury());
+        existing.iter().for_each(|remains| remains.kill());
         let mut result = Ok(());
-        for burial in burials {
-            result = result.and(burial.await);
+        for remains in existing {
+            result = result.and(remains.bury().await);
         }
         self.groups.close();
         result
@@ -297,47 +306,4 @@ impl Drop for TakenUser<'_> {
     fn drop(&mut self) {
         self.factory.state().free_users.extend(self.user.take());
     }
-}
-
-/// Finds `argv[0]`: absolute, beside our own executable, or on `PATH`.
-fn find_program(spec: &Spec) -> Result<PathBuf, Error> {
-    let name = spec.program.first().map_or("", String::as_str);
-    let missing = || Error::ProgramMissing {
-        image: spec.image.clone(),
-        program: name.to_owned(),
-    };
-    if name.is_empty() {
-        return Err(missing());
-    }
-    if Path::new(name).is_absolute() {
-        return Some(PathBuf::from(name))
-            .filter(|path| path.is_file())
-            .ok_or_else(missing);
-    }
-    let beside = std::env::current_exe()
-        .ok()
-        .and_then(|own| Some(own.parent()?.join(name)));
-    let path = std::env::var_os("PATH").unwrap_or_else(|| BASE_PATH.into());
-    let on_path = std::env::split_paths(&path)
-        .map(|folder| folder.join(name))
-        .filter(|path| path.is_absolute());
-    beside
-        .into_iter()
-        .chain(on_path)
-        .find(|path| path.is_file())
-        .ok_or_else(missing)
-}
-
-/// `None` when something cannot be a variable.
-fn environment(spec: &Spec, sentinel: &str) -> Option<Vec<CString>> {
-    let base = [("PATH", BASE_PATH), ("HOME", "/tmp"), ("LANG", "C.UTF-8")];
-    let own = own_environment(sentinel);
-    let all = base
-        .into_iter()
-        .chain(spec.env.iter().map(|(name, value)| (name.as_str(), value.as_str())));
-    let all = all.chain(own.iter().map(|(name, value)| (*name, value.as_str())));
-    let all: Vec<(&str, &str)> = all.collect();
-    let last = |at: usize, name: &str| !all[at + 1..].iter().any(|(later, _)| *later == name);
-    let kept = all.iter().enumerate().filter(|(at, (name, _))| last(*at, name));
-    kept.map(|(_, (name, value))| variable(name, value)).collect()
 }

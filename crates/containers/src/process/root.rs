@@ -86,15 +86,27 @@ fn make(entry: &Entry) -> Step {
     }
 }
 
+/// A millisecond apart.
+const SEAL_ATTEMPTS: usize = 1_000;
+
 /// Makes everything read-only and free of set-user-id programs.
 fn seal(plan: &Plan) -> Step {
     let attributes = libc::MOUNT_ATTR_RDONLY | libc::MOUNT_ATTR_NOSUID;
-    match sys::set_mount_attributes("seal root", c".", attributes) {
-        Err(Failure {
-            errno: libc::ENOSYS, ..
-        }) => seal_one_by_one(plan),
-        result => result,
+    for _ in 0..SEAL_ATTEMPTS {
+        match sys::set_mount_attributes("seal root", c".", attributes) {
+            Err(Failure {
+                errno: libc::ENOSYS, ..
+            }) => return seal_one_by_one(plan),
+            // A child that another thread makes at this moment has a copy of the descriptor of a file just written, until
+            // it executes its program.
+            Err(Failure { errno: libc::EBUSY, .. }) => sys::nap(),
+            result => return result,
+        }
     }
+    Err(Failure {
+        step: "seal root",
+        errno: libc::EBUSY,
+    })
 }
 
 /// For kernels without `mount_setattr`: what is mounted below a shown folder keeps its flags.

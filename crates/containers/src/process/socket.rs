@@ -16,7 +16,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::spawner::high;
+use super::descriptors::high;
 
 /// The platform's side.
 pub(super) struct Control {

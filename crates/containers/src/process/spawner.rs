@@ -6,7 +6,7 @@
 
 use std::{
     collections::VecDeque,
-    ffi::{CString, OsStr, c_char},
+    ffi::{CString, c_char},
     fs::File,
     io,
     os::{
@@ -22,8 +22,9 @@ use tokio::sync::oneshot;
 
 use super::{
     cgroup::{Entrance, Entry, Group, Limits, Pool},
-    child::{self, EXECUTE, LISTENER, Launch},
+    child::{self, EXECUTE, Launch},
     clone::{self, CLONE, Child},
+    descriptors::{block_signals, high, pipe},
     plan::{BOX, Plan},
     root,
     seccomp::Filter,
@@ -392,19 +393,6 @@ impl Worker {
     }
 }
 
-/// What is put into a program's environment by us: nobody may set these.
-pub(super) fn own_environment(sentinel: &str) -> [(&'static str, String); 2] {
-    [
-        ("WSK_PROXY_FD", LISTENER.to_string()),
-        ("WSK_LOG_SENTINEL", sentinel.to_owned()),
-    ]
-}
-
-/// A C string of `name=value`; `None` when it cannot be one.
-pub(super) fn variable(name: &str, value: &str) -> Option<CString> {
-    CString::new([OsStr::new(name).as_bytes(), b"=", value.as_bytes()].concat()).ok()
-}
-
 fn pointers(strings: &[CString]) -> Vec<*const c_char> {
     strings
         .iter()
@@ -416,40 +404,6 @@ fn pointers(strings: &[CString]) -> Vec<*const c_char> {
 fn effective_user() -> u32 {
     // SAFETY: asks for a number.
     unsafe { libc::geteuid() }
-}
-
-/// A pipe with a non-blocking reading end and a writing end with a high number.
-fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
-    let mut ends = [0; 2];
-    // SAFETY: room for two descriptors, which are new and ours.
-    let (read, write) = unsafe {
-        check("pipe", libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC).into()).map_err(Failure::source)?;
-        check("pipe", libc::fcntl(ends[0], libc::F_SETFL, libc::O_NONBLOCK).into()).map_err(Failure::source)?;
-        (OwnedFd::from_raw_fd(ends[0]), OwnedFd::from_raw_fd(ends[1]))
-    };
-    Ok((read, high(write)?))
-}
-
-/// The same descriptor with a number out of the way of those that the child takes.
-pub(super) fn high(fd: OwnedFd) -> io::Result<OwnedFd> {
-    if fd.as_raw_fd() > LISTENER {
-        return Ok(fd);
-    }
-    // SAFETY: duplicates a descriptor of ours.
-    unsafe {
-        let fd = libc::fcntl(fd.as_raw_fd(), libc::F_DUPFD_CLOEXEC, 16);
-        check("descriptor", fd.into()).map_err(Failure::source)?;
-        Ok(OwnedFd::from_raw_fd(fd))
-    }
-}
-
-fn block_signals() {
-    // SAFETY: fills a set and gives it to this thread only.
-    unsafe {
-        let mut all: libc::sigset_t = std::mem::zeroed();
-        libc::sigfillset(&raw mut all);
-        libc::pthread_sigmask(libc::SIG_SETMASK, &raw const all, ptr::null_mut());
-    }
 }
 
 /// Takes the exit status of a child that is dead or about to be.

@@ -153,3 +153,13 @@ pub(super) fn set_limit(step: &'static str, resource: c_int, value: u64) -> Step
     let result = unsafe { libc::prlimit64(0, resource as _, &raw const limit, ptr::null_mut()) };
     check(step, result.into()).map(drop)
 }
+
+/// A millisecond of rest.
+pub(super) fn nap() {
+    let time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 1_000_000,
+    };
+    // SAFETY: reads one structure.
+    unsafe { libc::nanosleep(&raw const time, ptr::null_mut()) };
+}

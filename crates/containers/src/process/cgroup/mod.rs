@@ -326,7 +326,11 @@ impl Group {
 
     /// Removes the groups; fails as long as a process is left in one.
     pub(super) fn remove(&self) -> io::Result<()> {
-        let results = self.cgroups.trees.iter().map(|tree| tree.remove(&self.name));
-        results.fold(Ok(()), |all, one| all.and(one))
+        let mut result = Ok(());
+        // Every one is tried, whatever becomes of the others.
+        for tree in &self.cgroups.trees {
+            result = result.and(tree.remove(&self.name));
+        }
+        result
     }
 }
