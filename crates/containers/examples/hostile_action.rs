@@ -6,7 +6,13 @@ mod server;
 use std::{
     fs,
     io::{self, Read, Write},
-    os::unix::{fs::FileExt, net::UnixStream},
+    os::{
+        linux::net::SocketAddrExt,
+        unix::{
+            fs::FileExt,
+            net::{SocketAddr, UnixStream},
+        },
+    },
     path::Path,
     process::{Command, Stdio},
 };
@@ -45,6 +51,7 @@ fn handle(path: &str, value: &Value) -> Reply {
         }
         "memory of" => outcome(memory_of(number("pid"), number("address") as u64)),
         "call" => outcome(call(text("name"), number("pid"))),
+        "abstract socket" => outcome(abstract_socket(text("name"))),
         "init again" => outcome(init_again(Path::new(text("path")))),
         "processes without end" => outcome(fork_bomb(number("most"))),
         "files without end" => outcome(open_files(number("most"))),
@@ -133,6 +140,10 @@ fn call(name: &str, pid: i64) -> io::Result<bool> {
     } else {
         Ok(true)
     }
+}
+
+fn abstract_socket(name: &str) -> io::Result<bool> {
+    UnixStream::connect_addr(&SocketAddr::from_abstract_name(name)?).map(|_| true)
 }
 
 /// Posts `/init` to every socket found there, or through a descriptor of another process.

@@ -16,7 +16,9 @@ use std::{
 use common::{is_root, spec};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use wsk_containers::{Call, Config, Container, ContainerFactory, Guards, ProcessConfig, Spec, contract, open};
+use wsk_containers::{
+    Call, Config, Container, ContainerFactory, Guards, LayerState, ProcessConfig, Spec, contract, open,
+};
 
 /// A platform with a data folder, and one hostile action in it.
 struct Scene {
@@ -158,7 +160,7 @@ async fn files_of_the_platforms_user_are_not_readable() {
 
 #[tokio::test]
 async fn another_actions_files_and_memory_are_out_of_reach() {
-    let open = without(|guards| (guards.pids, guards.users) = (false, false));
+    let open = without(|guards| (guards.pids, guards.users, guards.landlock) = (false, false, false));
     for (guards, hole) in [(on(), false), (open, true)] {
         if hole && !is_root() {
             println!("skipped: the hole needs the machine's process list, which an ordinary user cannot mount");
@@ -200,7 +202,7 @@ async fn another_actions_files_and_memory_are_out_of_reach() {
 
 #[tokio::test]
 async fn other_processes_are_neither_seen_nor_signalled() {
-    let open = without(|guards| (guards.pids, guards.users) = (false, false));
+    let open = without(|guards| (guards.pids, guards.users, guards.landlock) = (false, false, false));
     for (guards, hole) in [(on(), false), (open, true)] {
         let scene = Scene::new(guards).await;
         let platform = std::process::id();
@@ -244,6 +246,71 @@ async fn the_control_socket_cannot_be_reached() {
             .unwrap();
         let got = scene.attack(json!({"do": "init again", "path": life})).await;
         assert_eq!(got.is_ok(), hole, "{got:?}");
+        scene.end().await;
+    }
+}
+
+#[tokio::test]
+async fn abstract_sockets_of_the_machine_are_out_of_reach() {
+    use std::os::{
+        linux::net::SocketAddrExt,
+        unix::net::{SocketAddr, UnixListener},
+    };
+    let name = format!("hostile-test-{}", std::process::id());
+    let _listener = UnixListener::bind_addr(&SocketAddr::from_abstract_name(&name).unwrap()).unwrap();
+    for (guards, hole) in [(on(), false), (without(|guards| guards.landlock = false), true)] {
+        let scene = Scene::new(guards).await;
+        let landlock = scene
+            .factory
+            .layers()
+            .into_iter()
+            .find(|layer| layer.name == "landlock")
+            .unwrap();
+        if !hole && landlock.state != LayerState::On {
+            println!("skipped: {}", landlock.detail);
+            continue;
+        }
+        let got = scene.attack(json!({"do": "abstract socket", "name": name})).await;
+        assert_eq!(got.is_ok(), hole, "{got:?}");
+        scene.end().await;
+    }
+}
+
+/// Where the kernel refuses namespaces, Landlock takes their place; and without either, all is open.
+#[tokio::test]
+async fn landlock_stands_in_for_namespaces() {
+    let closed = without(|guards| (guards.namespaces, guards.users) = (false, false));
+    let open = without(|guards| (guards.namespaces, guards.users, guards.landlock) = (false, false, false));
+    for (guards, hole) in [(closed, false), (open, true)] {
+        let scene = Scene::new(guards).await;
+        let landlock = scene
+            .factory
+            .layers()
+            .into_iter()
+            .find(|layer| layer.name == "landlock")
+            .unwrap();
+        if !hole && landlock.state != LayerState::On {
+            println!("skipped: {}", landlock.detail);
+            continue;
+        }
+        let victim = scene.second().await;
+        ask(&*victim, json!({"do": "write", "path": "code", "body": "mine"}))
+            .await
+            .unwrap();
+        let status = ask(&*victim, json!({"do": "whoami"})).await.unwrap();
+        let (pid, platform) = (field(&status, "Pid"), std::process::id());
+        for attack in [
+            json!({"do": "read", "path": scene.path("data/records")}),
+            json!({"do": "write", "path": scene.path("data/planted"), "body": "x"}),
+            json!({"do": "list", "path": "/tmp"}),
+            json!({"do": "read", "path": format!("/proc/{pid}/cwd/code")}),
+            json!({"do": "read", "path": format!("/proc/{pid}/environ")}),
+            json!({"do": "signal", "pid": pid.parse::<u32>().unwrap(), "signal": 0}),
+            json!({"do": "signal", "pid": platform, "signal": 0}),
+        ] {
+            let got = scene.attack(attack.clone()).await;
+            assert_eq!(got.is_ok(), hole, "{attack}: {got:?}");
+        }
         scene.end().await;
     }
 }
@@ -399,6 +466,8 @@ fn all_of_it_as_an_ordinary_user() {
         "another_actions_files_and_memory_are_out_of_reach",
         "other_processes_are_neither_seen_nor_signalled",
         "the_control_socket_cannot_be_reached",
+        "abstract_sockets_of_the_machine_are_out_of_reach",
+        "landlock_stands_in_for_namespaces",
         "system_calls_that_reach_out_are_refused",
         "an_action_is_nobody",
         "a_fork_bomb_is_held",

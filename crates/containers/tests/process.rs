@@ -69,9 +69,32 @@ async fn contract_without_control_groups() {
     .await;
 }
 
+#[tokio::test]
+async fn contract_without_namespaces() {
+    suite(ProcessConfig {
+        guards: Guards {
+            namespaces: false,
+            ..Guards::default()
+        },
+        ..ProcessConfig::default()
+    })
+    .await;
+    let boxes = std::fs::read_dir(std::env::temp_dir()).unwrap().flatten();
+    let own = format!(".{:x}.", std::process::id());
+    let left = boxes.map(|entry| entry.file_name().into_string().unwrap_or_default());
+    assert_eq!(
+        left.filter(|name| name.starts_with("ferrowhisk-box-") && name.contains(&own))
+            .count(),
+        0
+    );
+}
+
 #[test]
 fn contract_as_an_ordinary_user() {
-    common::again_as_ordinary_user(&["contract_with_every_layer_of_this_machine"]);
+    common::again_as_ordinary_user(&[
+        "contract_with_every_layer_of_this_machine",
+        "contract_without_namespaces",
+    ]);
 }
 
 /// Living children of a process.

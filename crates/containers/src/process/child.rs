@@ -29,6 +29,10 @@ pub(super) struct Launch<'a> {
     pub(super) build: Option<(&'a Plan, &'a CStr)>,
     /// Whether there is a root of ours at all.
     pub(super) rooted: bool,
+    /// Where to work when there is none.
+    pub(super) working_folder: Option<&'a CStr>,
+    /// Landlock rules.
+    pub(super) rules: Option<RawFd>,
     pub(super) own_network: bool,
     pub(super) tmp_options: CString,
     pub(super) passwd: Vec<u8>,
@@ -73,6 +77,9 @@ impl Launch<'_> {
         }
         if self.rooted {
             self.furnish()?;
+        }
+        if let Some(folder) = self.working_folder {
+            sys::chdir("working folder", folder)?;
         }
         self.take_descriptors()?;
         for (resource, value) in self.limits {
@@ -201,6 +208,12 @@ impl Launch<'_> {
     }
 
     fn filter(&self) -> Step {
+        if let Some(rules) = self.rules {
+            // SAFETY: numbers.
+            check("landlock", unsafe {
+                libc::syscall(libc::SYS_landlock_restrict_self, rules, 0)
+            })?;
+        }
         let Some(filter) = self.filter else { return Ok(()) };
         let program = libc::sock_fprog {
             len: filter.len() as u16,

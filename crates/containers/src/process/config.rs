@@ -34,6 +34,8 @@ pub struct Config {
     pub log_buffer_bytes: usize,
     /// Longest wait in milliseconds for the processes of a killed sandbox to be gone.
     pub kill_wait_ms: u64,
+    /// Refuse to start where neither namespaces nor Landlock keep actions apart, instead of warning.
+    pub require_isolation: bool,
     /// Switches each guard off, for tests that must see the hole appear.
     #[cfg(any(test, feature = "test-util"))]
     #[serde(skip)]
@@ -68,6 +70,10 @@ pub struct Guards {
     pub rlimits: bool,
     /// No path to the control socket.
     pub socket: bool,
+    /// Landlock rules.
+    pub landlock: bool,
+    /// All namespaces: without them a sandbox is what it is where the kernel refuses them.
+    pub namespaces: bool,
     /// Use of version 2 control groups where both versions are there; not a guard, but a switch for tests of version 1.
     pub cgroup_v2: bool,
 }
@@ -87,6 +93,7 @@ impl Default for Config {
             tmp_percent: 75,
             log_buffer_bytes: 10 * 1024 * 1024,
             kill_wait_ms: 5_000,
+            require_isolation: false,
             #[cfg(any(test, feature = "test-util"))]
             guards: Guards::default(),
         }
@@ -113,6 +120,8 @@ impl Default for Guards {
             cgroups: true,
             rlimits: true,
             socket: true,
+            landlock: true,
+            namespaces: true,
             cgroup_v2: true,
         }
     }

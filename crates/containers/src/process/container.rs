@@ -3,6 +3,7 @@
 use std::{
     io,
     os::fd::{AsRawFd, OwnedFd},
+    path::PathBuf,
     sync::{
         Arc, Mutex, MutexGuard, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -51,6 +52,8 @@ pub(super) struct Remains {
     /// `None` once given back: from then on it may be another sandbox's, so nothing is done to it but under this lock.
     group: Mutex<Option<Group>>,
     groups: Arc<Pool>,
+    /// To be removed with everything in it.
+    own_folder: Option<PathBuf>,
     frozen: AtomicBool,
     dying: AtomicBool,
     user: Mutex<Option<u32>>,
@@ -79,6 +82,7 @@ impl Sandbox {
             own_pids: making.own_pids,
             group: Mutex::new(group),
             groups: making.groups,
+            own_folder: making.own_folder,
             frozen: AtomicBool::new(false),
             dying: AtomicBool::new(false),
             user: Mutex::new(making.user),
@@ -145,6 +149,7 @@ pub(super) struct Making<'a> {
     pub(super) log_capacity: usize,
     pub(super) concurrency: u32,
     pub(super) groups: Arc<Pool>,
+    pub(super) own_folder: Option<PathBuf>,
     pub(super) factory: &'a Arc<Factory>,
 }
 
@@ -227,6 +232,11 @@ impl Remains {
                 false => lives::remove(&group).await,
             };
             cleared.map_err(|source| self.failed("clear control group", source))?;
+        }
+        if let Some(folder) = self.own_folder.clone() {
+            let removed = tokio::task::spawn_blocking(move || std::fs::remove_dir_all(folder)).await;
+            let removed = removed.unwrap_or_else(|error| Err(io::Error::other(error)));
+            removed.map_err(|source| self.failed("remove working folder", source))?;
         }
         if let Some(factory) = self.factory.upgrade() {
             let user = self.user.lock().expect("no panic while locked").take();

@@ -3,7 +3,8 @@
 use super::{
     Config, Network,
     cgroup::{Cgroups, Resource, Version},
-    root,
+    config::Guards,
+    landlock, root,
     seccomp::Filter,
     sys,
 };
@@ -21,6 +22,8 @@ pub(super) struct Ability {
     /// A process list of the sandbox's own can be mounted.
     pub(super) processes: bool,
     pub(super) seccomp: Result<(), String>,
+    /// Version of Landlock.
+    pub(super) landlock: Option<u32>,
 }
 
 /// How far a trial got.
@@ -32,8 +35,19 @@ enum Trial {
     NoNamespaces,
 }
 
-/// Tries in short-lived children.
-pub(super) fn ability() -> Ability {
+/// Tries in short-lived children. What a test switched off is not there.
+pub(super) fn ability(guards: &Guards) -> Ability {
+    let mut ability = find_ability();
+    if !guards.namespaces {
+        ability.users |= ability.root;
+        (ability.root, ability.processes) = (false, false);
+        ability.namespaces = Err("switched off".to_owned());
+    }
+    ability.landlock = ability.landlock.filter(|_| guards.landlock);
+    ability
+}
+
+fn find_ability() -> Ability {
     // SAFETY: asks for a number.
     let root = unsafe { libc::geteuid() } == 0;
     let flags = libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
@@ -56,6 +70,7 @@ pub(super) fn ability() -> Ability {
         namespaces,
         processes: trial == Trial::Everything,
         seccomp: Filter::compile().map(drop).map_err(|error| error.to_string()),
+        landlock: landlock::version(),
     }
 }
 
@@ -140,6 +155,7 @@ pub(super) fn layers(config: &Config, ability: &Ability, cgroups: &Cgroups, filt
                 .unwrap_or_else(|| "switched off".to_owned()),
         ),
     });
+    layers.push(landlock_layer(ability));
     layers.push(on("resource-limits", "open files, processes per user, no core dumps"));
     layers.extend(Resource::ALL.map(|resource| control_group(resource, cgroups)));
     layers
@@ -153,6 +169,24 @@ fn users(ability: &Ability) -> Layer {
             "user namespaces of one user, as only root can give each container a user of its own".to_owned(),
         ),
         (false, Err(reason)) => missing("users", reason.clone()),
+    }
+}
+
+fn landlock_layer(ability: &Ability) -> Layer {
+    let stands_in = match ability.namespaces {
+        Ok(()) => "",
+        Err(_) => "; it stands in for the missing namespaces: files, other processes' memory",
+    };
+    match ability.landlock {
+        Some(version) if version >= landlock::WITH_SCOPES => on(
+            "landlock",
+            &format!("no abstract sockets of the machine, no signals to the outside{stands_in}"),
+        ),
+        Some(version) => partial(
+            "landlock",
+            format!("version {version} cannot confine sockets and signals{stands_in}"),
+        ),
+        None => missing("landlock", "the kernel does not offer it".to_owned()),
     }
 }
 

@@ -20,7 +20,7 @@ use super::{
     config::Guards,
     container::{Making, Remains, Sandbox},
     doctor::{self, Ability},
-    lives::{Life, random_hex},
+    lives::{self, Life, random_hex},
     plan::{Plan, Planner},
     program,
     seccomp::Filter,
@@ -63,7 +63,14 @@ const PLAN_AGE: Duration = Duration::from_secs(1);
 /// Opens the backend.
 pub(crate) fn open(config: &Config) -> Result<Arc<dyn ContainerFactory>, Error> {
     let guards = config.guards();
-    let ability = doctor::ability();
+    let ability = doctor::ability(&guards);
+    if let (Err(reason), None, true) = (&ability.namespaces, ability.landlock, config.require_isolation) {
+        let reason = format!("nothing keeps actions apart here: {reason}, and the kernel has no Landlock");
+        return Err(Error::Config {
+            setting: "require-isolation",
+            reason,
+        });
+    }
     let life = Life::begin(config.run_dir.as_deref())?;
     let cgroups = if guards.cgroups {
         cgroup::detect(config.cgroup_parent.as_deref(), guards.cgroup_v2)
@@ -87,6 +94,7 @@ pub(crate) fn open(config: &Config) -> Result<Arc<dyn ContainerFactory>, Error> 
         filter: filter.clone(),
         guards: guards.clone(),
         namespaces: namespaces(config, &guards, &ability),
+        landlock: ability.landlock,
         as_root: ability.root,
         own_network: config.network == Network::None && ability.namespaces.is_ok(),
         pids: config.pids,
@@ -178,6 +186,7 @@ impl Factory {
     fn order(&self, id: &str, spec: &Spec, sentinel: &str, user: Option<u32>) -> Result<Order, Error> {
         let named = program::find(spec)?;
         let (plan, place) = self.plan(&named)?;
+        let own_folder = self.own_folder(id);
         let invalid = |what: &str| Error::Step {
             id: id.to_owned(),
             step: "prepare program",
@@ -190,7 +199,7 @@ impl Factory {
             plan,
             program: if self.ability.namespaces.is_ok() { place } else { named },
             argv: argv.collect::<Result<_, _>>().map_err(|_| invalid("an argument"))?,
-            envp: program::environment(spec, sentinel)
+            envp: program::environment(spec, sentinel, own_folder.as_deref())
                 .ok_or_else(|| invalid("a variable's name is impossible, or the environment"))?,
             memory_mb: spec.memory_mb,
             tmp_mb: if self.guards.rlimits {
@@ -199,7 +208,13 @@ impl Factory {
                 65_536
             },
             user,
+            own_folder,
         })
+    }
+
+    /// The writable folder of a sandbox, where it has no root of its own to hold one.
+    fn own_folder(&self, id: &str) -> Option<PathBuf> {
+        self.ability.namespaces.is_err().then(|| lives::box_folder(id))
     }
 
     /// A user id for a new sandbox; `None` where they do not have one each.
@@ -236,6 +251,7 @@ impl Factory {
             log_capacity: self.config.log_buffer_bytes.saturating_mul(2),
             concurrency: spec.concurrency,
             groups: self.groups.clone(),
+            own_folder: self.own_folder(&id),
             factory: &self.this.upgrade().ok_or(Error::ShuttingDown)?,
         };
         Sandbox::new(made, making)

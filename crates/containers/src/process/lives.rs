@@ -126,9 +126,22 @@ impl Life {
         for folder in names(&self.base).into_iter().filter(|name| own.knows_dead(name)) {
             fs::remove_dir_all(self.base.join(folder)).map_err(failed)?;
         }
+        for name in names(&std::env::temp_dir()) {
+            if name.strip_prefix(BOX_PREFIX).is_some_and(|tag| own.knows_dead(tag)) {
+                // Everybody may write there, so it may be a trap; but no link is followed, and only what lies there goes.
+                let _ = fs::remove_dir_all(std::env::temp_dir().join(name));
+            }
+        }
         Ok(removed)
     }
 }
+
+/// The folder of a sandbox without a root. Not in the life's own folder, which another user could not enter.
+pub(super) fn box_folder(id: &str) -> PathBuf {
+    std::env::temp_dir().join(format!("{BOX_PREFIX}{id}"))
+}
+
+const BOX_PREFIX: &str = "ferrowhisk-box-";
 
 impl Drop for Life {
     fn drop(&mut self) {

@@ -20,6 +20,7 @@ mod container;
 mod descriptors;
 mod doctor;
 mod factory;
+mod landlock;
 mod lives;
 mod output;
 mod plan;

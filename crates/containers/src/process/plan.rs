@@ -43,6 +43,8 @@ pub(super) enum Entry {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Plan {
     pub(super) entries: Vec<Entry>,
+    /// The same for a sandbox without a root: what it may read on the machine.
+    pub(super) readable: Vec<PathBuf>,
 }
 
 /// Makes plans, and knows when the last one is out of date.
@@ -164,6 +166,23 @@ impl Planner {
         outdated
     }
 
+    fn readable(&self) -> Vec<PathBuf> {
+        // A rule cannot take a part out again, so a folder with something hidden in it is not shown at all.
+        let clear = |shown: &&PathBuf| !self.hidden.iter().any(|hidden| covers(shown, hidden));
+        let settings = SETTINGS
+            .iter()
+            .chain(COPIED)
+            .chain(&["/etc/passwd", "/etc/group"])
+            .map(PathBuf::from);
+        self.shown
+            .iter()
+            .filter(clear)
+            .cloned()
+            .chain(settings)
+            .chain(self.programs.iter().cloned())
+            .collect()
+    }
+
     fn current_stamps(&self) -> Vec<Stamp> {
         let stamp = |path: &Path| {
             let data = fs::metadata(path).ok()?;
@@ -225,7 +244,10 @@ impl Planner {
         if self.open {
             entries.open_up();
         }
-        Ok(Plan { entries: entries.list })
+        Ok(Plan {
+            entries: entries.list,
+            readable: self.readable(),
+        })
     }
 }
 
@@ -321,7 +343,10 @@ fn program_target(number: usize, program: &Path) -> PathBuf {
 }
 
 fn covers(shown: &Path, hidden: &Path) -> bool {
-    fs::canonicalize(shown).is_ok_and(|shown| hidden.starts_with(shown))
+    let Ok(shown) = fs::canonicalize(shown) else {
+        return false;
+    };
+    fs::canonicalize(hidden).is_ok_and(|hidden| hidden.starts_with(shown))
 }
 
 fn relative(path: &Path) -> Result<CString, Error> {

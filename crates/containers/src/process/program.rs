@@ -40,9 +40,15 @@ pub(super) fn find(spec: &Spec) -> Result<PathBuf, Error> {
 }
 
 /// The variables of a program, the last of a name only; `None` when something cannot be one.
-pub(super) fn environment(spec: &Spec, sentinel: &str) -> Option<Vec<CString>> {
+pub(super) fn environment(spec: &Spec, sentinel: &str, own_folder: Option<&Path>) -> Option<Vec<CString>> {
+    let home = own_folder.map_or(Some("/tmp"), Path::to_str)?;
     let listener = LISTENER.to_string();
-    let base = [("PATH", BASE_PATH), ("HOME", "/tmp"), ("LANG", "C.UTF-8")];
+    let base = [
+        ("PATH", BASE_PATH),
+        ("HOME", home),
+        ("LANG", "C.UTF-8"),
+        ("TMPDIR", home),
+    ];
     let of_spec = spec.env.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     let own = [("WSK_PROXY_FD", listener.as_str()), ("WSK_LOG_SENTINEL", sentinel)];
     let all: Vec<(&str, &str)> = base.into_iter().chain(of_spec).chain(own).collect();
@@ -99,11 +105,12 @@ mod tests {
             ("WSK_PROXY_FD", "0"),
             ("EMPTY", ""),
         ];
-        let variables = environment(&spec("sh", &env), "secret").unwrap();
+        let variables = environment(&spec("sh", &env), "secret", None).unwrap();
         let variables: Vec<&str> = variables.iter().map(|variable| variable.to_str().unwrap()).collect();
         let expected = [
             "HOME=/tmp",
             "LANG=C.UTF-8",
+            "TMPDIR=/tmp",
             "A=2=3",
             "PATH=/x",
             "EMPTY=",
@@ -112,7 +119,7 @@ mod tests {
         ];
         assert_eq!(variables, expected);
         for (name, value) in [("A\0", ""), ("A", "\0"), ("", "x"), ("A=B", "x")] {
-            assert!(environment(&spec("sh", &[(name, value)]), "secret").is_none());
+            assert!(environment(&spec("sh", &[(name, value)]), "secret", None).is_none());
         }
     }
 }

@@ -93,10 +93,13 @@ const SEAL_ATTEMPTS: usize = 1_000;
 fn seal(plan: &Plan) -> Step {
     let attributes = libc::MOUNT_ATTR_RDONLY | libc::MOUNT_ATTR_NOSUID;
     for _ in 0..SEAL_ATTEMPTS {
-        match sys::set_mount_attributes("seal root", c".", attributes) {
+        let sealed = match sys::set_mount_attributes("seal root", c".", attributes) {
             Err(Failure {
                 errno: libc::ENOSYS, ..
-            }) => return seal_one_by_one(plan),
+            }) => seal_one_by_one(plan),
+            result => result,
+        };
+        match sealed {
             // A child that another thread makes at this moment has a copy of the descriptor of a file just written, until
             // it executes its program.
             Err(Failure { errno: libc::EBUSY, .. }) => sys::nap(),

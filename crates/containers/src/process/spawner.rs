@@ -11,7 +11,7 @@ use std::{
     io,
     os::{
         fd::{AsRawFd, FromRawFd, OwnedFd, RawFd},
-        unix::ffi::OsStrExt,
+        unix::{ffi::OsStrExt, fs::DirBuilderExt},
     },
     path::{Path, PathBuf},
     ptr,
@@ -25,6 +25,7 @@ use super::{
     child::{self, EXECUTE, Launch},
     clone::{self, CLONE, Child},
     descriptors::{block_signals, high, pipe},
+    landlock::{self, Ruleset},
     plan::{BOX, Plan},
     root,
     seccomp::Filter,
@@ -41,6 +42,8 @@ pub(super) struct Common {
     pub(super) guards: Guards,
     /// Namespaces that every child gets, as `CLONE_NEW*`.
     pub(super) namespaces: u64,
+    /// Version of Landlock to use.
+    pub(super) landlock: Option<u32>,
     /// We are root and make the namespaces without a user namespace.
     pub(super) as_root: bool,
     pub(super) own_network: bool,
@@ -60,6 +63,8 @@ pub(super) struct Order {
     pub(super) tmp_mb: u32,
     /// User to become, as root.
     pub(super) user: Option<u32>,
+    /// The writable folder of a sandbox without a root of its own.
+    pub(super) own_folder: Option<PathBuf>,
 }
 
 /// A sandbox whose program runs.
@@ -178,6 +183,9 @@ impl Worker {
             let result = self.make(&order);
             if let Err(Ok(made)) = reply.send(result) {
                 discard(made);
+                if let Some(folder) = &order.own_folder {
+                    let _ = std::fs::remove_dir_all(folder);
+                }
             }
         }
     }
@@ -231,6 +239,9 @@ impl Worker {
             Err(failure) => {
                 if let Some(group) = group {
                     let _ = group.remove();
+                }
+                if let Some(folder) = &order.own_folder {
+                    let _ = std::fs::remove_dir_all(folder);
                 }
                 if failure.step == EXECUTE && failure.errno == libc::ENOENT {
                     let program = order
@@ -306,7 +317,18 @@ impl Worker {
             err.as_raw_fd(),
             listener.as_raw_fd(),
         ];
+        let rules = self.rules(order).map_err(io("landlock"))?;
+        let working_folder = order
+            .own_folder
+            .as_ref()
+            .map(|folder| CString::new(folder.as_os_str().as_bytes()));
+        let working_folder = working_folder.transpose().map_err(|_| Failure {
+            step: "prepare",
+            errno: libc::EINVAL,
+        })?;
         let mut launch = self.launch(order, &entrance, descriptors)?;
+        launch.rules = rules.as_ref().map(Ruleset::fd);
+        launch.working_folder = working_folder.as_deref();
         let (namespaces, born_in) = (
             self.shared.common.namespaces,
             entrance.born_in.as_ref().map(AsRawFd::as_raw_fd),
@@ -320,6 +342,21 @@ impl Worker {
                 Err(failure)
             }
         }
+    }
+
+    /// Makes the folder of a sandbox without a root, and the rules that take the root's place.
+    fn rules(&self, order: &Order) -> io::Result<Option<Ruleset>> {
+        let version = self.shared.common.landlock;
+        let Some(folder) = &order.own_folder else {
+            return version.map_or(Ok(None), landlock::scopes);
+        };
+        std::fs::DirBuilder::new().mode(0o700).create(folder)?;
+        if let Some(user) = order.user {
+            std::os::unix::fs::chown(folder, Some(user), Some(user))?;
+        }
+        version
+            .map(|version| landlock::confined(version, &order.plan.readable, folder))
+            .transpose()
     }
 
     /// Where sockets are bound for a moment: never a place that a sandbox sees.
@@ -366,6 +403,8 @@ impl Worker {
             }),
             build: (unmapped && rooted).then_some((&order.plan, self.root_folder.as_c_str())),
             rooted,
+            working_folder: None,
+            rules: None,
             own_network: common.own_network,
             tmp_options: text(format!(
                 "mode=755,size={}m,nr_inodes={}",
