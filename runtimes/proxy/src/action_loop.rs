@@ -111,19 +111,7 @@ pub async fn precompile(settings: &Settings, main: &str, env: Option<&str>) -> R
         })?;
     let workspace = Workspace::create(&settings.environment)?;
     let nursery = Nursery::new()?;
-    let env: Vec<(String, String)> = match env {
-        Some(text) => match InitRequest::parse(format!(r#"{{"value":{{"env":{text}}}}}"#).as_bytes()) {
-            Ok(request) => request.env,
-            Err(_) => {
-                return Err(Error::Setting {
-                    name: "-env",
-                    expected: "a JSON object",
-                    value: text.to_owned(),
-                });
-            }
-        },
-        None => Vec::new(),
-    };
+    let env = variables(env)?;
     let environment = environment(settings, &env);
     let compiler = compiler(settings, &nursery, &environment);
     let built = match compiler.build(&data, main, workspace.root()).await {
@@ -143,6 +131,19 @@ pub async fn precompile(settings: &Settings, main: &str, env: Option<&str>) -> R
             eprintln!("{}", text.trim_end());
             Ok(ExitCode::FAILURE)
         }
+    }
+}
+
+/// The variables of `-env`.
+fn variables(json: Option<&str>) -> Result<Vec<(String, String)>, Error> {
+    let Some(text) = json else { return Ok(Vec::new()) };
+    match InitRequest::parse(format!(r#"{{"value":{{"env":{text}}}}}"#).as_bytes()) {
+        Ok(request) => Ok(request.env),
+        Err(_) => Err(Error::Setting {
+            name: "-env",
+            expected: "a JSON object",
+            value: text.to_owned(),
+        }),
     }
 }
 

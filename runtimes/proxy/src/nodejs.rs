@@ -3,6 +3,7 @@
 //! The launcher evaluates code and calls it; archives are unpacked here. Unlike upstream, `npm install` is awaited, the
 //! log's end mark follows the answer, and a process that dies breaks the connection at once.
 
+use std::ffi::OsString;
 use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -96,25 +97,8 @@ impl Runtime {
         };
         let script = install(&home, workspace.root())?;
         let logs = Logs::to_standard(&settings.sentinel);
-        let interpreter = interpreter.unwrap_or_else(|| "node".to_owned());
-        let started = |source| Error::Start {
-            program: interpreter.clone(),
-            source,
-        };
-        let (channel, theirs) = Channel::pair().map_err(started)?;
-        let mut child = Nursery::new()?
-            .start(Program {
-                command: interpreter.as_ref(),
-                arguments: vec![script.into()],
-                environment: &settings.environment,
-                folder: &home,
-                handed: Some((theirs, LAUNCHER_FD as RawFd)),
-                stdin: Stdio::null(),
-            })
-            .map_err(started)?;
-        logs.attach(child.stdout.take(), child.stderr.take())
-            .await
-            .map_err(started)?;
+        let command = interpreter.unwrap_or_else(|| "node".to_owned());
+        let (channel, child) = start_launcher(&command, script, &home, &settings.environment, &logs).await?;
         let state = Arc::new(Mutex::new(State {
             status: Status::Ready,
             initialised: false,
@@ -299,6 +283,33 @@ impl Runtime {
         folder(&dir)?;
         Ok(dir)
     }
+}
+
+async fn start_launcher(
+    command: &str,
+    script: PathBuf,
+    folder: &Path,
+    environment: &[(OsString, OsString)],
+    logs: &Logs,
+) -> Result<(Channel, Child), Error> {
+    let failed = |source| Error::Start {
+        program: command.to_owned(),
+        source,
+    };
+    let (channel, theirs) = Channel::pair().map_err(failed)?;
+    let program = Program {
+        command: command.as_ref(),
+        arguments: vec![script.into()],
+        environment,
+        folder,
+        handed: Some((theirs, LAUNCHER_FD as RawFd)),
+        stdin: Stdio::null(),
+    };
+    let mut child = Nursery::new()?.start(program).map_err(failed)?;
+    logs.attach(child.stdout.take(), child.stderr.take())
+        .await
+        .map_err(failed)?;
+    Ok((channel, child))
 }
 
 /// A process that ends while nobody waits for it ends the container, so that the platform sees at once that it is gone. One

@@ -5,10 +5,11 @@
 //! `main__.py`. Code that the kernel can run is started as an ActionLoop program, if it was built for this environment.
 //! Unlike upstream, streams are line-buffered, stdin is at its end, and an archive that cannot be unpacked says why.
 
+mod folder;
+
 use std::ffi::OsString;
 use std::fs;
 use std::os::fd::RawFd;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
@@ -17,23 +18,22 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
+use self::folder::{install_requirements, is_executable, lay_out, place};
 use crate::action_loop::{
     BUILD_FAILED, EXITED, MORE_THAN_ONCE, NO_ACTION, NO_CODE, OK, PROXY_VERSION, START_FAILED, answer_reply,
 };
 use crate::channel::{self, Channel, LAUNCHER_FD};
 use crate::child::{Child, Nursery, Program};
-use crate::code::{Shape, decode};
+use crate::code::decode;
 use crate::init_request::{Field, InitRequest};
 use crate::logs::{Logs, Side};
 use crate::program::{LoopProgram, StartFailure};
 use crate::settings::Settings;
-use crate::workspace::{Workspace, folder};
+use crate::workspace::{self, Workspace};
 use crate::{Error, Reply, archive};
 
-const LAUNCHER: &str = include_str!("../../python/launcher.py");
+const LAUNCHER: &str = include_str!("../../../python/launcher.py");
 const EXECUTION_ENV: &str = "openwhisk/action-python-v3.11";
-/// What precompiled archives contain as `exec`; here the interpreter is running before there is one.
-const EXEC: &str = "#!/bin/bash\ncd \"$(dirname \"$0\")\" && exec python3 exec__.py \"$@\"\n";
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// One container's Python.
@@ -193,7 +193,7 @@ impl Runtime {
             None => self.start_launcher(state.number).await.map_err(Failure::System)?,
         };
         let bin = self.bin(state.number);
-        self.place(&data, &bin)?;
+        place(&data, &bin, self.settings.max_unpacked)?;
         drop(data);
         if is_executable(&bin.join("exec")) {
             return self.start_program(state.number, env).await.map(Engine::Program);
@@ -202,7 +202,7 @@ impl Runtime {
         if !bin.join("main__.py").is_file() {
             return Err(Failure::Build(Some("Zip file does not include main__".to_owned())));
         }
-        self.install_requirements(&bin).await?;
+        install_requirements(&self.nursery, &self.interpreter, &self.settings.environment, &bin).await?;
         let env: serde_json::Map<String, serde_json::Value> = env
             .iter()
             .map(|(name, value)| (name.clone(), value.clone().into()))
@@ -240,19 +240,6 @@ impl Runtime {
         Reply::error_line(502, &answer)
     }
 
-    /// Puts the code where the launcher looks for it.
-    fn place(&self, data: &[u8], bin: &Path) -> Result<(), Failure> {
-        let limit = self.settings.max_unpacked;
-        match Shape::of(data) {
-            Shape::Zip => archive::unzip(data, bin, limit).map_err(Failure::Archive),
-            Shape::Gzip => archive::untar(data, bin, limit).map_err(Failure::Archive),
-            Shape::Elf | Shape::Script | Shape::Other => {
-                let path = bin.join("exec");
-                fs::write(&path, data).map_err(|source| Failure::System(Error::Folder { path, source }))
-            }
-        }
-    }
-
     async fn start_program(&self, number: usize, env: &[(String, String)]) -> Result<LoopProgram, Failure> {
         let bin = self.bin(number);
         crate::program::check_environment(&bin, number, &self.execution_env()).map_err(Failure::Start)?;
@@ -264,49 +251,9 @@ impl Runtime {
             .map_err(Failure::Start)
     }
 
-    /// Installs what `requirements.txt` asks for, unless the archive brought its own environment.
-    async fn install_requirements(&self, bin: &Path) -> Result<(), Failure> {
-        if !bin.join("requirements.txt").is_file() || bin.join("virtualenv").exists() {
-            return Ok(());
-        }
-        let output = self
-            .nursery
-            .output(Program {
-                command: self.interpreter.as_ref(),
-                arguments: [
-                    "-m",
-                    "pip",
-                    "install",
-                    "--quiet",
-                    "--no-cache-dir",
-                    "--disable-pip-version-check",
-                ]
-                .into_iter()
-                .chain(["--target", "virtualenv/lib", "-r", "requirements.txt"])
-                .map(Into::into)
-                .collect(),
-                environment: &self.settings.environment,
-                folder: bin,
-                handed: None,
-                stdin: Stdio::null(),
-            })
-            .await;
-        let activation = bin.join("virtualenv/lib");
-        match output {
-            Ok((true, _)) => write_activation(bin, &activation).map_err(Failure::System),
-            Ok((false, text)) => Err(Failure::Build(Some(format!(
-                "requirements.txt could not be installed:\n{text}"
-            )))),
-            Err(source) => Err(Failure::System(Error::Start {
-                program: self.interpreter.clone(),
-                source,
-            })),
-        }
-    }
-
     async fn start_launcher(&self, number: usize) -> Result<Launcher, Error> {
         let bin = self.bin(number);
-        folder(&bin)?;
+        workspace::folder(&bin)?;
         let script = bin.join("exec__.py");
         fs::write(&script, LAUNCHER).map_err(|source| Error::Folder { path: script, source })?;
         let failed = |source| Error::Start {
@@ -394,38 +341,4 @@ impl Engine {
             Engine::Program(program) => program.bury(LAST_WORDS).await,
         }
     }
-}
-
-fn is_executable(exec: &Path) -> bool {
-    fs::read(exec).is_ok_and(|data| Shape::of(&data).is_executable())
-}
-
-/// The names upstream's build step leaves behind.
-fn lay_out(bin: &Path, execution_env: &str) -> Result<(), Error> {
-    let failed = |source| Error::Folder {
-        path: bin.to_owned(),
-        source,
-    };
-    for (from, to) in [("exec", "__main__.py"), ("__main__.py", "main__.py")] {
-        if bin.join(from).is_file() {
-            fs::rename(bin.join(from), bin.join(to)).map_err(failed)?;
-        }
-    }
-    fs::write(bin.join("exec.env"), execution_env).map_err(failed)?;
-    fs::write(bin.join("exec"), EXEC).map_err(failed)?;
-    fs::set_permissions(bin.join("exec"), fs::Permissions::from_mode(0o755)).map_err(failed)
-}
-
-fn write_activation(bin: &Path, packages: &Path) -> Result<(), Error> {
-    let script = bin.join("virtualenv/bin/activate_this.py");
-    let failed = |source| Error::Folder {
-        path: script.clone(),
-        source,
-    };
-    fs::create_dir_all(bin.join("virtualenv/bin")).map_err(failed)?;
-    let text = format!(
-        "import sys\nsys.path.insert(1, {})\n",
-        serde_json::json!(packages.to_string_lossy())
-    );
-    fs::write(&script, text).map_err(failed)
 }
