@@ -90,6 +90,14 @@ impl Ticket {
         self.delivery.as_ref().map_or(1, Delivery::attempt)
     }
 
+    #[cfg(feature = "planted-bugs")]
+    pub fn committed(mut self) -> Ticket {
+        if let Some(delivery) = self.delivery.take() {
+            delivery.commit();
+        }
+        self
+    }
+
     /// Ends the activation for good.
     pub fn commit(mut self) {
         if let Some(delivery) = self.delivery.take() {
@@ -135,6 +143,8 @@ pub(crate) fn channel(config: &Config, store: Arc<dyn ActivationStore>, metrics:
 impl Sender {
     /// Hands a record over, waiting for room. What the ticket stands for is committed once the record is durable.
     pub async fn send(&self, record: Arc<Activation>, ticket: Ticket) {
+        #[cfg(feature = "planted-bugs")]
+        let ticket = crate::planted::commit_early(ticket);
         let logs: usize = record.logs.iter().map(String::len).sum();
         let kib = 1 + (record.response.result.as_str().len() + logs) / KIB;
         // A record larger than the whole bound waits for all of it.

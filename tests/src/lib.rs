@@ -12,4 +12,5 @@ mod harness;
 mod hostile;
 mod program;
 mod shutdown;
+mod sim;
 mod wait;

@@ -1,0 +1,388 @@
+//! A cluster and its troubles.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::header::CONTENT_TYPE;
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use wsk_bus::MessageBus;
+use wsk_containers::scripted;
+use wsk_controller::api::{ACTIVATION_ID, Request};
+use wsk_controller::{App, Duties, Parts};
+use wsk_entities::{ActivationId, Identity, Manifest, Namespace, TransactionId, UserLimits};
+use wsk_identity::{Authenticator, Outcome};
+use wsk_invoker::Invoker;
+use wsk_service::clock;
+use wsk_store::Stores;
+
+use super::actions::{self, Book};
+use super::plan::{Fault, Plan, TROUBLED, Weather, What};
+use super::seams::{self, Life, Seen, Sky};
+
+const MANIFEST: &str = r#"{"runtimes":{"nodejs":[{"kind":"nodejs:20","image":{"name":"node"},"default":true,
+    "stemCells":[{"initialCount":1,"memory":"256 MB"}]}]}}"#;
+
+/// What happened, line by line.
+#[derive(Clone)]
+pub struct History {
+    lines: Arc<Mutex<Vec<String>>>,
+    began: Instant,
+}
+
+type Ids = Arc<Mutex<BTreeSet<ActivationId>>>;
+
+/// A controller, alive.
+pub struct Controller {
+    pub app: Arc<App>,
+    duties: Duties,
+    life: Life,
+    clients: Vec<JoinHandle<()>>,
+    /// Compositions that it answered while their callers waited. Nothing was promised with a 202, and it is the controller
+    /// that stores their records: when it dies at that moment, they have none.
+    fleeting: Ids,
+}
+
+/// An invoker's machine: the invoker, when it lives, and the containers of all its lives.
+pub struct Machine {
+    pub invoker: Option<wsk_invoker::Handle>,
+    life: Life,
+    pub containers: Vec<scripted::Handle>,
+}
+
+pub struct Cluster {
+    pub plan: Plan,
+    pub stores: Stores,
+    pub bus: Arc<dyn MessageBus>,
+    pub sky: Arc<Sky>,
+    pub book: Book,
+    pub controllers: Vec<Option<Controller>>,
+    pub machines: Vec<Machine>,
+    pub identity: Arc<Identity>,
+    manifest: Arc<Manifest>,
+    history: History,
+    ids: Ids,
+    /// Answers that were never promised to last, see [`Controller::fleeting`].
+    excused: BTreeSet<ActivationId>,
+    lives: u64,
+}
+
+/// What is to be done at a time.
+enum Step {
+    Ask(usize),
+    Break(Fault),
+    InvokerBack(usize),
+    ControllerBack(usize),
+    StoreBack,
+}
+
+impl History {
+    pub fn note(&self, line: String) {
+        let at = self.began.elapsed().as_millis();
+        self.lines
+            .lock()
+            .expect("no panic under this lock")
+            .push(format!("{at:>7} {line}"));
+    }
+}
+
+impl Controller {
+    /// Whether a client of this life waits for an answer.
+    pub fn busy(&self) -> bool {
+        self.clients.iter().any(|client| !client.is_finished())
+    }
+}
+
+impl Cluster {
+    pub async fn start(plan: Plan) -> Cluster {
+        let memory = wsk_store::Config::Embedded(wsk_store::EmbeddedConfig::default());
+        let sky = Sky::new(Weather::fair(), StdRng::seed_from_u64(plan.seed ^ 0x5EED));
+        let namespace = Namespace::new("guest").expect("a good name");
+        let identity = Identity::new("guesty", namespace, "guest-uuid", "key", UserLimits::default());
+        let mut cluster = Cluster {
+            stores: wsk_store::open(&memory).await.expect("memory opens"),
+            bus: wsk_bus::open(&wsk_bus::Config::default()).expect("memory opens"),
+            sky,
+            book: Book::default(),
+            controllers: Vec::new(),
+            machines: Vec::new(),
+            identity: Arc::new(identity),
+            manifest: Arc::new(Manifest::parse(MANIFEST).expect("a good manifest")),
+            history: History {
+                lines: Arc::default(),
+                began: Instant::now(),
+            },
+            ids: Ids::default(),
+            excused: BTreeSet::new(),
+            lives: 0,
+            plan,
+        };
+        for which in 0..cluster.plan.controllers {
+            let controller = cluster.new_controller(which).await;
+            cluster.controllers.push(Some(controller));
+        }
+        for which in 0..cluster.plan.invokers.len() {
+            cluster.machines.push(Machine {
+                invoker: None,
+                life: Life::new(),
+                containers: Vec::new(),
+            });
+            cluster.start_invoker(which).await;
+        }
+        cluster.store_entities().await;
+        cluster.sky.set(cluster.plan.weather);
+        cluster
+    }
+
+    pub fn accepted(&self) -> usize {
+        self.ids().len()
+    }
+
+    /// Ids that some client was given.
+    pub fn ids(&self) -> BTreeSet<ActivationId> {
+        self.ids.lock().expect("no panic under this lock").clone()
+    }
+
+    pub fn excused(&self, id: ActivationId) -> bool {
+        self.excused.contains(&id)
+    }
+
+    pub fn history(&self) -> Vec<String> {
+        self.history.lines.lock().expect("no panic under this lock").clone()
+    }
+
+    pub fn note(&self, line: String) {
+        self.history.note(line);
+    }
+
+    /// Load and trouble, as planned.
+    pub async fn live(&mut self) {
+        let mut steps: Vec<(u64, Step)> = Vec::new();
+        steps.extend(
+            self.plan
+                .requests
+                .iter()
+                .enumerate()
+                .map(|(n, request)| (request.at, Step::Ask(n))),
+        );
+        for (at, fault) in &self.plan.faults {
+            steps.push((*at, Step::Break(*fault)));
+            steps.push(match *fault {
+                Fault::Invoker { which, back_after } => (at + back_after, Step::InvokerBack(which)),
+                Fault::Drain {
+                    which,
+                    limit,
+                    back_after,
+                } => (at + limit + back_after, Step::InvokerBack(which)),
+                Fault::Controller { which, back_after } => (at + back_after, Step::ControllerBack(which)),
+                Fault::Store { back_after } => (at + back_after, Step::StoreBack),
+            });
+        }
+        steps.sort_by_key(|(at, _)| *at);
+        for (at, step) in steps.into_iter().filter(|(at, _)| *at <= TROUBLED + 10_000) {
+            tokio::time::sleep_until(self.history.began + Duration::from_millis(at)).await;
+            self.take(step).await;
+        }
+    }
+
+    async fn take(&mut self, step: Step) {
+        match step {
+            Step::Ask(request) => self.ask(request),
+            Step::Break(fault) => {
+                self.note(format!("{fault:?}"));
+                self.break_down(fault).await;
+            }
+            Step::InvokerBack(which) => self.start_invoker(which).await,
+            Step::ControllerBack(which) => self.start_controller(which).await,
+            Step::StoreBack => self.sky.store_away(false),
+        }
+    }
+
+    async fn break_down(&mut self, fault: Fault) {
+        match fault {
+            Fault::Invoker { which, .. } => {
+                let machine = &mut self.machines[which];
+                machine.life.end();
+                machine.invoker = None;
+            }
+            Fault::Drain { which, limit, .. } => {
+                if let Some(invoker) = self.machines[which].invoker.take() {
+                    let history = self.history.clone();
+                    tokio::spawn(async move {
+                        let drained = invoker.drain(Duration::from_millis(limit)).await;
+                        history.note(format!("invoker {which} {drained:?}"));
+                    });
+                }
+            }
+            Fault::Controller { which, .. } => {
+                if let Some(controller) = self.controllers[which].take() {
+                    controller.life.end();
+                    controller.clients.iter().for_each(JoinHandle::abort);
+                    self.excused
+                        .append(&mut controller.fleeting.lock().expect("no panic under this lock"));
+                    drop(controller.duties);
+                }
+            }
+            Fault::Store { .. } => self.sky.store_away(true),
+        }
+    }
+
+    /// Everything is put right, and given time.
+    pub async fn heal(&mut self) {
+        self.sky.clear();
+        for which in 0..self.controllers.len() {
+            self.start_controller(which).await;
+        }
+        for which in 0..self.machines.len() {
+            self.start_invoker(which).await;
+        }
+        self.note("healed".to_owned());
+    }
+
+    async fn start_invoker(&mut self, which: usize) {
+        if self.machines[which].invoker.is_some() {
+            return;
+        }
+        let life = Life::new();
+        let (factory, containers) = actions::factory(&self.plan, &self.sky, &self.book);
+        let config = wsk_invoker::Config {
+            id: which as u32,
+            memory_mb: self.plan.invokers[which],
+            pause_grace_ms: Some(1_500),
+            idle_ms: 9_000,
+            limits: wsk_entities::LimitBounds {
+                concurrency: wsk_entities::Bounds { min: 1, max: 8 },
+                ..wsk_entities::LimitBounds::default()
+            },
+            user_metrics: 0,
+            seed: self.plan.seed,
+            ..wsk_invoker::Config::default()
+        };
+        let bus: Arc<dyn MessageBus> = Seen::new(self.bus.clone(), &life, &self.sky);
+        let stores = seams::stores(&self.stores, &life, &self.sky);
+        let (manifest, factory) = (self.manifest.clone(), Arc::new(factory));
+        let started = Invoker::start(config, manifest, bus, stores.entities, stores.activations, factory).await;
+        let machine = &mut self.machines[which];
+        machine.invoker = Some(started.expect("nothing refuses an invoker"));
+        machine.life = life;
+        machine.containers.push(containers);
+        self.note(format!("invoker {which} is up"));
+    }
+
+    async fn start_controller(&mut self, which: usize) {
+        if self.controllers[which].is_none() {
+            let controller = self.new_controller(which).await;
+            self.controllers[which] = Some(controller);
+            self.note(format!("controller {which} is up"));
+        }
+    }
+
+    async fn new_controller(&mut self, which: usize) -> Controller {
+        self.lives += 1;
+        let life = Life::new();
+        let stores = seams::stores(&self.stores, &life, &self.sky);
+        let app = App::new(Parts {
+            config: wsk_controller::Config {
+                id: which.to_string(),
+                concurrent_invocations: Some(60),
+                max_action_concurrency: 8,
+                cluster_size: self.plan.controllers as u32,
+                ..wsk_controller::Config::default()
+            },
+            manifest: self.manifest.clone(),
+            identities: Arc::new(Authenticator::new(stores.subjects.clone())),
+            stores,
+            bus: Seen::new(self.bus.clone(), &life, &self.sky),
+            rng: StdRng::seed_from_u64(self.plan.seed.wrapping_mul(1000) + self.lives),
+        });
+        let duties = app.take_up_duties().await.expect("nothing refuses a controller");
+        Controller {
+            app,
+            duties,
+            life,
+            clients: Vec::new(),
+            fleeting: Ids::default(),
+        }
+    }
+
+    /// A client's request, on its way by itself.
+    fn ask(&mut self, request: usize) {
+        let planned = self.plan.requests[request];
+        let path = match planned.what {
+            What::Action(action) => format!("actions/a{action}?blocking={}", planned.blocking),
+            What::Sequence => format!("actions/chain?blocking={}", planned.blocking),
+            What::Trigger => "triggers/all".to_owned(),
+        };
+        let call = self.request("POST", &path, format!(r#"{{"n":{request}}}"#));
+        let (history, ids) = (self.history.clone(), self.ids.clone());
+        let Some(controller) = &mut self.controllers[planned.controller] else {
+            return self.note(format!("request {request} finds no controller"));
+        };
+        let (app, fleeting) = (controller.app.clone(), controller.fleeting.clone());
+        controller.clients.push(tokio::spawn(async move {
+            let response = app.handle(call).await;
+            let id = response
+                .headers()
+                .get(ACTIVATION_ID)
+                .and_then(|id| id.to_str().ok()?.parse().ok());
+            history.note(format!("request {request} {path}: {} {id:?}", response.status()));
+            let promised = response.status() == 202 || !matches!(planned.what, What::Sequence);
+            for ids in [Some(ids), (!promised).then_some(fleeting)].into_iter().flatten() {
+                ids.lock()
+                    .expect("no panic under this lock")
+                    .extend::<Option<ActivationId>>(id);
+            }
+        }));
+    }
+
+    pub fn request(&self, method: &str, path: &str, body: String) -> Request {
+        let head = hyper::Request::builder()
+            .method(method)
+            .uri(format!("/api/v1/namespaces/_/{path}"));
+        let (parts, ()) = head
+            .header(CONTENT_TYPE, "application/json")
+            .body(())
+            .expect("a good request")
+            .into_parts();
+        Request {
+            parts,
+            body: Bytes::from(body),
+            caller: Outcome::Known(self.identity.clone()),
+            transid: TransactionId::new(format!("t{}", clock::now()), clock::now()),
+        }
+    }
+
+    /// The actions, the sequence of two of them, and the trigger with its rules.
+    async fn store_entities(&self) {
+        for (n, action) in self.plan.actions.clone().iter().enumerate() {
+            let once = if action.once {
+                r#"{"key":"max-attempts","value":1}"#
+            } else {
+                ""
+            };
+            let body = format!(
+                r#"{{"exec":{{"kind":"nodejs:20","code":"// {n}"}},"annotations":[{once}],
+                    "limits":{{"memory":{},"timeout":{},"concurrency":{}}}}}"#,
+                action.memory, action.timeout, action.concurrency
+            );
+            self.put(&format!("actions/a{n}"), body).await;
+        }
+        let chain = r#"{"exec":{"kind":"sequence","components":["/_/a0","/_/a1"]}}"#;
+        self.put("actions/chain", chain.to_owned()).await;
+        self.put("triggers/all", "{}".to_owned()).await;
+        for n in 0..self.plan.actions.len() {
+            let body = format!(r#"{{"trigger":"/_/all","action":"/_/a{n}","status":"active"}}"#);
+            self.put(&format!("rules/r{n}"), body).await;
+        }
+    }
+
+    async fn put(&self, path: &str, body: String) {
+        let app = &self.controllers[0].as_ref().expect("it was just started").app;
+        let response = app.handle(self.request("PUT", path, body)).await;
+        assert_eq!(response.status(), 200, "PUT {path}");
+    }
+}
