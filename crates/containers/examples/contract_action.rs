@@ -85,7 +85,7 @@ fn perform(value: &Value) -> Reply {
     Reply::json(json!({}))
 }
 
-#[allow(clippy::disallowed_methods, reason = "an action that is told to sleep sleeps")]
+#[expect(clippy::disallowed_methods, reason = "an action that is told to sleep sleeps")]
 fn nap(ms: u64) {
     thread::sleep(Duration::from_millis(ms));
 }

@@ -34,11 +34,16 @@ impl Scene {
 
     async fn with(guards: Guards, config: impl FnOnce(&Path) -> ProcessConfig) -> Scene {
         let folder = tempfile::tempdir_in("/var/tmp").unwrap();
+        // A platform that shares nothing with anybody must not make sandboxes that nobody can use.
+        // SAFETY: a number.
+        unsafe { libc::umask(0o077) };
         // Everybody may enter: what stops an action must be the sandbox, not the permissions of this folder.
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        fs::create_dir(folder.path().join("data")).unwrap();
+        fs::DirBuilder::new().create(folder.path().join("data")).unwrap();
+        fs::set_permissions(folder.path().join("data"), fs::Permissions::from_mode(0o755)).unwrap();
         fs::write(folder.path().join("data/records"), "everybody's secrets").unwrap();
         fs::write(folder.path().join("guest.auth"), "the key").unwrap();
+        fs::set_permissions(folder.path().join("data/records"), fs::Permissions::from_mode(0o644)).unwrap();
         fs::set_permissions(folder.path().join("guest.auth"), fs::Permissions::from_mode(0o600)).unwrap();
         let run_dir = folder.path().join("run");
         let config = ProcessConfig {

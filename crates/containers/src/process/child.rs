@@ -71,6 +71,7 @@ impl Launch<'_> {
         }
         // SAFETY: no memory is involved.
         check("new session", unsafe { libc::setsid() }.into())?;
+        sys::plain_mask();
         self.map_user()?;
         if let Some((plan, at)) = self.build {
             root::build(plan, at, true)?;
@@ -121,38 +122,7 @@ impl Launch<'_> {
 
     /// What is the sandbox's own: temporary folder, user database, process list, host name.
     fn furnish(&self) -> Step {
-        let flags = libc::MS_NOSUID | libc::MS_NODEV;
-        let options = Some(self.tmp_options.as_c_str());
-        sys::mount(
-            "mount temporary folder",
-            Some(c"tmp"),
-            c"/run/box",
-            Some(c"tmpfs"),
-            flags,
-            options,
-        )?;
-        sys::write_file("user database", c"/run/box/passwd", libc::O_CREAT, &self.passwd)?;
-        sys::write_file("user database", c"/run/box/group", libc::O_CREAT, &self.group)?;
-        sys::mkdir("temporary folder", c"/run/box/tmp", 0o1777)?;
-        // The process's mask may have taken bits away.
-        // SAFETY: a terminated string.
-        check(
-            "temporary folder",
-            unsafe { libc::chmod(c"/run/box/tmp".as_ptr(), 0o1777) }.into(),
-        )?;
-        sys::mount(
-            "bind temporary folder",
-            Some(c"/run/box/tmp"),
-            c"/tmp",
-            None,
-            libc::MS_BIND,
-            None,
-        )?;
-        if self.maps.is_some() {
-            // Here the action is the owner of what was just made.
-            let flags = flags | libc::MS_REMOUNT | libc::MS_BIND | libc::MS_RDONLY;
-            sys::mount("seal user database", None, c"/run/box", None, flags, None)?;
-        }
+        self.mount_own_folder()?;
         if self.build.is_none() {
             root::mount_processes(c"/proc")?;
         }
@@ -163,11 +133,45 @@ impl Launch<'_> {
         }
         let name = self.hostname.as_bytes();
         // SAFETY: the bytes are valid for their length.
-        check(
-            "host name",
-            unsafe { libc::sethostname(name.as_ptr().cast(), name.len() as _) }.into(),
-        )?;
+        let named = unsafe { libc::sethostname(name.as_ptr().cast(), name.len() as _) };
+        check("host name", named.into())?;
         sys::chdir("working folder", c"/tmp")
+    }
+
+    fn mount_own_folder(&self) -> Step {
+        let flags = libc::MS_NOSUID | libc::MS_NODEV;
+        let options = Some(self.tmp_options.as_c_str());
+        sys::mount(
+            "temporary folder",
+            Some(c"tmp"),
+            c"/run/box",
+            Some(c"tmpfs"),
+            flags,
+            options,
+        )?;
+        sys::write_file("user database", c"/run/box/passwd", libc::O_CREAT, &self.passwd)?;
+        sys::write_file("user database", c"/run/box/group", libc::O_CREAT, &self.group)?;
+        sys::mkdir("temporary folder", c"/run/box/tmp", 0o777)?;
+        // Not through `mkdir`, whose mode the mask would cut.
+        // SAFETY: a terminated string.
+        check(
+            "temporary folder",
+            unsafe { libc::chmod(c"/run/box/tmp".as_ptr(), 0o1777) }.into(),
+        )?;
+        sys::mount(
+            "temporary folder",
+            Some(c"/run/box/tmp"),
+            c"/tmp",
+            None,
+            libc::MS_BIND,
+            None,
+        )?;
+        if self.maps.is_some() {
+            // Here the action is the owner of what was just made.
+            let flags = flags | libc::MS_REMOUNT | libc::MS_BIND | libc::MS_RDONLY;
+            sys::mount("user database", None, c"/run/box", None, flags, None)?;
+        }
+        Ok(())
     }
 
     fn take_descriptors(&self) -> Step {
@@ -227,7 +231,6 @@ impl Launch<'_> {
     fn execute(&self) -> Step {
         // SAFETY: the lists end with null and their strings live; dispositions and mask are this process's own.
         unsafe {
-            libc::umask(0o022);
             // Those that are caught fall back by themselves, those that are ignored do not.
             for signal in 1..32 {
                 libc::signal(signal, libc::SIG_DFL);

@@ -67,40 +67,23 @@ pub(crate) fn open(config: &Config) -> Result<Arc<dyn ContainerFactory>, Error> 
     if let (Err(reason), None, true) = (&ability.namespaces, ability.landlock, config.require_isolation) {
         let reason = format!("nothing keeps actions apart here: {reason}, and the kernel has no Landlock");
         return Err(Error::Config {
-            setting: "require-isolation",
+            setting: "require_isolation",
             reason,
         });
     }
     let life = Life::begin(config.run_dir.as_deref())?;
+    let parent = config.cgroup_parent.as_deref();
     let cgroups = if guards.cgroups {
-        cgroup::detect(config.cgroup_parent.as_deref(), guards.cgroup_v2)
+        cgroup::detect(parent, guards.cgroup_v2)
     } else {
         Cgroups::default()
     };
     let cgroups = Arc::new(cgroups);
     let groups = Arc::new(Pool::new(cgroups.clone(), life.tag()));
-    let filter = if guards.seccomp && ability.seccomp.is_ok() {
-        Filter::compile().ok()
-    } else {
-        None
-    };
-    let mut seen = config.clone();
-    seen.shown.extend((!guards.socket).then(|| life.folder()));
-    let planner = Planner::new(&seen, !guards.root)?;
-    let current = Arc::new(planner.plan()?);
-    let common = Common {
-        folder: life.folder(),
-        groups: groups.clone(),
-        filter: filter.clone(),
-        guards: guards.clone(),
-        namespaces: namespaces(config, &guards, &ability),
-        landlock: ability.landlock,
-        as_root: ability.root,
-        own_network: config.network == Network::None && ability.namespaces.is_ok(),
-        pids: config.pids,
-        limits: limits(config, &guards),
-    };
-    let spawner = Spawner::start(common)?;
+    let filter = if guards.seccomp { Filter::compile().ok() } else { None };
+    let has_filter = filter.is_some();
+    let plans = Plans::new(config, &guards, &life)?;
+    let spawner = Spawner::start(common(config, &guards, &ability, &life, groups.clone(), filter))?;
     let free_users = (config.uid_base..config.uid_base.saturating_add(config.uid_count))
         .rev()
         .collect();
@@ -111,14 +94,10 @@ pub(crate) fn open(config: &Config) -> Result<Arc<dyn ContainerFactory>, Error> 
         ability,
         cgroups,
         groups,
-        has_filter: filter.is_some(),
+        has_filter,
         life,
         spawner,
-        plans: Mutex::new(Plans {
-            planner,
-            current,
-            checked: Instant::now(),
-        }),
+        plans: Mutex::new(plans),
         state: Mutex::new(State {
             existing: HashMap::new(),
             free_users,
@@ -127,6 +106,28 @@ pub(crate) fn open(config: &Config) -> Result<Arc<dyn ContainerFactory>, Error> 
     });
     doctor::announce(&factory.layers());
     Ok(factory)
+}
+
+fn common(
+    config: &Config,
+    guards: &Guards,
+    ability: &Ability,
+    life: &Life,
+    groups: Arc<Pool>,
+    filter: Option<Filter>,
+) -> Common {
+    Common {
+        folder: life.folder(),
+        groups,
+        filter,
+        guards: guards.clone(),
+        namespaces: namespaces(config, guards, ability),
+        landlock: ability.landlock,
+        as_root: ability.root,
+        own_network: config.network == Network::None && ability.namespaces.is_ok(),
+        pids: config.pids,
+        limits: limits(config, guards),
+    }
 }
 
 fn namespaces(config: &Config, guards: &Guards, ability: &Ability) -> u64 {
@@ -157,6 +158,34 @@ fn limits(config: &Config, guards: &Guards) -> Vec<(i32, u64)> {
     limits.to_vec()
 }
 
+impl Plans {
+    fn new(config: &Config, guards: &Guards, life: &Life) -> Result<Self, Error> {
+        let mut config = config.clone();
+        config.shown.extend((!guards.socket).then(|| life.folder()));
+        let planner = Planner::new(&config, !guards.root)?;
+        let current = Arc::new(planner.plan()?);
+        Ok(Plans {
+            planner,
+            current,
+            checked: Instant::now(),
+        })
+    }
+
+    /// The plan to use now, made anew when this program is not in it or the machine's settings changed, and where the
+    /// program is found in it.
+    fn current(&mut self, program: &Path) -> Result<(Arc<Plan>, PathBuf), Error> {
+        let (place, mut stale) = self.planner.place(program);
+        if self.checked.elapsed() > PLAN_AGE {
+            self.checked = Instant::now();
+            stale |= self.planner.outdated();
+        }
+        if stale {
+            self.current = Arc::new(self.planner.plan()?);
+        }
+        Ok((self.current.clone(), place))
+    }
+}
+
 impl Factory {
     /// A sandbox is gone: its user id may be given again.
     pub(super) fn forget(&self, id: &str, user: Option<u32>) {
@@ -169,23 +198,9 @@ impl Factory {
         self.state.lock().expect("no panic while locked")
     }
 
-    /// The plan to use now, made anew when this program is not in it or the machine's settings changed.
-    fn plan(&self, program: &Path) -> Result<(Arc<Plan>, PathBuf), Error> {
-        let mut plans = self.plans.lock().expect("no panic while locked");
-        let (place, mut stale) = plans.planner.place(program);
-        if plans.checked.elapsed() > PLAN_AGE {
-            plans.checked = Instant::now();
-            stale |= plans.planner.outdated();
-        }
-        if stale {
-            plans.current = Arc::new(plans.planner.plan()?);
-        }
-        Ok((plans.current.clone(), place))
-    }
-
     fn order(&self, id: &str, spec: &Spec, sentinel: &str, user: Option<u32>) -> Result<Order, Error> {
         let named = program::find(spec)?;
-        let (plan, place) = self.plan(&named)?;
+        let (plan, place) = self.plans.lock().expect("no panic while locked").current(&named)?;
         let own_folder = self.own_folder(id);
         let invalid = |what: &str| Error::Step {
             id: id.to_owned(),

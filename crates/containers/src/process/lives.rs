@@ -48,7 +48,7 @@ impl Life {
             Path::to_owned,
         );
         let refuse = |reason: String| Error::Config {
-            setting: "run-dir",
+            setting: "run_dir",
             reason,
         };
         let failed = |error: io::Error| refuse(format!("{}: {error}", base.display()));
@@ -281,7 +281,7 @@ mod tests {
         fs::set_permissions(base.path(), fs::Permissions::from_mode(0o777)).unwrap();
         assert!(matches!(
             Life::begin(Some(base.path())),
-            Err(Error::Config { setting: "run-dir", .. })
+            Err(Error::Config { setting: "run_dir", .. })
         ));
     }
 }

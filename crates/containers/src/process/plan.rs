@@ -208,11 +208,13 @@ impl Planner {
         ] {
             entries.folder(Path::new(folder), mode)?;
         }
-        for shown in &self.shown {
+        for shown in self
+            .shown
+            .iter()
+            .map(PathBuf::as_path)
+            .chain(SETTINGS.iter().map(Path::new))
+        {
             entries.show(shown)?;
-        }
-        for setting in SETTINGS {
-            entries.show(Path::new(setting))?;
         }
         for copied in COPIED {
             if let Ok(contents) = fs::read(copied) {
@@ -222,18 +224,22 @@ impl Planner {
                 });
             }
         }
-        for name in ["passwd", "group"] {
-            entries.link(&format!("etc/{name}"), &format!("/{BOX}/{name}"))?;
-        }
-        for device in DEVICES {
-            entries.show(&Path::new("/dev").join(device))?;
-        }
-        for (link, to) in DEVICE_LINKS {
-            entries.link(link, to)?;
-        }
+        entries.furnish()?;
         for (number, program) in self.programs.iter().enumerate() {
             entries.show_as(program, &program_target(number, program))?;
         }
+        if self.open {
+            entries.open_up();
+        } else {
+            self.hide(&mut entries)?;
+        }
+        Ok(Plan {
+            entries: entries.list,
+            readable: self.readable(),
+        })
+    }
+
+    fn hide(&self, entries: &mut Entries) -> Result<(), Error> {
         for hidden in self.hidden.iter().filter_map(|hidden| fs::canonicalize(hidden).ok()) {
             if hidden.is_dir() && self.shown.iter().any(|shown| covers(shown, &hidden)) {
                 entries.list.push(Entry::Hide {
@@ -241,13 +247,7 @@ impl Planner {
                 });
             }
         }
-        if self.open {
-            entries.open_up();
-        }
-        Ok(Plan {
-            entries: entries.list,
-            readable: self.readable(),
-        })
+        Ok(())
     }
 }
 
@@ -310,6 +310,17 @@ impl Entries {
         Ok(())
     }
 
+    /// Devices, and the links that every root has.
+    fn furnish(&mut self) -> Result<(), Error> {
+        for name in ["passwd", "group"] {
+            self.link(&format!("etc/{name}"), &format!("/{BOX}/{name}"))?;
+        }
+        for device in DEVICES {
+            self.show(&Path::new("/dev").join(device))?;
+        }
+        DEVICE_LINKS.iter().try_for_each(|(link, to)| self.link(link, to))
+    }
+
     fn link(&mut self, path: &str, to: &str) -> Result<(), Error> {
         self.list.push(Entry::Link {
             target: c_string(OsStr::new(path))?,
@@ -331,7 +342,6 @@ impl Entries {
                 let _ = self.show(&other);
             }
         }
-        self.list.retain(|entry| !matches!(entry, Entry::Hide { .. }));
     }
 }
 
@@ -361,79 +371,4 @@ fn c_string(text: &OsStr) -> Result<CString, Error> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn targets(plan: &Plan) -> Vec<String> {
-        let target = |entry: &Entry| match entry {
-            Entry::Folder { target, .. }
-            | Entry::Bind { target, .. }
-            | Entry::File { target, .. }
-            | Entry::Link { target, .. }
-            | Entry::Hide { target } => target.to_str().unwrap().to_owned(),
-        };
-        plan.entries.iter().map(target).collect()
-    }
-
-    #[test]
-    fn parents_come_first_and_only_chosen_places_are_there() {
-        let plan = Planner::new(&Config::default(), false).unwrap().plan().unwrap();
-        let targets = targets(&plan);
-        for (at, target) in targets.iter().enumerate() {
-            if let Some(parent) = Path::new(target)
-                .parent()
-                .filter(|parent| !parent.as_os_str().is_empty())
-            {
-                let first = targets.iter().position(|other| Path::new(other) == parent);
-                assert!(first.is_some_and(|first| first < at), "{target} before its parent");
-            }
-        }
-        for secret in ["root", "home", "etc/shadow", "var", "sys", "etc/ssh"] {
-            assert!(!targets.iter().any(|target| target == secret), "{secret} is shown");
-        }
-    }
-
-    #[test]
-    fn a_program_elsewhere_is_placed_once() {
-        let mut planner = Planner::new(&Config::default(), false).unwrap();
-        assert_eq!(
-            planner.place(Path::new("/usr/bin/env")),
-            (PathBuf::from("/usr/bin/env"), false)
-        );
-        let own = std::env::current_exe().unwrap();
-        let (place, fresh) = planner.place(&own);
-        assert!(fresh && place.starts_with("/run/programs/0"), "{place:?}");
-        assert_eq!(planner.place(&own), (place.clone(), false));
-        assert!(!planner.outdated());
-        assert!(targets(&planner.plan().unwrap()).contains(&place.to_str().unwrap()[1..].to_owned()));
-    }
-
-    #[test]
-    fn the_actions_own_folders_cannot_be_shown() {
-        let config = Config {
-            shown: vec!["/tmp/tools".into()],
-            ..Config::default()
-        };
-        assert!(matches!(
-            Planner::new(&config, false),
-            Err(Error::Config { setting: "shown", .. })
-        ));
-    }
-
-    #[test]
-    fn a_data_folder_below_something_shown_is_covered() {
-        let folder = tempfile::tempdir_in("/var/tmp").unwrap();
-        let data = folder.path().join("data");
-        fs::create_dir(&data).unwrap();
-        let config = Config {
-            shown: vec![folder.path().to_owned()],
-            hidden: vec![data.clone()],
-            ..Config::default()
-        };
-        let plan = Planner::new(&config, false).unwrap().plan().unwrap();
-        let hide = Entry::Hide {
-            target: relative(&fs::canonicalize(data).unwrap()).unwrap(),
-        };
-        assert_eq!(plan.entries.last(), Some(&hide));
-    }
-}
+mod tests;
