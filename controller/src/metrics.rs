@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use dashmap::DashMap;
 use hyper::{Method, StatusCode};
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts};
+use wsk_entities::Namespace;
 
 /// Activations published and not yet completed.
 pub static INFLIGHT: LazyLock<IntGauge> = LazyLock::new(|| {
@@ -79,12 +80,14 @@ static MEMORY: LazyLock<IntGaugeVec> = LazyLock::new(|| {
     registered(IntGaugeVec::new(opts, &["pool"]).expect("the description is well formed"))
 });
 
-static REFUSALS: LazyLock<IntCounterVec> = LazyLock::new(|| {
-    let opts = Opts::new(
-        "controller_throttled_counter",
-        "Requests refused by a throttle, by which one.",
-    );
-    registered(IntCounterVec::new(opts, &["limit"]).expect("the description is well formed"))
+static TIMED: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    let opts = Opts::new("openwhisk_action_limit_timed_total", "Requests refused for their rate.");
+    registered(IntCounterVec::new(opts, &["namespace"]).expect("the description is well formed"))
+});
+
+static CONCURRENT: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    let opts = Opts::new("openwhisk_action_limit_concurrent_total", "Requests refused for what is in flight.");
+    registered(IntCounterVec::new(opts, &["namespace"]).expect("the description is well formed"))
 });
 
 /// A slot was freed: `regular`, `forced`, or `regularAfterForced`.
@@ -92,9 +95,14 @@ pub fn completion(kind: &str) {
     COMPLETIONS.with_label_values(&[kind]).inc();
 }
 
-/// A throttle refused: `timed` or `concurrent`.
-pub fn refused(limit: &str) {
-    REFUSALS.with_label_values(&[limit]).inc();
+/// A rate throttle refused a request of a namespace.
+pub fn timed_refusal(namespace: &Namespace) {
+    TIMED.with_label_values(&[namespace.as_str()]).inc();
+}
+
+/// The concurrency throttle refused a request of a namespace.
+pub fn concurrent_refusal(namespace: &Namespace) {
+    CONCURRENT.with_label_values(&[namespace.as_str()]).inc();
 }
 
 /// How many invokers are in a state.

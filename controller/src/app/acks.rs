@@ -81,6 +81,13 @@ impl Flights {
         receiver
     }
 
+    /// Ends an entry made by [`Flights::expect`], when its answer was found elsewhere or is not waited for any longer.
+    pub fn unexpect(&self, id: ActivationId) {
+        if self.table.remove_if(&id, |_, flight| flight.slot.is_none()).is_some() {
+            metrics::INFLIGHT.dec();
+        }
+    }
+
     /// Takes back an activation that could not be published.
     pub fn cancel(&self, id: ActivationId) {
         self.end(id, Outcome::Unpublished);

@@ -218,7 +218,7 @@ impl Invoker {
             .shared()
             .and_then(|shared| self.shared.get(&shared).copied())
             .unwrap_or(0);
-        if running % demand.concurrency.max(1) == 0 {
+        if running.is_multiple_of(demand.concurrency.max(1)) {
             i64::from(demand.memory)
         } else {
             0
@@ -242,7 +242,7 @@ impl Invoker {
             .get_mut(&shared)
             .expect("a slot's action is counted until the slot is released");
         *running -= 1;
-        if *running % shared.concurrency == 0 {
+        if running.is_multiple_of(shared.concurrency) {
             self.free += i64::from(slot.memory);
         }
         if *running == 0 {

@@ -67,6 +67,11 @@ pub fn is_composed(action: &Action) -> bool {
     is_sequence(action) || is_conductor(action)
 }
 
+/// Whether records of a namespace are kept: always, unless its limits say otherwise and the request does not insist.
+pub fn is_kept(identity: &Identity, transid: &TransactionId) -> bool {
+    identity.limits.store_activations != Some(false) || transid.extra_logging
+}
+
 fn is_sequence(action: &Action) -> bool {
     matches!(action.exec, Exec::Sequence { .. })
 }
@@ -136,10 +141,12 @@ impl App {
 
     async fn see_through(self: Arc<App>, run: Arc<Mutex<Run>>, waiter: oneshot::Sender<Arc<Activation>>) {
         let record = finish(&self, &run).await;
-        let id = record.activation_id;
+        let (id, kept) = (record.activation_id, run.lock().await.progress.is_kept());
         // Whoever waited may have gone away, or have been told that it runs on.
         let _ = waiter.send(record.clone());
-        self.keep(record).await;
+        if kept {
+            self.keep(record).await;
+        }
         self.work.ledger.close(id);
     }
 }
@@ -157,6 +164,7 @@ async fn finish(app: &Arc<App>, run: &Mutex<Run>) -> Arc<Activation> {
             Some(record) => Outcome::of(&record),
             None => Outcome::Unanswered(id),
         };
+        app.work.flights.unexpect(id);
         let mut run = run.lock().await;
         run.progress.pending = None;
         run.receipt = None;
@@ -170,6 +178,11 @@ impl Progress {
             identity: self.identity.clone(),
             transid: self.transid.clone(),
         }
+    }
+
+    /// Whether its records are kept.
+    pub fn is_kept(&self) -> bool {
+        is_kept(&self.identity, &self.transid)
     }
 
     /// Enters a sequence or conductor with this input.
@@ -265,27 +278,19 @@ impl Run {
 
     /// Waits for a component that was published before, by this process or a former one.
     async fn rejoin(&mut self, app: &Arc<App>, pending: &Pending) -> Moved {
-        let patience = Duration::from_millis(pending.patience);
-        match app
-            .activations
-            .get(&self.progress.identity.namespace.name, pending.id)
-            .await
-        {
+        let (id, patience) = (pending.id, Duration::from_millis(pending.patience));
+        let force_at: Timestamp = now() + pending.patience;
+        // First, so that an end between the two looks is not missed.
+        let answer = app.work.flights.expect(id, pending.action.clone(), force_at);
+        let namespace = self.progress.identity.namespace.name.clone();
+        match app.activations.get(&namespace, id).await {
             Ok(Some(record)) => {
+                app.work.flights.unexpect(id);
                 self.progress.pending = None;
-                let namespace = self.progress.identity.namespace.name.clone();
                 self.progress.machine.absorb(Outcome::of(&record), &namespace);
                 Moved::Again
             }
-            Ok(None) | Err(_) => {
-                let force_at: Timestamp = now() + pending.patience;
-                let answer = app.work.flights.expect(pending.id, pending.action.clone(), force_at);
-                Moved::Waiting {
-                    id: pending.id,
-                    answer,
-                    patience,
-                }
-            }
+            Ok(None) | Err(_) => Moved::Waiting { id, answer, patience },
         }
     }
 
@@ -346,7 +351,9 @@ impl Run {
             self.ended = Some(record.clone());
             return Moved::Ended(record);
         }
-        app.keep(record).await;
+        if self.progress.is_kept() {
+            app.keep(record).await;
+        }
         Moved::Again
     }
 }

@@ -13,7 +13,7 @@ use wsk_entities::{
 };
 
 use super::cache::Value;
-use super::composition::is_composed;
+use super::composition::{is_composed, is_kept};
 use super::entitlement::CONFORMANCE;
 use super::invoke::{Launch, Ready, arguments, check_final};
 use super::owed::Owed;
@@ -54,7 +54,7 @@ impl App {
             .work
             .throttle
             .charge(&identity.namespace.uuid, &identity.limits, Kind::Fire, now());
-        charged.inspect_err(|_| metrics::refused("timed"))
+        charged.inspect_err(|_| metrics::timed_refusal(caller.namespace()))
     }
 
     /// Fires a trigger of the caller's; none when no rule of it is active.
@@ -84,10 +84,10 @@ impl App {
         }
         let record = record(caller, &trigger, self.chance.activation_id(), start, payload, logs);
         let id = record.activation_id;
-        batch.messages.push((
-            self.work.ledger.topic().clone(),
-            Owed::Record(Arc::new(record)).message(),
-        ));
+        if is_kept(&caller.identity, &caller.transid) {
+            let owed = Owed::Record(Arc::new(record)).message();
+            batch.messages.push((self.work.ledger.topic().clone(), owed));
+        }
         self.publish_batch(&batch.placed, batch.messages).await?;
         Ok(Some(id))
     }

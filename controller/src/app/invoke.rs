@@ -80,11 +80,11 @@ impl App {
         self.work
             .throttle
             .charge(uuid, limits, Kind::Invocation, now())
-            .inspect_err(|_| metrics::refused("timed"))?;
+            .inspect_err(|_| metrics::timed_refusal(caller.namespace()))?;
         self.work
             .throttle
             .check_concurrency(uuid, limits)
-            .inspect_err(|_| metrics::refused("concurrent"))
+            .inspect_err(|_| metrics::concurrent_refusal(caller.namespace()))
     }
 
     /// Refuses a request body above the caller's payload limit.

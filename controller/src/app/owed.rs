@@ -183,8 +183,11 @@ impl App {
     async fn bring_to_end(self: Arc<App>, progress: Progress, fresh: bool) {
         let id = progress.machine.id();
         if fresh || !self.is_recorded(id).await {
+            let kept = progress.is_kept();
             let record = Run::accepted(progress).finish(&self).await;
-            self.keep(record).await;
+            if kept {
+                self.keep(record).await;
+            }
         }
         self.work.ledger.close(id);
     }

@@ -168,9 +168,7 @@ impl Media {
 fn form(known: &str, names_charset: bool) -> Form {
     if UTF8.contains(&known) {
         Form::Utf8
-    } else if OPEN.contains(&known) {
-        Form::Open
-    } else if names_charset && !is_registered(known) {
+    } else if OPEN.contains(&known) || (names_charset && !is_registered(known)) {
         Form::Open
     } else {
         Form::Binary

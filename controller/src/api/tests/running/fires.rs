@@ -130,3 +130,20 @@ async fn a_fire_that_cannot_be_written_starts_nothing() {
     let (status, _) = client.post("triggers/t", json!({})).await.refusal();
     assert_eq!((status, api.app.in_flight_count(), invoker.seen().len()), (503, 0, 0));
 }
+
+#[tokio::test(start_paused = true)]
+async fn namespaces_may_keep_no_records() {
+    let (api, invoker) = ready().await;
+    let client = api.limited("guest", wsk_entities::UserLimits { store_activations: Some(false), ..Default::default() });
+    for (name, action) in [("r1", "a"), ("r2", "s")] {
+        rule(&client, name, action).await;
+    }
+    let answer = client.post("triggers/t", json!({})).await;
+    let blocking = client.post("actions/s?blocking=true", json!({})).await;
+    assert_eq!((answer.status.as_u16(), blocking.status.as_u16()), (202, 200));
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(invoker.seen().len(), 3);
+    for answer in [answer, blocking] {
+        assert_eq!(client.get(&format!("activations/{}", id(&answer))).await.status, 404);
+    }
+}

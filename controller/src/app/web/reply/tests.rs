@@ -36,7 +36,8 @@ fn extensions_are_the_last_known_ending() {
 
 #[test]
 fn extensions_take_what_they_are_named_after() {
-    let cases: &[(Extension, &str, Result<(&str, &str), Unfit>)] = &[
+    type Case<'a> = (Extension, &'a str, Result<(&'a str, &'a str), Unfit>);
+    let cases: &[Case<'_>] = &[
         (
             Extension::Json,
             r#"{"body":1}"#,
@@ -74,7 +75,7 @@ fn extensions_take_what_they_are_named_after() {
     ];
     for (extension, result, expected) in cases {
         let answer = answer(&success(result), *extension);
-        let shown = answer.as_ref().map(|a| body(a)).map_err(Clone::clone);
+        let shown = answer.as_ref().map(body).map_err(Clone::clone);
         let expected = expected
             .clone()
             .map(|(content_type, text)| (200, content_type, text.to_owned()));
