@@ -1,32 +1,56 @@
 //! What containers do in a simulation, and a book of what ran.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use tokio::time::Instant;
 use wsk_containers::scripted::{self, CallKind, Outcome, Reply, Seen};
 use wsk_containers::{Error, Stream};
 use wsk_entities::ActivationId;
 
+use super::cluster::History;
 use super::plan::Plan;
 use super::seams::Sky;
 
-/// How often the code of each activation began to run, by its id.
+/// What the code of all containers went through.
 #[derive(Clone, Default)]
-pub struct Book(Arc<Mutex<BTreeMap<ActivationId, u32>>>);
+pub struct Book(Arc<Mutex<Pages>>);
+
+#[derive(Default)]
+struct Pages {
+    /// How often each activation began to run.
+    runs: BTreeMap<ActivationId, u32>,
+    /// When containers die of themselves.
+    deaths: BTreeMap<String, Instant>,
+}
 
 impl Book {
     pub fn runs(&self) -> BTreeMap<ActivationId, u32> {
-        self.0.lock().expect("no panic under this lock").clone()
+        self.pages().runs.clone()
     }
 
-    fn note(&self, id: ActivationId) {
-        *self.0.lock().expect("no panic under this lock").entry(id).or_default() += 1;
+    fn note(&self, seen: &Seen, reply: &Reply) {
+        let mut pages = self.pages();
+        let now = Instant::now();
+        // A dead container refuses whatever the script says.
+        let alive = pages.deaths.get(&seen.container).is_none_or(|death| now < *death);
+        if alive && seen.kind == CallKind::Run && reaches_the_code(reply) {
+            *pages.runs.entry(activation(&seen.body)).or_default() += 1;
+        }
+        if matches!(reply.outcome, Outcome::Die) {
+            let death = pages.deaths.entry(seen.container.clone()).or_insert(now + reply.after);
+            *death = (*death).min(now + reply.after);
+        }
+    }
+
+    fn pages(&self) -> MutexGuard<'_, Pages> {
+        self.0.lock().expect("no panic under this lock")
     }
 }
 
 /// A factory whose containers behave as the plan and the weather say.
-pub fn factory(plan: &Plan, sky: &Arc<Sky>, book: &Book) -> (scripted::Factory, scripted::Handle) {
+pub fn factory(plan: &Plan, sky: &Arc<Sky>, book: &Book, history: &History) -> (scripted::Factory, scripted::Handle) {
     let (factory, handle) = scripted::pair();
     let starts = sky.clone();
     handle.starts(move |_| {
@@ -39,10 +63,18 @@ pub fn factory(plan: &Plan, sky: &Arc<Sky>, book: &Book) -> (scripted::Factory, 
         Ok(Duration::from_millis(1 + starts.draw(80)))
     });
     let takes: Vec<u64> = plan.actions.iter().map(|action| action.takes).collect();
-    let (sky, book) = (sky.clone(), book.clone());
-    handle.behave(move |seen| match seen.kind {
-        CallKind::Init => init(&sky),
-        CallKind::Run => run(&sky, &book, seen, &takes),
+    let (sky, book, history) = (sky.clone(), book.clone(), history.clone());
+    handle.behave(move |seen| {
+        let reply = match seen.kind {
+            CallKind::Init => init(&sky),
+            CallKind::Run => run(&sky, seen, &takes),
+        };
+        history.note(format!(
+            "{} {:?} {}: {:?}",
+            seen.name, seen.kind, seen.before, reply.outcome
+        ));
+        book.note(seen, &reply);
+        reply
     });
     (factory, handle)
 }
@@ -61,7 +93,7 @@ fn init(sky: &Sky) -> Reply {
     reply.after(Duration::from_millis(sky.draw(60)))
 }
 
-fn run(sky: &Sky, book: &Book, seen: &Seen, takes: &[u64]) -> Reply {
+fn run(sky: &Sky, seen: &Seen, takes: &[u64]) -> Reply {
     let reply = if sky.chance(sky.weather().bad_call) {
         match sky.draw(7) {
             0 => Reply::status(503, "").without_sentinel(),
@@ -75,9 +107,6 @@ fn run(sky: &Sky, book: &Book, seen: &Seen, takes: &[u64]) -> Reply {
     } else {
         Reply::ok(r#"{"ok":true}"#).line(Stream::Stdout, "said")
     };
-    if reaches_the_code(&reply) {
-        book.note(activation(&seen.body));
-    }
     let longest = takes.get(action(&seen.name)).copied().unwrap_or(5);
     reply.after(Duration::from_millis(sky.draw(longest + 1)))
 }

@@ -248,7 +248,7 @@ impl Cluster {
             return;
         }
         let life = Life::new();
-        let (factory, containers) = actions::factory(&self.plan, &self.sky, &self.book);
+        let (factory, containers) = actions::factory(&self.plan, &self.sky, &self.book, &self.history);
         let config = wsk_invoker::Config {
             id: which as u32,
             memory_mb: self.plan.invokers[which],

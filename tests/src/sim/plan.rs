@@ -70,6 +70,8 @@ pub struct Weather {
     pub delay: u64,
     /// A bus publish is refused because the topic is full.
     pub full: u32,
+    /// An acknowledgement goes nowhere.
+    pub lost_ack: u32,
     /// A record is written, but whoever wrote it hears that it was not.
     pub lost_answer: u32,
     /// A container cannot be made.
@@ -181,6 +183,7 @@ impl Weather {
         Weather {
             delay: 0,
             full: 0,
+            lost_ack: 0,
             lost_answer: 0,
             no_start: 0,
             bad_call: 0,
@@ -191,6 +194,7 @@ impl Weather {
         Weather {
             delay: [0, 3, 40][rng.random_range(0..3)],
             full: rng.random_range(0..10),
+            lost_ack: [0, 0, 15][rng.random_range(0..3)],
             lost_answer: rng.random_range(0..60),
             no_start: rng.random_range(0..50),
             bad_call: rng.random_range(0..50),

@@ -13,6 +13,7 @@ use async_trait::async_trait;
 use rand::RngExt as _;
 use rand::rngs::StdRng;
 use tokio::sync::watch;
+use wsk_bus::messages::HEALTH;
 use wsk_bus::{Durability, Error as BusError, Message, MessageBus, Receipt, Subscription, TopicConfig};
 use wsk_entities::{
     Activation, ActivationId, ActivationSummary, Attachment, Binding, Collection, Entity, EntityPath, FullName,
@@ -151,6 +152,14 @@ pub fn stores(inner: &Stores, life: &Life, sky: &Arc<Sky>) -> Stores {
     }
 }
 
+fn full(topic: &str) -> BusError {
+    BusError::TopicFull {
+        topic: topic.to_owned(),
+        messages: 0,
+        bytes: 0,
+    }
+}
+
 #[async_trait]
 impl MessageBus for Seen<dyn MessageBus> {
     async fn ensure_topic(&self, topic: &TopicConfig) -> Result<(), BusError> {
@@ -160,11 +169,13 @@ impl MessageBus for Seen<dyn MessageBus> {
     async fn publish(&self, topic: &str, message: Message, durability: Durability) -> Result<Receipt, BusError> {
         let sent = async {
             self.sky.delay().await;
-            if topic.starts_with("invoker") && self.sky.chance(self.sky.weather().full) {
-                return Err(BusError::TopicFull {
+            if topic != HEALTH && self.sky.chance(self.sky.weather().full) {
+                return Err(full(topic));
+            }
+            if topic.starts_with("completed") && self.sky.chance(self.sky.weather().lost_ack) {
+                // Nobody listens there any more.
+                return Err(BusError::UnknownTopic {
                     topic: topic.to_owned(),
-                    messages: 0,
-                    bytes: 0,
                 });
             }
             self.inner.publish(topic, message, durability).await
@@ -175,6 +186,9 @@ impl MessageBus for Seen<dyn MessageBus> {
     async fn publish_all(&self, batch: Vec<(Arc<str>, Message)>) -> Result<(), BusError> {
         let sent = async {
             self.sky.delay().await;
+            if self.sky.chance(self.sky.weather().full) {
+                return Err(full("invoker0"));
+            }
             self.inner.publish_all(batch).await
         };
         self.life.during(sent).await
