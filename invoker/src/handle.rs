@@ -49,6 +49,15 @@ pub struct Drained {
 /// A task that ends with its owner.
 struct Task(JoinHandle<()>);
 
+impl Task {
+    async fn ended(&mut self) {
+        if !self.0.is_finished() {
+            // How it ended is in the log.
+            let _ = (&mut self.0).await;
+        }
+    }
+}
+
 impl Drop for Task {
     fn drop(&mut self) {
         self.0.abort();
@@ -124,6 +133,16 @@ impl Handle {
         self.open.count()
     }
 
+    /// Waits until the invoker has stopped by itself, which takes a fault of ours: the process should end, and be started
+    /// again. Cancel-safe.
+    pub async fn failed(&mut self) {
+        tokio::select! {
+            biased;
+            () = self.pool.ended() => {}
+            () = self.records.ended() => {}
+        }
+    }
+
     /// Tells controllers to send no more, takes no more, finishes and records what was taken and removes the containers; at
     /// the latest when `limit` is over, then handing back to the bus what is left.
     pub async fn drain(mut self, limit: Duration) -> Drained {
@@ -145,11 +164,11 @@ impl Handle {
         let _ = self.commands.send(Command::Drain { deadline, done }).await;
         let handed_back = drained.await.unwrap_or_else(|_| self.open.count());
         // The pool is gone or about to be; with it go the last senders of records, and so does their writer.
-        let _ = (&mut self.pool.0).await;
+        self.pool.ended().await;
         if handed_back > 0 {
             self.records.0.abort();
         }
-        let _ = (&mut self.records.0).await;
+        self.records.ended().await;
         self.beat.0.abort();
         if let Err(error) = self.factory.shutdown().await {
             tracing::error!(

@@ -15,5 +15,9 @@ pub fn commits_early(on: bool) {
 }
 
 pub(crate) fn commit_early(ticket: Ticket) -> Ticket {
-    if COMMITS_EARLY.get() { ticket.committed() } else { ticket }
+    if COMMITS_EARLY.get() {
+        ticket.committed()
+    } else {
+        ticket
+    }
 }

@@ -1,9 +1,11 @@
 //! The end of an activation: its log, its acknowledgements, its record.
 
 use std::future::poll_fn;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::task::Poll;
 
+use futures_util::FutureExt as _;
 use wsk_bus::messages::ActivationMessage;
 use wsk_containers::{Container, LogRequest, Logs, Until};
 use wsk_entities::{Activation, Response, StatusCode};
@@ -36,8 +38,19 @@ pub(super) struct Ended {
     pub until: Until,
 }
 
-/// Collects the log, acknowledges and records: the result first, unless the log is there already.
+/// Ends an activation whose end was reported. A panic in here hands the activation back and is nobody else's business.
 pub(super) async fn conclude(place: Place, container: Arc<dyn Container>, ended: Ended) {
+    if AssertUnwindSafe(finish(place, container, ended))
+        .catch_unwind()
+        .await
+        .is_err()
+    {
+        tracing::error!("the end of an activation panicked");
+    }
+}
+
+/// Collects the log, acknowledges and records: the result first, unless the log is there already.
+async fn finish(place: Place, container: Arc<dyn Container>, ended: Ended) {
     let Place { shared, outbox, slot } = place;
     let Ended {
         bound,

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::groups::Shelf;
 use super::job::Job;
-use super::lifecycle::{Effect, Event, Machine, Span, State, Token};
+use super::lifecycle::{After, Effect, Event, Machine, Span, State, Token};
 use super::slab::Id;
 use super::worker::{self, Place, Report};
 use super::{Alarm, Pool, Slot};
@@ -208,14 +208,22 @@ impl Pool {
             Effect::Timer(token, span) => self.set_timer(slot, token, span),
             Effect::Create => {
                 let (spec, plan) = self.spec(slot);
-                self.starts(worker::create(self.at(slot), spec, plan));
+                let broken = move || {
+                    let reason = "making it panicked".to_owned();
+                    let result = Err(wsk_containers::Error::Backend {
+                        backend: "invoker",
+                        reason,
+                    });
+                    Some(Report::Created { slot, result })
+                };
+                self.starts(worker::create(self.at(slot), spec, plan), broken);
             }
             Effect::Init => self.init_next(slot),
-            Effect::Pause => self.with_container(slot, worker::pause),
-            Effect::Resume => self.with_container(slot, worker::resume),
+            Effect::Pause => self.with_container(slot, worker::pause, Report::Paused { slot, done: false }),
+            Effect::Resume => self.with_container(slot, worker::resume, Report::Resumed { slot, done: false }),
             Effect::Destroy => {
                 self.memory.leaving += self.slots.get(slot).map_or(0, |place| place.memory_mb);
-                self.with_container(slot, worker::destroy);
+                self.with_container(slot, worker::destroy, Report::Destroyed { slot });
             }
             Effect::Refuse => {
                 let job = self.slots.get_mut(slot).and_then(|place| place.waiting.pop_back());
@@ -242,7 +250,15 @@ impl Pool {
         let job = place.waiting.pop_front().expect("the lifecycle counts what waits");
         let container = place.container.clone().expect("it was made");
         let bound = self.groups.get(place.group.expect("it is initialised")).bound.clone();
-        self.starts(worker::run(self.at(slot), container, bound, job));
+        let after = After::Destroy;
+        let broken = move || {
+            Some(Report::RunEnded {
+                slot,
+                after,
+                again: None,
+            })
+        };
+        self.starts(worker::run(self.at(slot), container, bound, job), broken);
     }
 
     fn init_next(&mut self, slot: Id) {
@@ -250,10 +266,11 @@ impl Pool {
         let job = place.waiting.pop_front().expect("the lifecycle counts what waits");
         let container = place.container.clone().expect("it was made");
         let bound = self.groups.get(place.group.expect("it was bound before")).bound.clone();
-        self.starts(worker::init(self.at(slot), container, bound, job));
+        let broken = move || Some(Report::InitFailed { slot, again: None });
+        self.starts(worker::init(self.at(slot), container, bound, job), broken);
     }
 
-    fn with_container<F>(&mut self, slot: Id, work: impl FnOnce(Place, Arc<dyn wsk_containers::Container>) -> F)
+    fn with_container<F>(&mut self, slot: Id, work: fn(Place, Arc<dyn wsk_containers::Container>) -> F, broken: Report)
     where
         F: Future<Output = ()> + Send + 'static,
     {
@@ -262,7 +279,7 @@ impl Pool {
             .get(slot)
             .and_then(|place| place.container.clone())
             .expect("it was made");
-        self.starts(work(self.at(slot), container));
+        self.starts(work(self.at(slot), container), || Some(broken));
     }
 
     fn release(&mut self, slot: Id) {

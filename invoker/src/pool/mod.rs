@@ -25,11 +25,13 @@ mod worker;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::future::poll_fn;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use futures_util::stream::{FuturesUnordered, StreamExt};
+use futures_util::FutureExt as _;
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use indexmap::IndexMap;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Sleep};
@@ -273,7 +275,20 @@ impl Pool {
         }
     }
 
-    fn starts(&mut self, work: impl Future<Output = ()> + Send + 'static) {
-        self.work.push(Box::pin(work));
+    /// Begins work. Should it panic, `broken` says what the pool hears instead of its report: a fault of ours costs the
+    /// container and hands the activation back, never the invoker.
+    fn starts(
+        &mut self,
+        work: impl Future<Output = ()> + Send + 'static,
+        broken: impl FnOnce() -> Option<Report> + Send + 'static,
+    ) {
+        let outbox = self.outbox.clone();
+        self.work
+            .push(Box::pin(AssertUnwindSafe(work).catch_unwind().map(move |end| {
+                if end.is_err() {
+                    tracing::error!("work in a container panicked");
+                    broken().into_iter().for_each(|report| outbox.put(report));
+                }
+            })));
     }
 }

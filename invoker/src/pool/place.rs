@@ -8,6 +8,7 @@ use super::groups::{Bound, Shelf};
 use super::job::Job;
 use super::lifecycle::{Event, Machine, State};
 use super::slab::Id;
+use super::worker::Report;
 use super::{Pool, Slot, conclude, worker};
 use crate::metrics::{Labels, Series, Start};
 use crate::outcome::Fault;
@@ -24,7 +25,7 @@ impl Pool {
             return Ok(());
         }
         if job.ticket.attempt() > 1 && !job.looked_up {
-            self.starts(worker::look_up(self.shared.clone(), self.outbox.clone(), job));
+            self.starts(worker::look_up(self.shared.clone(), self.outbox.clone(), job), || None);
             return Ok(());
         }
         let group = self.groups.find(&job.message, job.revision());
@@ -100,7 +101,13 @@ impl Pool {
         let waiting = self.planning.entry(name.clone()).or_default();
         waiting.push(job);
         if waiting.len() == 1 {
-            self.starts(worker::plan(self.shared.clone(), self.outbox.clone(), name));
+            let broken = Report::Planned {
+                name: name.clone(),
+                result: Err(Fault::Fetch),
+            };
+            self.starts(worker::plan(self.shared.clone(), self.outbox.clone(), name), || {
+                Some(broken)
+            });
         }
     }
 
@@ -211,7 +218,7 @@ impl Pool {
     }
 
     pub(super) fn fail(&mut self, plan: Option<Arc<Plan>>, job: Job, fault: Fault) {
-        self.starts(conclude::fail(self.shared.clone(), plan, job, fault));
+        self.starts(conclude::fail(self.shared.clone(), plan, job, fault), || None);
     }
 
     /// What a container for this slot is made from.

@@ -156,6 +156,27 @@ async fn records_are_written_in_groups_and_a_lone_one_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_panic_costs_a_container_and_nothing_else() {
+    let mut world = World::new().await;
+    let panics = std::sync::atomic::AtomicUsize::new(0);
+    world.containers.behave(move |seen| {
+        // The first /init, then the first /run.
+        let calls = panics.fetch_add(1, Ordering::SeqCst);
+        if calls == 0 || (calls == 2 && seen.kind == wsk_containers::scripted::CallKind::Run) {
+            std::panic::resume_unwind(Box::new("a fault of ours"));
+        }
+        Reply::ok("{}")
+    });
+    let seen = world.invoke_new().await;
+    assert_eq!((seen.status(), seen.acks.len()), (0, 1));
+    assert_eq!(
+        (world.containers.counts().created, world.containers.counts().destroyed),
+        (3, 2)
+    );
+    assert_eq!(world.invoker().open(), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_unreadable_message_holds_nothing_up() {
     let mut world = World::new().await;
     let message = wsk_bus::Message::bytes(wsk_bus::Key::None, "no message");
