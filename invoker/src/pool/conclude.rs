@@ -77,7 +77,7 @@ async fn finish(place: Place, container: Arc<dyn Container>, ended: Ended) {
     }
     let lines = logs::stored(found, limit, status, shared.now_ns());
     let record = acknowledge(&shared, message, record, lines, answered).await;
-    shared.records.send(record, job.ticket).await;
+    shared.keep(message, record, job.ticket).await;
     if limit == 0 {
         // Nobody reads them; taken away, so that they do not pile up in the container.
         container.logs(request).await;
@@ -149,5 +149,5 @@ pub(super) async fn fail(shared: Arc<Shared>, plan: Option<Arc<Plan>>, job: Job,
     } else {
         shared.acks.completion(&job.message, record.response.status_code).await;
     }
-    shared.records.send(record, job.ticket).await;
+    shared.keep(&job.message, record, job.ticket).await;
 }

@@ -19,7 +19,7 @@ use crate::metrics::{Metrics, Sample};
 use crate::outcome::Sizes;
 use crate::plan::Plan;
 use crate::record::{self, Timing};
-use crate::records::{Open, Sender};
+use crate::records::{Open, Sender, Ticket};
 
 /// Seams, settings and counters of one invoker.
 pub(crate) struct Shared {
@@ -70,6 +70,15 @@ impl Shared {
 
     pub fn now_ns(&self) -> u64 {
         u64::try_from(clock::since_epoch().as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// Hands an ended activation to the writer of records, or, where its namespace keeps none, ends it here.
+    pub async fn keep(&self, message: &ActivationMessage, record: Arc<Activation>, ticket: Ticket) {
+        if message.user.limits.store_activations == Some(false) && !message.transid.extra_logging {
+            ticket.commit();
+        } else {
+            self.records.send(record, ticket).await;
+        }
     }
 
     /// Counts an ended activation.

@@ -374,3 +374,20 @@ async fn a_non_blocking_activation_is_only_completed() {
         seen.acks
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_namespace_may_keep_no_records() {
+    let mut world = World::new().await;
+    let revision = world.put("hello", |_| ()).await;
+    for (insists, kept) in [(false, false), (true, true)] {
+        let mut message = world.message("hello", &revision);
+        let mut user = (*message.user).clone();
+        user.limits.store_activations = Some(false);
+        message.user = user.into();
+        message.transid.extra_logging = insists;
+        let id = world.send(message).await;
+        super::world::settle().await;
+        assert_eq!((world.has_record(id).await, world.invoker().open()), (kept, 0));
+        assert!(world.gather().await.iter().any(|ack| ack.activation_id() == id));
+    }
+}
