@@ -107,7 +107,7 @@ pub fn prepare(conn: &Connection, role: Role) -> Result<(), Error> {
         Role::Writer => {
             // FULL: each commit syncs the log before it returns, which is what makes `Ok` durable.
             conn.pragma_update(None, "synchronous", "FULL")?;
-            conn.pragma_update(None, "wal_autocheckpoint", 1000)?;
+            conn.pragma_update(None, "wal_autocheckpoint", 2000)?;
             // The log shrinks again after a burst.
             conn.pragma_update(None, "journal_size_limit", 16 << 20)?;
         }
