@@ -4,6 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{Read as _, Seek as _, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use nix::fcntl::{Flock, FlockArg};
@@ -25,9 +26,9 @@ impl Folder {
         }
         let file = OpenOptions::new().create(true).read(true).write(true).truncate(false).open(path.join("lock"));
         let file = file.with_context(|| format!("cannot use the data folder {shown}"))?;
-        let mut lock = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        let mut lock = match locked(file) {
             Ok(lock) => lock,
-            Err((mut file, _)) => {
+            Err(mut file) => {
                 let mut holder = String::new();
                 file.read_to_string(&mut holder).ok();
                 let who = if holder.trim().is_empty() { String::new() } else { format!(" (process {})", holder.trim()) };
@@ -64,6 +65,18 @@ impl Folder {
             Ok(()) | Err(_) => Ok(()),
         }
     }
+}
+
+/// Children that a killed platform was just starting hold its lock for a moment: half a second is enough for them to be gone.
+fn locked(mut file: File) -> Result<Flock<File>, File> {
+    for _ in 0..50 {
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => return Ok(lock),
+            Err((refused, _)) => file = refused,
+        }
+        std::thread::park_timeout(Duration::from_millis(10));
+    }
+    Err(file)
 }
 
 #[cfg(test)]

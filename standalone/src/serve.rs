@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use tokio::net::TcpListener;
@@ -46,7 +47,7 @@ async fn live(mut config: Config, folder: Folder) -> Result<()> {
     ));
     let mut supervisor = Supervisor::new(phases.clone());
     let mut listener = Some(listener);
-    let limits = http::Limits { drain_timeout: drain, ..http::Limits::default() };
+    let limits = http::Limits { drain_timeout: drain.mul_f64(0.6), ..http::Limits::default() };
     supervisor.spawn(task("api", Stage::Edge), move |cancel| {
         let (listener, gateway, limits) = (listener.take(), gateway.clone(), limits.clone());
         async move {
@@ -54,12 +55,15 @@ async fn live(mut config: Config, folder: Folder) -> Result<()> {
             anyhow::Ok(())
         }
     });
-    platform.supervise(&mut supervisor, drain);
+    platform.supervise(&mut supervisor, drain.mul_f64(0.4));
     announce(&folder, address)?;
-    let ended = supervisor.run(drain + drain / 4).await;
+    let ended = supervisor.run(drain + STORAGE).await;
     folder.remove("api.url")?;
     Ok(ended?)
 }
+
+/// What the last writes may take beyond the configured drain.
+const STORAGE: Duration = Duration::from_secs(5);
 
 /// A task that the process cannot do without.
 pub fn task(name: &'static str, stage: Stage) -> Task {

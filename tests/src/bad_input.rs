@@ -139,7 +139,9 @@ async fn hostile_archives_are_refused() {
     p.put_action("bomb", native(bomb), limits()).await;
     let answer = p.invoke("bomb", &json!({})).await;
     assert_eq!(answer.status, 502, "{answer:?}");
-    let good = zipped("z.writestr('exec','#!/bin/sh\\necho \\'{\"ok\":true}\\'')");
+    let good = zipped(
+        "i=zipfile.ZipInfo('exec')\ni.external_attr=0o755<<16\nz.writestr(i,'#!/bin/sh\\necho \\'{\"ok\":true}\\'')",
+    );
     p.put_action("good", native(good), limits()).await;
     let answer = p.invoke("good", &json!({})).await;
     assert_eq!(answer.status, 200, "{answer:?}");

@@ -15,7 +15,7 @@ pub use transaction::{InTransaction, Transaction, record};
 use crate::settings;
 use output::Output;
 use serde::{Deserialize, Serialize};
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -69,6 +69,14 @@ pub fn start(config: &Config) -> Result<(), Error> {
 }
 
 fn targets(level: &str) -> Result<Targets, Error> {
+    // A bare word that is no level would be taken for the name of a module, and everything else would fall silent.
+    let bare = level.split(',').map(str::trim).find(|part| !part.contains('=') && part.parse::<LevelFilter>().is_err());
+    if let Some(word) = bare {
+        return Err(Error::Level {
+            level: level.to_owned(),
+            reason: format!("`{word}` is not one of error, warn, info, debug, trace"),
+        });
+    }
     level.parse().map_err(|error| Error::Level {
         level: level.to_owned(),
         reason: format!("{error}"),

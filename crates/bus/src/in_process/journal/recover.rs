@@ -20,17 +20,24 @@ pub(super) struct Found {
     pub(super) next_seq: u64,
 }
 
+/// How often, and how far apart, the lock is tried: children that a killed process was just starting hold it for a moment.
+const LOCK_ATTEMPTS: u32 = 50;
+const LOCK_PAUSE: std::time::Duration = std::time::Duration::from_millis(10);
+
 /// Locks the folder for this process and reads it.
 pub(super) fn open(dir: &Path) -> Result<(File, Found), Error> {
     std::fs::create_dir_all(dir).map_err(|source| Error::disk("create", dir, source))?;
     let path = dir.join("lock");
     let opened = OpenOptions::new().write(true).create(true).truncate(false).open(&path);
     let lock = opened.map_err(|source| Error::disk("open", &path, source))?;
-    match lock.try_lock() {
-        Ok(()) => Ok((lock, read(dir)?)),
-        Err(TryLockError::WouldBlock) => Err(Error::InUse { dir: dir.to_owned() }),
-        Err(TryLockError::Error(source)) => Err(Error::disk("lock", &path, source)),
+    for _ in 0..LOCK_ATTEMPTS {
+        match lock.try_lock() {
+            Ok(()) => return Ok((lock, read(dir)?)),
+            Err(TryLockError::WouldBlock) => std::thread::park_timeout(LOCK_PAUSE),
+            Err(TryLockError::Error(source)) => return Err(Error::disk("lock", &path, source)),
+        }
     }
+    Err(Error::InUse { dir: dir.to_owned() })
 }
 
 /// Reads every segment.
