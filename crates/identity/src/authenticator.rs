@@ -16,7 +16,7 @@ use wsk_entities::{Identity, Namespace};
 use wsk_store::SubjectStore;
 
 use crate::header::{self, Credentials};
-use crate::{Error, Outcome};
+use crate::{Error, Outcome, metrics};
 
 /// From this age on the generation is asked for again, beside the requests.
 const REFRESH: Duration = Duration::from_secs(1);
@@ -129,16 +129,24 @@ impl Authenticator {
         };
         self.refresh().await?;
         if let Some(identity) = self.shared.remembered(value) {
+            metrics::REMEMBERED.inc();
             return Ok(Outcome::Known(identity));
         }
         let (uuid, key) = match header::read(value) {
             Credentials::None => return Ok(Outcome::Missing),
-            Credentials::Malformed => return Ok(Outcome::Invalid),
+            Credentials::Malformed => {
+                metrics::REFUSED.inc();
+                return Ok(Outcome::Invalid);
+            }
             Credentials::Pair { uuid, key } => (uuid, key),
         };
         let before = self.shared.forgotten.load(Ordering::Acquire);
+        metrics::LOOKUPS.inc();
         match self.shared.subjects.by_key(&uuid, &key).await? {
-            None => Ok(Outcome::Invalid),
+            None => {
+                metrics::REFUSED.inc();
+                Ok(Outcome::Invalid)
+            }
             Some(identity) => {
                 let identity = Arc::new(identity);
                 self.shared.remember(value, &identity, before);
@@ -151,9 +159,11 @@ impl Authenticator {
     pub async fn owner(&self, namespace: &Namespace) -> Result<Option<Arc<Identity>>, Error> {
         self.refresh().await?;
         if let Some(identity) = self.shared.owners.get(namespace) {
+            metrics::REMEMBERED.inc();
             return Ok(Some(identity.clone()));
         }
         let before = self.shared.forgotten.load(Ordering::Acquire);
+        metrics::LOOKUPS.inc();
         let owner = self.shared.subjects.by_namespace(namespace).await?.map(Arc::new);
         if let Some(identity) = &owner {
             self.shared.remember_owner(namespace, identity, before);

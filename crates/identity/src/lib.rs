@@ -12,6 +12,7 @@ mod authenticator;
 mod error;
 mod header;
 mod keys;
+mod metrics;
 mod signed;
 
 use std::sync::Arc;

@@ -24,6 +24,18 @@ pub enum Error {
 }
 
 impl Error {
+    /// A short name for metrics.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Error::Conflict(_) => "conflict",
+            Error::Missing(_) => "missing",
+            Error::Corrupted { .. } => "corrupted",
+            Error::Full { .. } => "full",
+            Error::Unavailable(_) => "unavailable",
+            Error::Unusable(_) => "unusable",
+        }
+    }
+
     /// Whether the same call may succeed later.
     pub fn retryable(&self) -> bool {
         match self {

@@ -20,6 +20,7 @@
 pub mod contract;
 mod embedded;
 mod error;
+mod metrics;
 
 use std::sync::Arc;
 

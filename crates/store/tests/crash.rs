@@ -3,6 +3,8 @@
 //! The test starts itself again as that process: [`writes_until_killed`] runs for real only with [`FILE`] in its
 //! environment. It prints a line for each acknowledged write, and only then.
 
+#![expect(clippy::unwrap_used, reason = "everything here is a test or the process of one")]
+
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};

@@ -11,6 +11,7 @@ use crate::Error;
 use crate::embedded::failure::located;
 use crate::embedded::schema::{self, Role};
 use crate::embedded::writer::{self, Session, Task, Write};
+use crate::metrics;
 
 /// Most writes that wait for the writer; more callers wait their turn outside the queue.
 const QUEUE: usize = 1024;
@@ -80,7 +81,7 @@ impl Database {
     {
         match self {
             Database::Memory(session) => session.lock().unwrap_or_else(PoisonError::into_inner).alone(work),
-            Database::File(file) => file.write(work).await.map_err(|e| located(e, &file.path)),
+            Database::File(file) => file.write(work).await.map_err(|e| file.failed(e)),
         }
     }
 
@@ -95,7 +96,7 @@ impl Database {
                 let session = session.lock().unwrap_or_else(PoisonError::into_inner);
                 work(&session.conn)
             }
-            Database::File(file) => file.read(work).await.map_err(|e| located(e, &file.path)),
+            Database::File(file) => file.read(work).await.map_err(|e| file.failed(e)),
         }
     }
 
@@ -113,6 +114,18 @@ impl Database {
 }
 
 impl File {
+    /// Counts a failure and names the file in it.
+    fn failed(&self, error: Error) -> Error {
+        match &error {
+            // Ordinary answers to their callers.
+            Error::Conflict(_) | Error::Missing(_) => {}
+            Error::Corrupted { .. } | Error::Full { .. } | Error::Unavailable(_) | Error::Unusable(_) => {
+                metrics::FAILURES.with_label_values(&[error.label()]).inc();
+            }
+        }
+        located(error, &self.path)
+    }
+
     async fn write<T, F>(&self, work: F) -> Result<T, Error>
     where
         T: Send + 'static,

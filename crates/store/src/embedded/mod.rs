@@ -25,7 +25,7 @@ mod tests;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::{Error, Stores};
+use crate::{Error, Stores, metrics};
 
 /// The embedded store.
 #[derive(Debug, Clone, serde::Deserialize, serde::Serialize)]
@@ -61,6 +61,7 @@ impl Config {
 }
 
 pub(crate) async fn open(config: &Config) -> Result<Stores, Error> {
+    metrics::show();
     let database = Arc::new(match &config.path {
         None => database::Database::in_memory()?,
         Some(path) => {

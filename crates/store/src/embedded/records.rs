@@ -18,6 +18,7 @@ use crate::embedded::retention::{self, Policy};
 use crate::embedded::tally::{self, Cell, Delta};
 use crate::embedded::writer::Session;
 use crate::embedded::{Config, int};
+use crate::metrics;
 use crate::{ActivationFilter, ActivationStore, Error, Page};
 
 pub struct Records {
@@ -90,7 +91,9 @@ impl ActivationStore for Records {
         if records.is_empty() {
             return Ok(());
         }
-        self.database.write(move |session| insert(session, &records)).await
+        let stored = self.database.write(move |session| insert(session, &records)).await?;
+        metrics::RECORDS.inc_by(stored);
+        Ok(())
     }
 
     async fn get(&self, namespace: &Namespace, id: ActivationId) -> Result<Option<Activation>, Error> {
@@ -174,6 +177,7 @@ impl ActivationStore for Records {
                 .database
                 .write(move |session| retention::step(session, policy, now))
                 .await?;
+            metrics::DROPPED.inc_by(step);
             gone += step;
             if step < retention::STEP {
                 return Ok(gone);
@@ -316,9 +320,10 @@ fn one<T>(
     read(row)
 }
 
-fn insert(session: &mut Session, records: &[Arc<Activation>]) -> Result<(), Error> {
+/// Stores records; how many were not there yet.
+fn insert(session: &mut Session, records: &[Arc<Activation>]) -> Result<u64, Error> {
     let Session { conn, names, tally, .. } = session;
-    let mut delta = Delta::default();
+    let (mut delta, mut stored) = (Delta::default(), 0);
     {
         let mut insert = conn.prepare_cached(
             "INSERT INTO records (id, ns, epoch, name, start, status, head, body)
@@ -342,11 +347,13 @@ fn insert(session: &mut Session, records: &[Arc<Activation>]) -> Result<(), Erro
                 body
             ])?;
             if added > 0 {
+                stored += 1;
                 delta.add(Cell { ns, epoch, name }, 1, start);
             }
         }
     }
-    tally.accept(conn, delta)
+    tally.accept(conn, delta)?;
+    Ok(stored)
 }
 
 fn encode(record: &Activation) -> (String, String) {

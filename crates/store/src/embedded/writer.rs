@@ -1,10 +1,13 @@
 //! The one writer: everything that waits goes into one transaction with one sync of the disk.
 
+use std::time::Instant;
+
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::Error;
 use crate::embedded::{names::Names, tally::Tally};
+use crate::metrics;
 
 /// Most writes in one transaction, so that the first of them does not wait for long.
 const MAX_GROUP: usize = 256;
@@ -96,35 +99,47 @@ impl Session {
         }
     }
 
-    /// Runs a group of writes in one transaction and answers each.
+    /// Runs a group of writes, in one transaction unless it is lost midway, and answers each.
     pub fn group(&mut self, writes: &mut Vec<Box<dyn Write>>) {
         let mut waiting = std::mem::take(writes).into_iter();
         while waiting.len() > 0 {
+            let started = Instant::now();
             if let Err(error) = self.begin() {
                 let failed = Err(error);
                 waiting.by_ref().for_each(|write| write.settle(&failed));
                 return;
             }
             let mut applied = Vec::with_capacity(waiting.len());
-            let mut lost = None;
-            for mut write in waiting.by_ref() {
-                let error = write.apply(self);
-                applied.push(write);
-                // SQLite gives the whole transaction up on some failures, such as a full disk.
-                if self.conn.is_autocommit() {
-                    lost = Some(error.unwrap_or_else(|| Error::Unavailable("the transaction was given up".to_owned())));
-                    break;
-                }
-            }
-            let outcome = match lost {
-                Some(error) => {
+            let outcome = match self.apply(&mut waiting, &mut applied) {
+                Ok(()) => self.commit(),
+                Err(lost) => {
                     self.forget();
-                    Err(error)
+                    Err(lost)
                 }
-                None => self.commit(),
             };
+            if outcome.is_ok() {
+                metrics::COMMIT_SECONDS.observe(started.elapsed().as_secs_f64());
+                metrics::WRITES.inc_by(applied.len() as u64);
+            }
             applied.into_iter().for_each(|write| write.settle(&outcome));
         }
+    }
+
+    /// Applies writes one after the other. Errors: the transaction is lost, and all that was applied in it.
+    fn apply(
+        &mut self,
+        waiting: &mut impl Iterator<Item = Box<dyn Write>>,
+        applied: &mut Vec<Box<dyn Write>>,
+    ) -> Result<(), Error> {
+        for mut write in waiting {
+            let error = write.apply(self);
+            applied.push(write);
+            // SQLite gives the whole transaction up on some failures, such as a full disk.
+            if self.conn.is_autocommit() {
+                return Err(error.unwrap_or_else(|| Error::Unavailable("the transaction was given up".to_owned())));
+            }
+        }
+        Ok(())
     }
 
     fn begin(&mut self) -> Result<(), Error> {
