@@ -190,17 +190,9 @@ async fn read(stores: &Stores) {
     timed("count of actions", count).await;
 }
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() {
-    let mut arguments = std::env::args().skip(1);
-    let records: u64 = arguments
-        .next()
-        .map_or(100_000, |n| n.parse().expect("a number of records"));
-    let folder = arguments.next().map_or_else(std::env::temp_dir, PathBuf::from);
-    let dir = tempfile::tempdir_in(folder).expect("a folder");
-    let file = dir.path().join("store.db");
-    let stores = open(&file).await;
-    println!("empty: {} kB resident", resident());
+/// Writes everything, then ends as a killed process does: the log is left for the next to recover.
+async fn write_all(file: &Path, records: u64) {
+    let stores = open(file).await;
     let mut from = 1_700_000_000_000;
     for ids in [Ids::Ordered, Ids::Random] {
         for (batch, actions) in [(1, 1), (8, 1), (32, 1), (256, 1), (32, 1000), (256, 1000)] {
@@ -222,12 +214,49 @@ async fn main() {
     }
     puts.join_all().await;
     println!("10,000 actions put in {:?}", started.elapsed());
+    std::process::abort();
+}
+
+async fn read_all(file: &Path) {
+    let before = resident();
+    let started = Instant::now();
+    let stores = open(file).await;
+    println!("opened after a kill in {:?}", started.elapsed());
+    let opened = resident();
     read(&stores).await;
     println!(
-        "loaded: {} kB resident, file {} kB",
-        resident(),
-        std::fs::metadata(&file).expect("there").len() >> 10
+        "resident: {before} kB, opened {opened} kB, after reading {} kB",
+        resident()
     );
-    drop(stores);
-    timed("opening", async || open(&file).await).await;
+    println!("file: {} kB", std::fs::metadata(file).expect("there").len() >> 10);
+}
+
+/// Runs this program again on a file and waits for it.
+fn again(mode: &str, file: &Path, records: u64) {
+    let program = std::env::current_exe().expect("a path");
+    let mut command = std::process::Command::new(program);
+    command
+        .arg(mode)
+        .arg(file)
+        .arg(records.to_string())
+        .status()
+        .expect("it runs");
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let number = |text: &String| text.parse().expect("a number of records");
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["--write", file, records] => write_all(Path::new(file), number(&(*records).to_owned())).await,
+        ["--read", file, _] => read_all(Path::new(file)).await,
+        _ => {
+            let records = arguments.first().map_or(100_000, number);
+            let folder = arguments.get(1).map_or_else(std::env::temp_dir, PathBuf::from);
+            let dir = tempfile::tempdir_in(folder).expect("a folder");
+            let file = dir.path().join("store.db");
+            again("--write", &file, records);
+            again("--read", &file, records);
+        }
+    }
 }

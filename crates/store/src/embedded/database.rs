@@ -44,7 +44,7 @@ struct Readers {
 impl Database {
     pub fn in_memory() -> Result<Database, Error> {
         let mut conn = Connection::open_in_memory()?;
-        schema::prepare(&conn, Role::Writer)?;
+        schema::prepare(&mut conn, Role::Writer)?;
         schema::ensure(&mut conn)?;
         Ok(Database::Memory(Box::new(Mutex::new(Session::new(conn)))))
     }
@@ -179,8 +179,8 @@ impl Readers {
         match idle {
             Some(conn) => Ok(conn),
             None => {
-                let conn = Connection::open_with_flags(&self.path, flags())?;
-                schema::prepare(&conn, Role::Reader)?;
+                let mut conn = Connection::open_with_flags(&self.path, flags())?;
+                schema::prepare(&mut conn, Role::Reader)?;
                 Ok(conn)
             }
         }
@@ -193,7 +193,7 @@ impl Readers {
 
 fn open_writer(path: &Path) -> Result<Connection, Error> {
     let mut conn = Connection::open_with_flags(path, flags() | OpenFlags::SQLITE_OPEN_CREATE)?;
-    schema::prepare(&conn, Role::Writer)?;
+    schema::prepare(&mut conn, Role::Writer)?;
     // Looked at before the journal mode is changed: a foreign file stays as it is.
     schema::ensure_ours(&conn)?;
     conn.pragma_update(None, "journal_mode", "WAL")?;

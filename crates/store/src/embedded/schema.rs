@@ -21,8 +21,10 @@ const APPLICATION: i32 = 0x4665_5753;
 /// Raised with every change of [`TABLES`] that an older program cannot work with.
 const VERSION: i32 = 1;
 
-/// How long a connection waits for a writer of another process, such as `wskadmin`.
+/// How long a connection waits for a writer of another process, such as `wskadmin`, and how often it looks. A server
+/// under load leaves the lock free for moments only, which SQLite's own growing pauses would miss.
 const BUSY: Duration = Duration::from_secs(10);
+const BUSY_STEP: Duration = Duration::from_millis(1);
 
 const TABLES: &str = "
 CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
@@ -93,8 +95,11 @@ pub enum Role {
 }
 
 /// Settings of one connection. They are not stored in the file, so every connection needs them.
-pub fn prepare(conn: &Connection, role: Role) -> Result<(), Error> {
-    conn.busy_timeout(BUSY)?;
+pub fn prepare(conn: &mut Connection, role: Role) -> Result<(), Error> {
+    conn.busy_handler(Some(|tries: i32| {
+        std::thread::park_timeout(BUSY_STEP);
+        BUSY_STEP.saturating_mul(tries.unsigned_abs()) < BUSY
+    }))?;
     // Kibibytes, hence negative. A batch of records must fit the writer's or its pages reach the log twice.
     let cache = match role {
         Role::Writer => -2048,

@@ -1,5 +1,6 @@
 mod faults;
 mod plans;
+mod upkeep;
 
 use std::path::Path;
 
