@@ -55,6 +55,11 @@ impl Epochs {
         self.0.iter().map(|e| e.n).sum()
     }
 
+    /// The first epoch with records, or the last one.
+    pub fn oldest_in_use(&self) -> i64 {
+        self.0.iter().find(|e| e.n > 0).or(self.0.last()).map_or(0, |e| e.id)
+    }
+
     /// The epoch that a record with this start belongs to; the first one is made here.
     pub fn of(&mut self, start: i64) -> i64 {
         if self.0.is_empty() {

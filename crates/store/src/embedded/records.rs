@@ -321,7 +321,7 @@ fn one<T>(
 }
 
 /// Stores records; how many were not there yet.
-fn insert(session: &mut Session, records: &[Arc<Activation>]) -> Result<u64, Error> {
+pub(super) fn insert(session: &mut Session, records: &[Arc<Activation>]) -> Result<u64, Error> {
     let Session { conn, names, tally, .. } = session;
     let (mut delta, mut stored) = (Delta::default(), 0);
     {

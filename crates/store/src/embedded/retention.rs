@@ -32,7 +32,6 @@ impl Policy {
 /// Removes up to [`STEP`] records that are too old or too many; how many. Fewer than that means nothing is left to do.
 pub fn step(session: &mut Session, policy: Policy, now: Timestamp) -> Result<u64, Error> {
     let Session { conn, names, tally, .. } = session;
-    tally.flush(conn)?;
     let mut delta = Delta::default();
     let mut gone = 0;
     if let Some(oldest) = policy.age.and_then(|age| now.checked_sub(age)) {
@@ -49,9 +48,8 @@ pub fn step(session: &mut Session, policy: Policy, now: Timestamp) -> Result<u64
         gone += below + remove(conn, edge.saturating_add(1), most - below, &mut delta)?;
     }
     tally.accept(conn, delta)?;
-    tally.flush(conn)?;
     if gone < STEP {
-        let oldest = tally.epochs(conn)?.iter().next().map_or(0, |e| e.id);
+        let oldest = tally.epochs(conn)?.oldest_in_use();
         if names::purge(conn, oldest, STEP)? > 0 {
             names.forget();
         }

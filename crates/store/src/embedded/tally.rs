@@ -1,8 +1,8 @@
 //! How many records there are by namespace, epoch and name.
 //!
 //! Counts of a transaction gather here and reach the file once, just before the commit: a batch of records of one action
-//! then costs one row. Work adds its counts only when it has succeeded, so that work which fails inside a group leaves
-//! the counts of the others alone.
+//! then costs one row. What the work at hand added can be taken back, so that work which fails inside a group leaves the
+//! counts of the others alone.
 
 use std::collections::HashMap;
 
@@ -34,6 +34,8 @@ struct Change {
 pub struct Tally {
     epochs: Option<Epochs>,
     pending: HashMap<Cell, i64>,
+    /// What the work at hand added to `pending`.
+    recent: Vec<(Cell, i64)>,
 }
 
 impl Delta {
@@ -54,7 +56,12 @@ impl Tally {
         Ok(self.epochs.as_mut().expect("loaded just now"))
     }
 
-    /// Takes over the counts of work that has succeeded.
+    /// Another piece of work begins: what there is stays, whatever becomes of it.
+    pub fn start_work(&mut self) {
+        self.recent.clear();
+    }
+
+    /// Adds counts of the work at hand.
     pub fn accept(&mut self, conn: &Connection, delta: Delta) -> Result<(), Error> {
         let epochs = self.epochs(conn)?;
         for (cell, change) in &delta.0 {
@@ -62,8 +69,19 @@ impl Tally {
         }
         for (cell, change) in delta.0 {
             *self.pending.entry(cell).or_default() += change.by;
+            self.recent.push((cell, change.by));
         }
         Ok(())
+    }
+
+    /// Takes back what the work at hand added. An epoch's `top` may stay too late, which only moves the next one's start.
+    pub fn undo_work(&mut self) {
+        for (cell, by) in self.recent.drain(..) {
+            if let Some(epochs) = &mut self.epochs {
+                epochs.change(cell.epoch, -by, 0);
+            }
+            *self.pending.entry(cell).or_default() -= by;
+        }
     }
 
     /// Writes what has gathered.
@@ -78,7 +96,7 @@ impl Tally {
         let mut drop_zero =
             conn.prepare_cached("DELETE FROM tally WHERE ns = ?1 AND epoch = ?2 AND name = ?3 AND n <= 0")?;
         let mut touched = Vec::new();
-        for (cell, by) in self.pending.drain() {
+        for (cell, by) in self.pending.drain().filter(|(_, by)| *by != 0) {
             upsert.execute([cell.ns, cell.epoch, cell.name, by])?;
             if by < 0 {
                 drop_zero.execute([cell.ns, cell.epoch, cell.name])?;
@@ -111,6 +129,7 @@ impl Tally {
     pub fn forget(&mut self) {
         self.epochs = None;
         self.pending.clear();
+        self.recent.clear();
     }
 }
 

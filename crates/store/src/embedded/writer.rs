@@ -179,11 +179,13 @@ impl Session {
     /// Runs work so that its failure takes back only its own changes.
     fn isolated<T>(&mut self, work: impl FnOnce(&mut Session) -> Result<T, Error>) -> Result<T, Error> {
         self.conn.prepare_cached("SAVEPOINT work")?.execute([])?;
+        self.tally.start_work();
         let result = work(self);
         if result.is_err() && !self.conn.is_autocommit() {
             self.conn.prepare_cached("ROLLBACK TO work")?.execute([])?;
             // Names that the work had made are gone; counts of earlier work of the group still stand.
             self.names.forget();
+            self.tally.undo_work();
         }
         if !self.conn.is_autocommit() {
             self.conn.prepare_cached("RELEASE work")?.execute([])?;

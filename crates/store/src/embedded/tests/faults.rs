@@ -47,41 +47,6 @@ async fn a_full_disk_is_said_and_survived() {
 }
 
 #[tokio::test]
-async fn writes_of_one_group_fail_alone() {
-    let (stores, _dir) = in_folder().await;
-    // All queued at once, hence in few groups: every other one conflicts, and counts must hold nevertheless.
-    let mut writes = Vec::new();
-    for n in 0..300u64 {
-        let stores = stores.clone();
-        writes.push(tokio::spawn(async move {
-            let put = stores
-                .entities
-                .put(&trigger(&format!("guest/t{}", n / 2), n), Expected::Absent)
-                .await;
-            stores
-                .activations
-                .store(arcs([record(u128::from(n), &format!("guest/a{}", n % 7), n)]))
-                .await
-                .unwrap();
-            put.is_ok()
-        }));
-    }
-    let mut won = 0;
-    for write in writes {
-        won += u64::from(write.await.unwrap());
-    }
-    assert_eq!(won, 150);
-    let all = ActivationFilter::default();
-    assert_eq!(stores.activations.count(&ns("guest"), &all).await.unwrap(), 300);
-    let listed = stores
-        .activations
-        .summaries(&ns("guest"), &all, Page { skip: 0, limit: 1000 })
-        .await
-        .unwrap();
-    assert_eq!(listed.len(), 300);
-}
-
-#[tokio::test]
 async fn a_damaged_document_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("store.db");
