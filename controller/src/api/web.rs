@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use hyper::header::{ACCESS_CONTROL_REQUEST_HEADERS, CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{Method, StatusCode};
-use wsk_entities::{ActivationId, EntityName, FullName, Namespace};
+use wsk_entities::{EntityName, FullName, Namespace};
 use wsk_service::http::{Body, Response};
 
 use super::cors::{self, Surface};
@@ -70,23 +70,24 @@ async fn answer_exported(
     let (custom, options) = (exported.custom_options(), request.parts.method == Method::OPTIONS);
     let secret = request.parts.headers.get(SECRET).and_then(|value| value.to_str().ok());
     let known = request.caller.identity().is_some();
-    // An action that answers its own preflight does so for everybody.
-    let open = custom && options;
-    if !(open || exported.admits(known, secret)) {
-        return Err(crate::app::Error::Unauthorized.into());
-    }
     let mut response = if options && !custom {
         Response::new(Body::empty())
-    } else {
+    } else if options || exported.admits(known, secret) {
+        // An action that answers its own preflight does so for everybody.
         match app
             .run_exported(exported, asked(request, path), extension)
             .await
             .map_err(unreadable)?
         {
             Ran::Answered(id, Ok(answer)) => with_id(shaped(request, answer)?, id),
-            Ran::Answered(id, Err(unfit)) => with_id(refused(request, &unfit), id),
-            Ran::NotYet(id) => not_yet(request, id),
+            Ran::Answered(id, Err(unfit)) => with_id(refused(request, &unfit)?, id),
+            Ran::NotYet(id) => with_id(
+                message(request, StatusCode::ACCEPTED, "Response not yet ready.".into())?,
+                id,
+            ),
         }
+    } else {
+        return Err(crate::app::Error::Unauthorized.into());
     };
     if !custom {
         add_cors(request, &mut response);
@@ -140,7 +141,7 @@ fn shaped(request: &Request, answer: Answer) -> Result<Response, Error> {
     *response.status_mut() = StatusCode::from_u16(status).expect("statuses were judged");
     for (name, value) in headers {
         let name = HeaderName::from_bytes(name.as_bytes());
-        if let (Ok(name), Ok(value)) = (name, HeaderValue::from_bytes(value.as_bytes())) {
+        if let (Ok(name), Ok(value)) = (name, HeaderValue::from_bytes(&octets(&value))) {
             response.headers_mut().append(name, value);
         }
     }
@@ -162,7 +163,13 @@ fn shaped(request: &Request, answer: Answer) -> Result<Response, Error> {
     Ok(response)
 }
 
-fn refused(request: &Request, unfit: &Unfit) -> Response {
+/// A header's value as octets: characters of Latin-1 as themselves, as upstream's server sends them, others in UTF-8.
+fn octets(value: &str) -> Vec<u8> {
+    let latin: Option<Vec<u8>> = value.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect();
+    latin.unwrap_or_else(|| value.as_bytes().to_vec())
+}
+
+fn refused(request: &Request, unfit: &Unfit) -> Result<Response, Error> {
     let status = match unfit {
         Unfit::NoProperty => StatusCode::NOT_FOUND,
         Unfit::Failed | Unfit::Invalid(_) | Unfit::Mismatch | Unfit::UnknownType => StatusCode::BAD_REQUEST,
@@ -170,21 +177,18 @@ fn refused(request: &Request, unfit: &Unfit) -> Response {
     message(request, status, unfit.to_string())
 }
 
-fn not_yet(request: &Request, id: ActivationId) -> Response {
-    with_id(
-        message(request, StatusCode::ACCEPTED, "Response not yet ready.".into()),
-        id,
-    )
-}
-
-fn message(request: &Request, status: StatusCode, error: String) -> Response {
+/// What is said in the place of an answer, unless the request excludes JSON.
+fn message(request: &Request, status: StatusCode, error: String) -> Result<Response, Error> {
+    if !request::accepts(&request.parts.headers, "application/json") {
+        return Err(Error::NotAcceptable("application/json".into()));
+    }
     let body = wsk_entities::ErrorBody {
         error,
         code: request.transid.id.to_string(),
     };
     let mut response = reply::json_text(render(&body, Layout::Indented));
     *response.status_mut() = status;
-    response
+    Ok(response)
 }
 
 fn failure(request: &Request, error: Error, layout: Layout) -> Response {

@@ -108,6 +108,9 @@ async fn preflights_are_answered_for_the_action_unless_it_wants_to() {
     assert_eq!((answer.status.as_u16(), answer.text.as_str()), (200, ""));
     assert_eq!(answer.header("access-control-allow-headers"), Some("x-a, x-b"));
     assert!(invoker.seen().is_empty());
+    let (api, invoker) = ready(json!([{"key": "require-whisk-auth", "value": "s"}])).await;
+    let answer = anonymous(&api).send("OPTIONS", "/api/v1/web/guest/default/w", None, &[]).await;
+    assert_eq!((answer.status.as_u16(), invoker.seen().len()), (200, 0), "a preflight needs no secret");
     let own = json!([{"key": "web-custom-options", "value": true}, {"key": "require-whisk-auth", "value": "s"}]);
     let (api, invoker) = ready(own).await;
     let answer = anonymous(&api)
