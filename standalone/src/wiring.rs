@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use hyper::http::request::Parts;
-use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use wsk_bus::MessageBus;
 use wsk_controller::{App, Duties, api};
@@ -84,8 +83,11 @@ impl Platform {
         supervisor.spawn(task("invoker", Stage::Work), move |cancel| {
             let work = invoker.take();
             async move {
-                let (invoker, duties) = work.context("the invoker was taken once already")?;
-                cancel.cancelled().await;
+                let (mut invoker, duties) = work.context("the invoker was taken once already")?;
+                tokio::select! {
+                    () = cancel.cancelled() => {}
+                    () = invoker.failed() => anyhow::bail!("the invoker ended by a fault of its own; the log says which"),
+                }
                 let drained = invoker.drain(drain).await;
                 tracing::info!(?drained, "the invoker has ended");
                 drop(duties);
@@ -137,9 +139,13 @@ fn open_bus(config: &Config, folder: &Folder) -> Result<Arc<dyn MessageBus>> {
 /// The configured backend, with the data folder out of sight and run-time files inside it.
 fn containers(config: &Config, folder: &Folder) -> Result<wsk_containers::Config> {
     let mut containers = config.containers.clone();
-    if let wsk_containers::Config::Process(process) = &mut containers {
-        process.hidden.push(std::path::absolute(folder.path("")).context("the data folder")?);
-        process.run_dir.get_or_insert_with(|| folder.path("sandboxes"));
+    match &mut containers {
+        wsk_containers::Config::Process(process) => {
+            process.hidden.push(std::path::absolute(folder.path("")).context("the data folder")?);
+            process.run_dir.get_or_insert_with(|| folder.path("sandboxes"));
+        }
+        #[cfg(feature = "docker")]
+        wsk_containers::Config::Docker(_) => {}
     }
     Ok(containers)
 }

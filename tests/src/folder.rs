@@ -30,7 +30,7 @@ async fn bad_configuration_names_the_key() {
     for (text, expected) in [
         ("datta = \"x\"", "datta"),
         ("[invoker]\nmemory_mb = \"much\"", "invoker.memory_mb"),
-        ("listen = 7", "listen"),
+        ("[retention]\ncount = \"many\"", "retention.count"),
         ("[log]\nlevel = \"loudest,,=\"", "loudest"),
         ("drain = \"soon\"", "drain"),
     ] {
