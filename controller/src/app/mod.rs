@@ -128,7 +128,7 @@ impl Chance {
     }
 
     pub fn activation_id(&self) -> ActivationId {
-        ActivationId::from_bits(self.draw())
+        ActivationId::at(now(), self.draw())
     }
 
     /// 128 random bits.

@@ -169,3 +169,18 @@ impl<'de> Deserialize<'de> for TransactionId {
         deserializer.deserialize_seq(Elements)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_made_at_a_time_are_uuids_that_sort_by_it() {
+        let earlier = ActivationId::at(1_700_000_000_000, u128::MAX);
+        let later = ActivationId::at(1_700_000_000_001, 0);
+        assert!(earlier < later && earlier.to_string() < later.to_string());
+        assert_eq!(later.to_string(), "018bcfe5680170008000000000000000");
+        assert_eq!(uuid::Uuid::from_u128(earlier.bits()).get_version_num(), 7);
+        assert_eq!(earlier.to_string(), "018bcfe568007fffbfffffffffffffff");
+    }
+}

@@ -8,6 +8,7 @@
 //! on a paused clock stay deterministic.
 
 mod database;
+mod document;
 mod entities;
 mod epochs;
 mod failure;
@@ -15,6 +16,7 @@ mod names;
 mod records;
 mod retention;
 mod schema;
+mod scope;
 mod subjects;
 mod tally;
 mod writer;

@@ -3,7 +3,7 @@
 use rusqlite::Connection;
 
 use crate::embedded::database::Database;
-use crate::embedded::{entities, records};
+use crate::embedded::{records, scope};
 
 fn plan(conn: &Connection, sql: &str) -> String {
     let mut query = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
@@ -19,7 +19,7 @@ async fn every_list_is_an_index_walk() {
     let database = Database::in_memory().unwrap();
     database
         .read(|conn| {
-            for sql in entities::LISTS.into_iter().chain(records::LISTS) {
+            for sql in scope::LISTS.into_iter().chain(records::LISTS) {
                 let plan = plan(conn, sql);
                 assert!(plan.contains("SEARCH"), "{sql}\n{plan}");
                 assert!(
@@ -27,7 +27,7 @@ async fn every_list_is_an_index_walk() {
                     "{sql}\n{plan}"
                 );
             }
-            for sql in entities::COUNTS.into_iter().chain(records::COUNTS) {
+            for sql in scope::COUNTS.into_iter().chain(records::COUNTS) {
                 assert!(plan(conn, sql).contains("COVERING INDEX"), "{sql}");
             }
             Ok(())
