@@ -56,7 +56,12 @@ pub struct Gateway<C> {
 
 impl<C: Controllers> Gateway<C> {
     pub fn new(config: Config, authenticator: Arc<Authenticator>, controllers: C, phases: Phases) -> Gateway<C> {
-        Gateway { config, authenticator, controllers, phases }
+        Gateway {
+            config,
+            authenticator,
+            controllers,
+            phases,
+        }
     }
 
     fn probe(&self, path: &str) -> Option<Response> {
@@ -76,9 +81,16 @@ impl<C: Controllers> Handler for Gateway<C> {
         }
         let verdict = self.phases.current().verdict(Listener::Api);
         if verdict == Verdict::Refuse {
-            return text(StatusCode::SERVICE_UNAVAILABLE, "The platform is starting; try again in a moment.");
+            return text(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "The platform is starting; try again in a moment.",
+            );
         }
-        let caller = match self.authenticator.authenticate(request.head.headers.get(AUTHORIZATION)).await {
+        let caller = match self
+            .authenticator
+            .authenticate(request.head.headers.get(AUTHORIZATION))
+            .await
+        {
             Ok(caller) => caller,
             Err(error) => {
                 tracing::error!(%error, "the subject store cannot be asked who is calling");
@@ -88,7 +100,9 @@ impl<C: Controllers> Handler for Gateway<C> {
         let Request { head, body, .. } = request;
         let mut response = self.controllers.call(Forwarded { head, body, caller }).await;
         if verdict == Verdict::ServeAndClose {
-            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            response
+                .headers_mut()
+                .insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response
     }

@@ -12,7 +12,11 @@ use crate::Config;
 const ENVIRONMENT: &str = "FERROWHISK_";
 
 #[derive(Debug, Parser)]
-#[command(name = "ferrowhisk", version, about = "An event-driven functions platform in one process")]
+#[command(
+    name = "ferrowhisk",
+    version,
+    about = "An event-driven functions platform in one process"
+)]
 pub struct Arguments {
     #[command(subcommand)]
     pub(crate) command: Command,

@@ -35,7 +35,10 @@ pub fn report(config: &Config) -> Result<()> {
     if proxy.is_file() {
         println!("  found   wsk-proxy, the action proxy, at {}", proxy.display());
     } else {
-        println!("  MISSING wsk-proxy: it belongs beside {}; `make build` puts it there", here.display());
+        println!(
+            "  MISSING wsk-proxy: it belongs beside {}; `make build` puts it there",
+            here.display()
+        );
     }
     println!("\nDocker engine (only used when [containers.docker] is configured):");
     let socket = std::path::Path::new("/var/run/docker.sock");
@@ -48,12 +51,17 @@ pub fn report(config: &Config) -> Result<()> {
 }
 
 fn offer(kind: &Runtime) -> String {
-    match (runtimes::missing(kind), kind.process.as_ref().and_then(|p| p.needs.as_deref())) {
+    match (
+        runtimes::missing(kind),
+        kind.process.as_ref().and_then(|p| p.needs.as_deref()),
+    ) {
         (Some(program), _) => {
             format!("MISSING {}: needs {program}; type `{}`", kind.kind, install(program))
         }
         (None, Some(program)) => {
-            let path = runtimes::find(program).map(|p| p.display().to_string()).unwrap_or_default();
+            let path = runtimes::find(program)
+                .map(|p| p.display().to_string())
+                .unwrap_or_default();
             format!("offered {} on {path}", kind.kind)
         }
         (None, None) => format!("offered {}", kind.kind),

@@ -24,20 +24,36 @@ impl Folder {
             fs::set_permissions(path, fs::Permissions::from_mode(0o700))
                 .with_context(|| format!("cannot protect the data folder {shown}"))?;
         }
-        let file = OpenOptions::new().create(true).read(true).write(true).truncate(false).open(path.join("lock"));
+        let file = OpenOptions::new()
+            .create(true)
+            .read(true)
+            .write(true)
+            .truncate(false)
+            .open(path.join("lock"));
         let file = file.with_context(|| format!("cannot use the data folder {shown}"))?;
         let mut lock = match locked(file) {
             Ok(lock) => lock,
             Err(mut file) => {
                 let mut holder = String::new();
                 file.read_to_string(&mut holder).ok();
-                let who = if holder.trim().is_empty() { String::new() } else { format!(" (process {})", holder.trim()) };
-                bail!("the data folder {shown} is in use by another ferrowhisk{who}; stop that one, or name another with --data");
+                let who = if holder.trim().is_empty() {
+                    String::new()
+                } else {
+                    format!(" (process {})", holder.trim())
+                };
+                bail!(
+                    "the data folder {shown} is in use by another ferrowhisk{who}; stop that one, or name another with --data"
+                );
             }
         };
-        lock.set_len(0).and_then(|()| lock.rewind()).and_then(|()| writeln!(lock, "{}", std::process::id()))
+        lock.set_len(0)
+            .and_then(|()| lock.rewind())
+            .and_then(|()| writeln!(lock, "{}", std::process::id()))
             .with_context(|| format!("cannot write to the data folder {shown}"))?;
-        Ok(Folder { path: path.to_owned(), _lock: lock })
+        Ok(Folder {
+            path: path.to_owned(),
+            _lock: lock,
+        })
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -48,7 +64,12 @@ impl Folder {
     pub fn write(&self, name: &str, text: &str) -> Result<()> {
         let (path, draft) = (self.path(name), self.path(&format!("{name}.new")));
         let write = || -> std::io::Result<()> {
-            let mut file = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&draft)?;
+            let mut file = OpenOptions::new()
+                .create(true)
+                .write(true)
+                .truncate(true)
+                .mode(0o600)
+                .open(&draft)?;
             file.write_all(text.as_bytes())?;
             file.sync_all()?;
             fs::rename(&draft, &path)

@@ -30,7 +30,10 @@ pub fn serve(config: Config) -> Result<()> {
 
 async fn live(mut config: Config, folder: Folder) -> Result<()> {
     let listener = TcpListener::bind(&config.listen).await.with_context(|| {
-        format!("cannot listen on {}; another program may use the port, name another with --listen", config.listen)
+        format!(
+            "cannot listen on {}; another program may use the port, name another with --listen",
+            config.listen
+        )
     })?;
     let address = listener.local_addr().context("the address listened on")?;
     if config.api_host.is_empty() {
@@ -47,11 +50,20 @@ async fn live(mut config: Config, folder: Folder) -> Result<()> {
     ));
     let mut supervisor = Supervisor::new(phases.clone());
     let mut listener = Some(listener);
-    let limits = http::Limits { drain_timeout: drain.mul_f64(0.6), ..http::Limits::default() };
+    let limits = http::Limits {
+        drain_timeout: drain.mul_f64(0.6),
+        ..http::Limits::default()
+    };
     supervisor.spawn(task("api", Stage::Edge), move |cancel| {
         let (listener, gateway, limits) = (listener.take(), gateway.clone(), limits.clone());
         async move {
-            http::serve(listener.context("the listener was taken once already")?, limits, gateway, cancel).await;
+            http::serve(
+                listener.context("the listener was taken once already")?,
+                limits,
+                gateway,
+                cancel,
+            )
+            .await;
             anyhow::Ok(())
         }
     });
@@ -67,7 +79,12 @@ const STORAGE: Duration = Duration::from_secs(5);
 
 /// A task that the process cannot do without.
 pub fn task(name: &'static str, stage: Stage) -> Task {
-    Task { name, stage, on_cancel: OnCancel::Finish, on_failure: OnFailure::Stop }
+    Task {
+        name,
+        stage,
+        on_cancel: OnCancel::Finish,
+        on_failure: OnFailure::Stop,
+    }
 }
 
 /// Tells people and scripts where the API is. It answers from the moment the supervisor runs, which is next.
@@ -81,8 +98,11 @@ fn announce(folder: &Folder, address: SocketAddr) -> Result<()> {
 /// An address that a client can connect to: a wildcard is reached over loopback.
 fn reachable(address: SocketAddr) -> SocketAddr {
     if address.ip().is_unspecified() {
-        let loopback: std::net::IpAddr =
-            if address.is_ipv4() { std::net::Ipv4Addr::LOCALHOST.into() } else { std::net::Ipv6Addr::LOCALHOST.into() };
+        let loopback: std::net::IpAddr = if address.is_ipv4() {
+            std::net::Ipv4Addr::LOCALHOST.into()
+        } else {
+            std::net::Ipv6Addr::LOCALHOST.into()
+        };
         return SocketAddr::new(loopback, address.port());
     }
     address

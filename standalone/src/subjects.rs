@@ -17,13 +17,23 @@ pub async fn ensure(store: &dyn SubjectStore, folder: &Folder, rng: &mut StdRng)
             Some(document) => document,
             None => {
                 let (uuid, key) = wsk_identity::new_key(rng);
-                let namespace = SubjectNamespace { name: Namespace::new(name)?, uuid, key };
-                let document = SubjectDocument { subject: name.into(), namespaces: vec![namespace], blocked: false };
+                let namespace = SubjectNamespace {
+                    name: Namespace::new(name)?,
+                    uuid,
+                    key,
+                };
+                let document = SubjectDocument {
+                    subject: name.into(),
+                    namespaces: vec![namespace],
+                    blocked: false,
+                };
                 store.put_subject(&document).await?;
                 document
             }
         };
-        let Some(own) = document.namespaces.first() else { continue };
+        let Some(own) = document.namespaces.first() else {
+            continue;
+        };
         let text = format!("{}:{}\n", own.uuid, own.key);
         if std::fs::read_to_string(folder.path(file)).ok().as_deref() != Some(&text) {
             folder.write(file, &text).context("the key of a first namespace")?;

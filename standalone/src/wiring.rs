@@ -39,7 +39,14 @@ impl Controllers for InProcess {
     async fn call(&self, request: Forwarded) -> Response {
         let Forwarded { head, body, caller } = request;
         let transid = self.0.transaction_id(&head.headers);
-        self.0.handle(api::Request { parts: head, body, caller, transid }).await
+        self.0
+            .handle(api::Request {
+                parts: head,
+                body,
+                caller,
+                transid,
+            })
+            .await
     }
 
     fn reject(&self, head: &Parts, rejection: Rejection) -> Response {
@@ -66,18 +73,45 @@ impl Platform {
             rng,
         });
         let duties = app.take_up_duties().await.context("the controller")?;
-        let invoker_config = wsk_invoker::Config { api_host: config.api_host.clone(), ..config.invoker.clone() };
-        let invoker =
-            Invoker::start(invoker_config, manifest, bus.clone(), stores.entities, stores.activations.clone(), factory)
-                .await
-                .context("the invoker")?;
-        Ok(Platform { app, authenticator, records: stores.activations, duties, invoker, bus })
+        let invoker_config = wsk_invoker::Config {
+            api_host: config.api_host.clone(),
+            ..config.invoker.clone()
+        };
+        let invoker = Invoker::start(
+            invoker_config,
+            manifest,
+            bus.clone(),
+            stores.entities,
+            stores.activations.clone(),
+            factory,
+        )
+        .await
+        .context("the invoker")?;
+        Ok(Platform {
+            app,
+            authenticator,
+            records: stores.activations,
+            duties,
+            invoker,
+            bus,
+        })
     }
 
     /// Hands the parts that live in the background to the supervisor, each to end in its turn.
     pub fn supervise(self, supervisor: &mut Supervisor, drain: Duration) {
-        let Platform { app: _, authenticator: _, records, duties, invoker, bus } = self;
-        let retention = Task { on_cancel: OnCancel::Abort, on_failure: OnFailure::Report, ..task("retention", Stage::Work) };
+        let Platform {
+            app: _,
+            authenticator: _,
+            records,
+            duties,
+            invoker,
+            bus,
+        } = self;
+        let retention = Task {
+            on_cancel: OnCancel::Abort,
+            on_failure: OnFailure::Report,
+            ..task("retention", Stage::Work)
+        };
         supervisor.spawn(retention, move |_| retain(records.clone()));
         let mut invoker = Some((invoker, duties));
         supervisor.spawn(task("invoker", Stage::Work), move |cancel| {
@@ -122,7 +156,9 @@ async fn open_stores(config: &Config, folder: &Folder) -> Result<Stores> {
         retain_ms: u64::try_from(config.retention.age.0.as_millis()).unwrap_or(u64::MAX),
         retain_count: config.retention.count,
     };
-    wsk_store::open(&wsk_store::Config::Embedded(embedded)).await.context("the store")
+    wsk_store::open(&wsk_store::Config::Embedded(embedded))
+        .await
+        .context("the store")
 }
 
 fn open_bus(config: &Config, folder: &Folder) -> Result<Arc<dyn MessageBus>> {
@@ -141,7 +177,9 @@ fn containers(config: &Config, folder: &Folder) -> Result<wsk_containers::Config
     let mut containers = config.containers.clone();
     match &mut containers {
         wsk_containers::Config::Process(process) => {
-            process.hidden.push(std::path::absolute(folder.path("")).context("the data folder")?);
+            process
+                .hidden
+                .push(std::path::absolute(folder.path("")).context("the data folder")?);
             process.run_dir.get_or_insert_with(|| folder.path("sandboxes"));
         }
         #[cfg(feature = "docker")]

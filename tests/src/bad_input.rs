@@ -19,38 +19,121 @@ async fn bad_requests_get_the_texts_of_the_specification() {
     let put = Method::PUT;
     let long = "n".repeat(257);
     let action = json!({"exec": shell("true")});
-    refused(p, put.clone(), &format!("/actions/{long}"), Some(&action), 400, "Name segement longer than allowed: 257 > 256.").await;
-    refused(p, put.clone(), "/actions/a%23b", Some(&action), 400, "The name of the entity contains illegal characters.").await;
+    refused(
+        p,
+        put.clone(),
+        &format!("/actions/{long}"),
+        Some(&action),
+        400,
+        "Name segement longer than allowed: 257 > 256.",
+    )
+    .await;
+    refused(
+        p,
+        put.clone(),
+        "/actions/a%23b",
+        Some(&action),
+        400,
+        "The name of the entity contains illegal characters.",
+    )
+    .await;
     refused(p, put.clone(), "/actions/a", Some(&json!({})), 400, "exec undefined").await;
     let unknown = json!({"exec": {"kind": "cobol:60", "code": "x"}});
-    refused(p, put.clone(), "/actions/a", Some(&unknown), 400, "The specified runtime 'cobol:60' is not supported").await;
+    refused(
+        p,
+        put.clone(),
+        "/actions/a",
+        Some(&unknown),
+        400,
+        "The specified runtime 'cobol:60' is not supported",
+    )
+    .await;
     let codeless = json!({"exec": {"kind": "nodejs:default"}});
-    refused(p, put.clone(), "/actions/a", Some(&codeless), 400, "'code' must be a string or attachment object").await;
+    refused(
+        p,
+        put.clone(),
+        "/actions/a",
+        Some(&codeless),
+        400,
+        "'code' must be a string or attachment object",
+    )
+    .await;
     let limits = json!({"exec": shell("true"), "limits": {"timeout": 99}});
-    refused(p, put.clone(), "/actions/a", Some(&limits), 400, "duration 99 milliseconds below allowed threshold").await;
+    refused(
+        p,
+        put.clone(),
+        "/actions/a",
+        Some(&limits),
+        400,
+        "duration 99 milliseconds below allowed threshold",
+    )
+    .await;
     let large = json!({"exec": {"kind": "nodejs:default", "code": "x".repeat(48 * 1024 * 1024 + 1)}});
     refused(p, put, "/actions/a", Some(&large), 413, "exec larger than allowed").await;
-    refused(p, Method::POST, "/actions/none", Some(&json!({})), 404, "The requested resource does not exist.").await;
+    refused(
+        p,
+        Method::POST,
+        "/actions/none",
+        Some(&json!({})),
+        404,
+        "The requested resource does not exist.",
+    )
+    .await;
     p.put_action("there", shell("echo '{}'"), json!({"memory": 128})).await;
     let payload = json!({"big": "x".repeat(1_048_576)});
-    refused(p, Method::POST, "/actions/there", Some(&payload), 413, "Request larger than allowed").await;
-    refused(p, Method::POST, "/actions/there", Some(&json!([1])), 400, "The request content was malformed").await;
-    refused(p, Method::GET, "/activations/0123", None, 400, "Activation id length is 4 but must be 32.").await;
+    refused(
+        p,
+        Method::POST,
+        "/actions/there",
+        Some(&payload),
+        413,
+        "Request larger than allowed",
+    )
+    .await;
+    refused(
+        p,
+        Method::POST,
+        "/actions/there",
+        Some(&json!([1])),
+        400,
+        "The request content was malformed",
+    )
+    .await;
+    refused(
+        p,
+        Method::GET,
+        "/activations/0123",
+        None,
+        400,
+        "Activation id length is 4 but must be 32.",
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn malformed_json_is_told_apart_from_missing_keys() {
     let p = Platform::start().await;
     let target = "/api/v1/namespaces/_/actions/a";
-    let anonymous = p.send(Method::PUT, target, None, Some("{".into())).await.expect("an answer");
+    let anonymous = p
+        .send(Method::PUT, target, None, Some("{".into()))
+        .await
+        .expect("an answer");
     assert_eq!(anonymous.status, 401);
     let key = {
         use base64::Engine as _;
         format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(p.key()))
     };
-    let malformed = p.send(Method::PUT, target, Some(&key), Some("{".into())).await.expect("an answer");
+    let malformed = p
+        .send(Method::PUT, target, Some(&key), Some("{".into()))
+        .await
+        .expect("an answer");
     assert_eq!(malformed.status, 400);
-    assert!(malformed.json()["error"].as_str().expect("a text").starts_with("The request content was malformed:\n"));
+    assert!(
+        malformed.json()["error"]
+            .as_str()
+            .expect("a text")
+            .starts_with("The request content was malformed:\n")
+    );
 }
 
 /// Creates an action, invokes it, and checks how it ended.
@@ -72,15 +155,28 @@ async fn misbehaving_native_actions_end_with_a_verdict() {
     ends(p, "scalar", shell("echo 1"), limits(), 502, invalid).await;
     ends(p, "silent", shell("true"), limits(), 502, invalid).await;
     ends(p, "fd3", shell("echo forged >&3; echo x"), limits(), 502, invalid).await;
-    let hung = ends(p, "hangs", shell("sleep 60"), limits(), 502, "exceeded its time limits of 2000 milliseconds").await;
-    let timeout = hung["annotations"].as_array().expect("annotations").iter().find(|a| a["key"] == "timeout");
+    let hung = ends(
+        p,
+        "hangs",
+        shell("sleep 60"),
+        limits(),
+        502,
+        "exceeded its time limits of 2000 milliseconds",
+    )
+    .await;
+    let timeout = hung["annotations"]
+        .as_array()
+        .expect("annotations")
+        .iter()
+        .find(|a| a["key"] == "timeout");
     assert_eq!(timeout.map(|a| &a["value"]), Some(&json!(true)), "{hung}");
     let forks = "i=0; while [ $i -lt 3000 ]; do sleep 30 & i=$((i+1)); done; echo '{}'";
     p.put_action("forks", shell(forks), limits()).await;
     let answer = p.invoke("forks", &json!({})).await;
     assert!(matches!(answer.status, 200 | 502), "{answer:?}");
     // Whatever it did, others still run.
-    p.put_action("fine", shell("echo '{\"ok\":true}'"), json!({"memory": 128})).await;
+    p.put_action("fine", shell("echo '{\"ok\":true}'"), json!({"memory": 128}))
+        .await;
     assert_eq!(p.invoke("fine", &json!({})).await.status, 200);
 }
 
@@ -88,13 +184,45 @@ async fn misbehaving_native_actions_end_with_a_verdict() {
 async fn misbehaving_node_actions_end_with_a_verdict() {
     let p = &Platform::start().await;
     let limits = || json!({"timeout": 10000, "memory": 128, "logs": 1});
-    ends(p, "syntax", node("function main( {"), limits(), 502, "Initialization has failed due to").await;
+    ends(
+        p,
+        "syntax",
+        node("function main( {"),
+        limits(),
+        502,
+        "Initialization has failed due to",
+    )
+    .await;
     let gone = "The action did not produce a valid response and exited unexpectedly.";
-    ends(p, "exits", node("function main() { process.exit(1) }"), limits(), 502, gone).await;
+    ends(
+        p,
+        "exits",
+        node("function main() { process.exit(1) }"),
+        limits(),
+        502,
+        gone,
+    )
+    .await;
     let hog = "function main() { const a = []; for (;;) a.push(Buffer.alloc(1 << 20, 1)); }";
-    ends(p, "hog", node(hog), limits(), 502, "The action exhausted its memory and was aborted.").await;
+    ends(
+        p,
+        "hog",
+        node(hog),
+        limits(),
+        502,
+        "The action exhausted its memory and was aborted.",
+    )
+    .await;
     let big = "function main() { return { big: 'x'.repeat(2 * 1024 * 1024) } }";
-    ends(p, "big", node(big), limits(), 502, "The action produced a response that exceeded the allowed length").await;
+    ends(
+        p,
+        "big",
+        node(big),
+        limits(),
+        502,
+        "The action produced a response that exceeded the allowed length",
+    )
+    .await;
     let flood = "function main() { for (let i = 0; i < 40000; i++) console.log('x'.repeat(100)); return {} }";
     p.put_action("flood", node(flood), limits()).await;
     let answer = p.invoke("flood", &json!({})).await;
@@ -102,7 +230,10 @@ async fn misbehaving_node_actions_end_with_a_verdict() {
     let record = p.record(&answer.activation_id()).await;
     let logs = record["logs"].as_array().expect("logs");
     let last = logs.last().and_then(Value::as_str).unwrap_or_default().to_owned();
-    assert!(last.ends_with("Logs were truncated because the total bytes size exceeds the limit of 1048576 bytes."), "{last}");
+    assert!(
+        last.ends_with("Logs were truncated because the total bytes size exceeds the limit of 1048576 bytes."),
+        "{last}"
+    );
     assert!(logs.iter().map(|l| l.as_str().map_or(0, str::len)).sum::<usize>() < 2 * 1024 * 1024);
 }
 
@@ -112,16 +243,45 @@ async fn misbehaving_python_actions_end_with_a_verdict() {
     let limits = || json!({"timeout": 10000, "memory": 128});
     let generate = "The action failed to generate or locate a binary. See logs for details.";
     ends(p, "syntax", python("def main(args:\n"), limits(), 502, generate).await;
-    ends(p, "exits", python("import sys\ndef main(args):\n  sys.exit(1)\n"), limits(), 502, "command exited").await;
-    ends(p, "scalar", python("def main(args):\n  return 1\n"), limits(), 502, "did not return a dictionary or array").await;
+    ends(
+        p,
+        "exits",
+        python("import sys\ndef main(args):\n  sys.exit(1)\n"),
+        limits(),
+        502,
+        "command exited",
+    )
+    .await;
+    ends(
+        p,
+        "scalar",
+        python("def main(args):\n  return 1\n"),
+        limits(),
+        502,
+        "did not return a dictionary or array",
+    )
+    .await;
     let hog = "def main(args):\n  a = []\n  while True:\n    a.append(bytearray(1 << 20))\n";
-    ends(p, "hog", python(hog), limits(), 502, "The action exhausted its memory and was aborted.").await;
+    ends(
+        p,
+        "hog",
+        python(hog),
+        limits(),
+        502,
+        "The action exhausted its memory and was aborted.",
+    )
+    .await;
 }
 
 /// A zip made by Python, which writes whatever names it is told.
 fn zipped(script: &str) -> String {
-    let program = format!("import io,zipfile,base64,sys\nb=io.BytesIO()\nz=zipfile.ZipFile(b,'w',zipfile.ZIP_DEFLATED)\n{script}\nz.close()\nprint(base64.b64encode(b.getvalue()).decode())");
-    let output = std::process::Command::new("python3").args(["-c", &program]).output().expect("python3 runs");
+    let program = format!(
+        "import io,zipfile,base64,sys\nb=io.BytesIO()\nz=zipfile.ZipFile(b,'w',zipfile.ZIP_DEFLATED)\n{script}\nz.close()\nprint(base64.b64encode(b.getvalue()).decode())"
+    );
+    let output = std::process::Command::new("python3")
+        .args(["-c", &program])
+        .output()
+        .expect("python3 runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
@@ -135,7 +295,8 @@ async fn hostile_archives_are_refused() {
     p.put_action("escape", native(escape), limits()).await;
     let answer = p.invoke("escape", &json!({})).await;
     assert_eq!(answer.status, 502, "{answer:?}");
-    let bomb = zipped("z.writestr('exec','#!/bin/sh\\necho {}')\nfor i in range(60):\n  z.writestr(f'f{i}', b'\\0'*(64<<20))");
+    let bomb =
+        zipped("z.writestr('exec','#!/bin/sh\\necho {}')\nfor i in range(60):\n  z.writestr(f'f{i}', b'\\0'*(64<<20))");
     p.put_action("bomb", native(bomb), limits()).await;
     let answer = p.invoke("bomb", &json!({})).await;
     assert_eq!(answer.status, 502, "{answer:?}");

@@ -10,8 +10,17 @@ use crate::wait;
 /// Runs `wsk` as the guest of a platform.
 async fn wsk(platform: &Platform, arguments: &[&str]) -> Output {
     let mut command = Command::new(program("wsk"));
-    command.env("WSK_CONFIG_FILE", platform.folder.file("wskprops")).current_dir(platform.folder.path());
-    command.args(["--apihost", &format!("http://{}", platform.address), "--auth", &platform.key()]).args(arguments);
+    command
+        .env("WSK_CONFIG_FILE", platform.folder.file("wskprops"))
+        .current_dir(platform.folder.path());
+    command
+        .args([
+            "--apihost",
+            &format!("http://{}", platform.address),
+            "--auth",
+            &platform.key(),
+        ])
+        .args(arguments);
     command.output().await.expect("wsk runs")
 }
 
@@ -24,21 +33,35 @@ async fn says(platform: &Platform, arguments: &[&str]) -> String {
 #[tokio::test]
 async fn create_invoke_look_delete() {
     let p = Platform::start().await;
-    std::fs::write(p.folder.path().join("hello.py"), "def main(args):\n  print('said hello')\n  return {'hello': args.get('name', 'nobody')}\n").expect("a file");
-    assert_eq!(says(&p, &["action", "create", "hello", "hello.py"]).await, "ok: created action hello\n");
+    std::fs::write(
+        p.folder.path().join("hello.py"),
+        "def main(args):\n  print('said hello')\n  return {'hello': args.get('name', 'nobody')}\n",
+    )
+    .expect("a file");
+    assert_eq!(
+        says(&p, &["action", "create", "hello", "hello.py"]).await,
+        "ok: created action hello\n"
+    );
     let result = says(&p, &["action", "invoke", "hello", "--result", "--param", "name", "Ada"]).await;
     let result: serde_json::Value = serde_json::from_str(&result).expect("JSON");
     assert_eq!(result, serde_json::json!({"hello": "Ada"}));
     let log = wait::until(LONG, async || {
         let output = wsk(&p, &["activation", "logs", "--last"]).await;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        if text.contains("said hello") { Ok(text) } else { Err(format!("{output:?}")) }
+        if text.contains("said hello") {
+            Ok(text)
+        } else {
+            Err(format!("{output:?}"))
+        }
     })
     .await;
     assert!(log.contains("stdout: said hello"), "{log}");
     assert!(says(&p, &["action", "list"]).await.contains("/guest/hello"));
     assert!(says(&p, &["activation", "list"]).await.contains("hello"));
-    assert_eq!(says(&p, &["action", "delete", "hello"]).await, "ok: deleted action hello\n");
+    assert_eq!(
+        says(&p, &["action", "delete", "hello"]).await,
+        "ok: deleted action hello\n"
+    );
     assert!(!wsk(&p, &["action", "get", "hello"]).await.status.success());
 }
 
@@ -47,7 +70,13 @@ async fn wskadmin_works_while_the_platform_runs() {
     let p = Platform::start().await;
     let admin = async |arguments: &[&str]| {
         let mut command = Command::new(program("wskadmin"));
-        command.arg("--data").arg(p.folder.path()).args(arguments).output().await.expect("wskadmin runs")
+        command
+            .arg("--data")
+            .arg(p.folder.path())
+            .args(arguments)
+            .output()
+            .await
+            .expect("wskadmin runs")
     };
     let made = admin(&["user", "create", "alice"]).await;
     assert!(made.status.success(), "{made:?}");
@@ -55,19 +84,34 @@ async fn wskadmin_works_while_the_platform_runs() {
     let wsk = async || {
         let mut command = Command::new(program("wsk"));
         command.env("WSK_CONFIG_FILE", p.folder.file("alice"));
-        command.args(["--apihost", &format!("http://{}", p.address), "--auth", &key, "namespace", "list"]);
+        command.args([
+            "--apihost",
+            &format!("http://{}", p.address),
+            "--auth",
+            &key,
+            "namespace",
+            "list",
+        ]);
         command.output().await.expect("wsk runs")
     };
     wait::until(LONG, async || {
         let output = wsk().await;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        if text.contains("alice") { Ok(()) } else { Err(format!("{output:?}")) }
+        if text.contains("alice") {
+            Ok(())
+        } else {
+            Err(format!("{output:?}"))
+        }
     })
     .await;
     assert!(admin(&["user", "block", "alice"]).await.status.success());
     wait::until(LONG, async || {
         let output = wsk().await;
-        if output.status.success() { Err("alice is blocked and still gets in".into()) } else { Ok(()) }
+        if output.status.success() {
+            Err("alice is blocked and still gets in".into())
+        } else {
+            Ok(())
+        }
     })
     .await;
 }

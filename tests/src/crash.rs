@@ -32,7 +32,9 @@ async fn twenty_kills_under_load_lose_nothing() {
     let mut folder = Folder::new();
     for round in 0..ROUNDS {
         let platform = Arc::new(folder.start().await);
-        platform.put_action("work", shell("echo '{\"ok\":true}'"), json!({"logs": 0, "memory": 128})).await;
+        platform
+            .put_action("work", shell("echo '{\"ok\":true}'"), json!({"logs": 0, "memory": 128}))
+            .await;
         let stop = Arc::new(AtomicBool::new(false));
         let workers: Vec<_> = (0..WORKERS)
             .map(|worker| tokio::spawn(load(platform.clone(), promised.clone(), stop.clone(), round, worker)))
@@ -48,7 +50,11 @@ async fn twenty_kills_under_load_lose_nothing() {
     }
     let platform = folder.start().await;
     let promised = promised.lock().await;
-    assert!(promised.activations.len() > ROUNDS, "the load accepted only {}", promised.activations.len());
+    assert!(
+        promised.activations.len() > ROUNDS,
+        "the load accepted only {}",
+        promised.activations.len()
+    );
     for id in &promised.activations {
         platform.record(id).await;
     }
@@ -60,7 +66,13 @@ async fn twenty_kills_under_load_lose_nothing() {
 }
 
 /// Invokes and creates until told to stop, noting what the platform promised.
-async fn load(platform: Arc<Platform>, promised: Arc<Mutex<Promised>>, stop: Arc<AtomicBool>, round: usize, worker: usize) {
+async fn load(
+    platform: Arc<Platform>,
+    promised: Arc<Mutex<Promised>>,
+    stop: Arc<AtomicBool>,
+    round: usize,
+    worker: usize,
+) {
     let key = format!("Basic {}", {
         use base64::Engine as _;
         base64::engine::general_purpose::STANDARD.encode(platform.key())
@@ -89,12 +101,18 @@ async fn load(platform: Arc<Platform>, promised: Arc<Mutex<Promised>>, stop: Arc
 async fn once_each(platform: &Platform, accepted: &HashSet<String>) {
     let mut seen = Vec::new();
     loop {
-        let page = platform.get(&format!("/activations?limit=200&skip={}", seen.len())).await;
+        let page = platform
+            .get(&format!("/activations?limit=200&skip={}", seen.len()))
+            .await;
         let page = page.as_array().expect("a list");
         if page.is_empty() {
             break;
         }
-        seen.extend(page.iter().filter_map(|a| a["activationId"].as_str()).map(str::to_owned));
+        seen.extend(
+            page.iter()
+                .filter_map(|a| a["activationId"].as_str())
+                .map(str::to_owned),
+        );
     }
     let unique: HashSet<&String> = seen.iter().collect();
     assert_eq!(unique.len(), seen.len(), "an activation has two records");
@@ -116,7 +134,11 @@ async fn an_action_that_must_not_run_twice_gets_an_error_record() {
     assert_eq!(accepted.status, 202, "{accepted:?}");
     wait::until(LONG, async || {
         let running = descendants(platform.pid().as_raw(), "sleep");
-        if running > 0 { Ok(()) } else { Err("the action does not run yet".into()) }
+        if running > 0 {
+            Ok(())
+        } else {
+            Err("the action does not run yet".into())
+        }
     })
     .await;
     let folder = platform.kill().await;
@@ -128,9 +150,13 @@ async fn an_action_that_must_not_run_twice_gets_an_error_record() {
 /// Processes named `name` below `root`.
 fn descendants(root: i32, name: &str) -> usize {
     let mut count = 0;
-    let Ok(processes) = std::fs::read_dir("/proc") else { return 0 };
+    let Ok(processes) = std::fs::read_dir("/proc") else {
+        return 0;
+    };
     for entry in processes.flatten() {
-        let Ok(pid) = entry.file_name().to_string_lossy().parse::<i32>() else { continue };
+        let Ok(pid) = entry.file_name().to_string_lossy().parse::<i32>() else {
+            continue;
+        };
         let comm = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
         if comm.trim() == name && is_below(pid, root) {
             count += 1;
@@ -144,9 +170,15 @@ fn is_below(mut pid: i32, root: i32) -> bool {
         if pid == root {
             return true;
         }
-        let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else { return false };
+        let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else {
+            return false;
+        };
         let after = stat.rsplit(')').next().unwrap_or_default();
-        pid = after.split_whitespace().nth(1).and_then(|p| p.parse().ok()).unwrap_or(0);
+        pid = after
+            .split_whitespace()
+            .nth(1)
+            .and_then(|p| p.parse().ok())
+            .unwrap_or(0);
     }
     false
 }

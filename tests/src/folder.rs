@@ -9,8 +9,16 @@ use crate::harness::{Folder, Platform, program, shell};
 
 /// Runs `ferrowhisk serve` on a folder and gives what it says when it refuses.
 async fn refusal(folder: &Folder) -> String {
-    let output = folder.serve().stderr(Stdio::piped()).spawn().expect("it starts").wait_with_output();
-    let output = tokio::time::timeout(crate::harness::LONG, output).await.expect("it ends").expect("an output");
+    let output = folder
+        .serve()
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts")
+        .wait_with_output();
+    let output = tokio::time::timeout(crate::harness::LONG, output)
+        .await
+        .expect("it ends")
+        .expect("an output");
     assert_eq!(output.status.code(), Some(1), "it must refuse");
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
@@ -44,8 +52,13 @@ async fn a_foreign_database_is_refused() {
     let folder = Folder::new();
     let platform = folder.start().await;
     let folder = platform.kill().await;
-    let database = std::fs::read_dir(folder.path()).expect("a data folder").flatten().map(|e| e.path());
-    let databases: Vec<_> = database.filter(|p| p.extension().is_some_and(|e| e == "db" || e == "sqlite")).collect();
+    let database = std::fs::read_dir(folder.path())
+        .expect("a data folder")
+        .flatten()
+        .map(|e| e.path());
+    let databases: Vec<_> = database
+        .filter(|p| p.extension().is_some_and(|e| e == "db" || e == "sqlite"))
+        .collect();
     assert_eq!(databases.len(), 1, "{databases:?}");
     for suffix in ["-wal", "-shm"] {
         let mut side = databases[0].clone().into_os_string();
@@ -54,7 +67,11 @@ async fn a_foreign_database_is_refused() {
             std::fs::remove_file(side).expect("a side file");
         }
     }
-    std::fs::write(&databases[0], "this was never a database, and it is long enough to be read as one").expect("a file");
+    std::fs::write(
+        &databases[0],
+        "this was never a database, and it is long enough to be read as one",
+    )
+    .expect("a file");
     let said = refusal(&folder).await;
     let name = databases[0].file_name().expect("a name").to_string_lossy().into_owned();
     assert!(said.contains(&name), "{said}");
@@ -65,16 +82,25 @@ async fn the_guest_key_is_random_and_private() {
     use std::os::unix::fs::PermissionsExt as _;
     let (a, b) = (Platform::start().await, Platform::start().await);
     assert_ne!(a.key(), b.key());
-    let mode = std::fs::metadata(a.folder.path().join("guest.auth")).expect("a key file").permissions().mode();
+    let mode = std::fs::metadata(a.folder.path().join("guest.auth"))
+        .expect("a key file")
+        .permissions()
+        .mode();
     assert_eq!(mode & 0o777, 0o600);
-    let (uuid, key) = { let key = a.key(); let (u, k) = key.split_once(':').expect("uuid:key"); (u.to_owned(), k.to_owned()) };
+    let (uuid, key) = {
+        let key = a.key();
+        let (u, k) = key.split_once(':').expect("uuid:key");
+        (u.to_owned(), k.to_owned())
+    };
     assert_eq!((uuid.len(), key.len()), (36, 64));
 }
 
 #[tokio::test]
 async fn the_key_and_the_actions_survive_a_restart() {
     let platform = Platform::start().await;
-    platform.put_action("kept", shell("echo '{\"n\":1}'"), json!({"memory": 128})).await;
+    platform
+        .put_action("kept", shell("echo '{\"n\":1}'"), json!({"memory": 128}))
+        .await;
     let key = platform.key();
     let platform = platform.kill().await.start().await;
     assert_eq!(platform.key(), key);
@@ -84,14 +110,22 @@ async fn the_key_and_the_actions_survive_a_restart() {
 
 #[tokio::test]
 async fn the_configuration_can_be_printed_and_is_documented() {
-    let output = tokio::process::Command::new(program("ferrowhisk")).args(["serve", "--print-config"]).output();
+    let output = tokio::process::Command::new(program("ferrowhisk"))
+        .args(["serve", "--print-config"])
+        .output();
     let output = output.await.expect("it runs");
     assert!(output.status.success());
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(text.contains("[invoker]") && text.contains("listen ="), "{text}");
     let reference = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/configuration.md");
     let page = std::fs::read_to_string(&reference).expect("docs/configuration.md");
-    let output = tokio::process::Command::new(program("ferrowhisk")).arg("config-reference").output().await;
+    let output = tokio::process::Command::new(program("ferrowhisk"))
+        .arg("config-reference")
+        .output()
+        .await;
     let table = String::from_utf8_lossy(&output.expect("it runs").stdout).into_owned();
-    assert!(page.contains(table.trim()), "docs/configuration.md is old: `ferrowhisk config-reference` prints the table");
+    assert!(
+        page.contains(table.trim()),
+        "docs/configuration.md is old: `ferrowhisk config-reference` prints the table"
+    );
 }

@@ -48,20 +48,33 @@ pub struct Answer {
 /// One of the built programs.
 pub fn program(name: &str) -> PathBuf {
     let me = std::env::current_exe().expect("the test program has a path");
-    let folder = me.parent().and_then(Path::parent).expect("tests lie in target/PROFILE/deps");
+    let folder = me
+        .parent()
+        .and_then(Path::parent)
+        .expect("tests lie in target/PROFILE/deps");
     let program = folder.join(name);
-    assert!(program.is_file(), "{} is not built; `make test` does that", program.display());
+    assert!(
+        program.is_file(),
+        "{} is not built; `make test` does that",
+        program.display()
+    );
     program
 }
 
 impl Folder {
     pub fn new() -> Folder {
-        Folder { dir: tempfile::tempdir().expect("a temporary folder"), config: None }
+        Folder {
+            dir: tempfile::tempdir().expect("a temporary folder"),
+            config: None,
+        }
     }
 
     /// A folder whose platforms run with this configuration file.
     pub fn with_config(text: &str) -> Folder {
-        Folder { config: Some(text.to_owned()), ..Folder::new() }
+        Folder {
+            config: Some(text.to_owned()),
+            ..Folder::new()
+        }
     }
 
     pub fn path(&self) -> PathBuf {
@@ -75,7 +88,9 @@ impl Folder {
     /// The command line that serves this folder.
     pub fn serve(&self) -> Command {
         let mut command = Command::new(program("ferrowhisk"));
-        command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(self.path());
+        command
+            .args(["serve", "--listen", "127.0.0.1:0", "--data"])
+            .arg(self.path());
         if let Some(text) = &self.config {
             let file = self.file("ferrowhisk.toml");
             std::fs::write(&file, text).expect("a configuration file");
@@ -91,8 +106,16 @@ impl Folder {
         if url.exists() {
             std::fs::remove_file(&url).expect("an old address");
         }
-        let log = std::fs::File::options().create(true).append(true).open(self.file("log")).expect("a log file");
-        let mut child = self.serve().stderr(Stdio::from(log)).spawn().expect("ferrowhisk starts");
+        let log = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.file("log"))
+            .expect("a log file");
+        let mut child = self
+            .serve()
+            .stderr(Stdio::from(log))
+            .spawn()
+            .expect("ferrowhisk starts");
         let address = wait::until(LONG, async || match std::fs::read_to_string(&url) {
             Ok(text) if text.ends_with('\n') => Ok(text.trim().trim_start_matches("http://").to_owned()),
             Ok(_) | Err(_) => match child.try_wait() {
@@ -102,7 +125,12 @@ impl Folder {
         })
         .await;
         let key = std::fs::read_to_string(self.path().join("guest.auth")).expect("the guest key");
-        Platform { child, folder: self, address, authorization: basic(key.trim()) }
+        Platform {
+            child,
+            folder: self,
+            address,
+            authorization: basic(key.trim()),
+        }
     }
 
     pub fn log(&self) -> String {
@@ -125,7 +153,10 @@ impl Platform {
 
     /// The key of the namespace `guest`.
     pub fn key(&self) -> String {
-        std::fs::read_to_string(self.folder.path().join("guest.auth")).expect("the guest key").trim().to_owned()
+        std::fs::read_to_string(self.folder.path().join("guest.auth"))
+            .expect("the guest key")
+            .trim()
+            .to_owned()
     }
 
     /// Ends it as `kill -9` does, and gives the folder back.
@@ -140,15 +171,24 @@ impl Platform {
 
     /// Waits for its end; gives the exit code.
     pub async fn ended(mut self) -> (Option<i32>, Folder) {
-        let status = tokio::time::timeout(LONG, self.child.wait()).await.expect("it ends").expect("a status");
+        let status = tokio::time::timeout(LONG, self.child.wait())
+            .await
+            .expect("it ends")
+            .expect("a status");
         (status.code(), self.folder)
     }
 
     /// A request with the guest's key below the caller's namespace.
     pub async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Answer {
         let text = body.map(Value::to_string);
-        self.send(method, &format!("/api/v1/namespaces/_{path}"), Some(&self.authorization), text).await
-            .unwrap_or_else(|e| panic!("{path}: {e}; log:\n{}", self.folder.log()))
+        self.send(
+            method,
+            &format!("/api/v1/namespaces/_{path}"),
+            Some(&self.authorization),
+            text,
+        )
+        .await
+        .unwrap_or_else(|e| panic!("{path}: {e}; log:\n{}", self.folder.log()))
     }
 
     /// A request as it is; errors are those of the connection.
@@ -159,7 +199,10 @@ impl Platform {
         authorization: Option<&str>,
         body: Option<String>,
     ) -> anyhow::Result<Answer> {
-        let mut request = Request::builder().method(method).uri(target).header("host", &self.address);
+        let mut request = Request::builder()
+            .method(method)
+            .uri(target)
+            .header("host", &self.address);
         if let Some(authorization) = authorization {
             request = request.header(AUTHORIZATION, authorization);
         }
@@ -176,20 +219,27 @@ impl Platform {
     /// Creates or replaces an action; fails on anything but 200.
     pub async fn put_action(&self, name: &str, exec: Value, limits: Value) {
         let body = json!({"exec": exec, "limits": limits});
-        let answer = self.call(Method::PUT, &format!("/actions/{name}?overwrite=true"), Some(&body)).await;
+        let answer = self
+            .call(Method::PUT, &format!("/actions/{name}?overwrite=true"), Some(&body))
+            .await;
         assert_eq!(answer.status, 200, "{answer:?}");
     }
 
     /// A blocking invoke; the activation, whatever its status.
     pub async fn invoke(&self, name: &str, arguments: &Value) -> Answer {
-        self.call(Method::POST, &format!("/actions/{name}?blocking=true"), Some(arguments)).await
+        self.call(Method::POST, &format!("/actions/{name}?blocking=true"), Some(arguments))
+            .await
     }
 
     /// The stored record, once it is there.
     pub async fn record(&self, id: &str) -> Value {
         wait::until(LONG, async || {
             let answer = self.call(Method::GET, &format!("/activations/{id}"), None).await;
-            if answer.status == 200 { Ok(answer.json()) } else { Err(format!("no record of {id}: {answer:?}")) }
+            if answer.status == 200 {
+                Ok(answer.json())
+            } else {
+                Err(format!("no record of {id}: {answer:?}"))
+            }
         })
         .await
     }
@@ -202,7 +252,10 @@ impl Answer {
 
     /// The activation id of an answer that started one.
     pub fn activation_id(&self) -> String {
-        self.json()["activationId"].as_str().unwrap_or_else(|| panic!("no activation id: {self:?}")).to_owned()
+        self.json()["activationId"]
+            .as_str()
+            .unwrap_or_else(|| panic!("no activation id: {self:?}"))
+            .to_owned()
     }
 }
 
@@ -214,7 +267,11 @@ async fn exchange(address: &str, request: Request<Full<Bytes>>) -> anyhow::Resul
     let (head, body) = response.into_parts();
     let body = body.collect().await?.to_bytes();
     driver.abort();
-    Ok(Answer { status: status(head.status), headers: head.headers, body })
+    Ok(Answer {
+        status: status(head.status),
+        headers: head.headers,
+        body,
+    })
 }
 
 fn status(status: StatusCode) -> u16 {

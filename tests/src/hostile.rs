@@ -7,7 +7,9 @@ use crate::harness::{Platform, shell};
 
 /// What a script prints as its last line, seen through the API.
 async fn tells(platform: &Platform, name: &str, script: &str) -> Value {
-    platform.put_action(name, shell(script), json!({"memory": 128, "timeout": 20000})).await;
+    platform
+        .put_action(name, shell(script), json!({"memory": 128, "timeout": 20000}))
+        .await;
     let answer = platform.invoke(name, &json!({"secret": "of this activation"})).await;
     assert_eq!(answer.status, 200, "{name}: {answer:?}");
     answer.json()["response"]["result"].clone()
@@ -35,7 +37,10 @@ async fn the_platform_cannot_be_signalled_or_seen() {
          names=$(cat /proc/*/comm 2>/dev/null | grep -c ferrowhisk)\n\
          echo \"{{\\\"hit\\\": $hit, \\\"names\\\": $names}}\""
     );
-    assert_eq!(tells(&platform, "killer", &script).await, json!({"hit": false, "names": 0}));
+    assert_eq!(
+        tells(&platform, "killer", &script).await,
+        json!({"hit": false, "names": 0})
+    );
     assert_eq!(platform.get("/actions").await.as_array().map(Vec::len), Some(1));
 }
 
@@ -55,13 +60,22 @@ async fn a_control_socket_cannot_be_found() {
     let script = "found=$(find / -type s 2>/dev/null | head -n 1)\n\
                   fds=$(ls -l /proc/self/fd 2>/dev/null | grep -c socket)\n\
                   echo \"{\\\"found\\\": \\\"$found\\\", \\\"sockets\\\": $fds}\"";
-    assert_eq!(tells(&platform, "finder", script).await, json!({"found": "", "sockets": 0}));
+    assert_eq!(
+        tells(&platform, "finder", script).await,
+        json!({"found": "", "sockets": 0})
+    );
 }
 
 #[tokio::test]
 async fn another_actions_code_and_arguments_are_out_of_reach() {
     let platform = Platform::start().await;
-    platform.put_action("victim", shell("sleep 3; echo '{}' # a-secret-in-the-code"), json!({"memory": 128})).await;
+    platform
+        .put_action(
+            "victim",
+            shell("sleep 3; echo '{}' # a-secret-in-the-code"),
+            json!({"memory": 128}),
+        )
+        .await;
     let secret = json!({"password": "a-secret-in-the-arguments"});
     let victim = platform.invoke("victim", &secret);
     let script = "hits=$(grep -rls 'a-secret-in-th[e]' /tmp /proc/[0-9]*/cmdline /proc/[0-9]*/environ /var/tmp /run 2>/dev/null | grep -v self | head -n 3 | wc -l)\n\

@@ -5,8 +5,8 @@
 #![cfg(test)]
 
 mod bad_input;
-mod crash;
 mod cli;
+mod crash;
 mod folder;
 mod harness;
 mod hostile;

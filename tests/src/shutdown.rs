@@ -13,10 +13,19 @@ use crate::harness::{Platform, shell};
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_drain_keeps_every_promise() {
     let platform = Arc::new(Platform::start().await);
-    platform.put_action("slow", shell("sleep 0.2; echo '{\"ok\":true}'"), json!({"memory": 128, "logs": 0})).await;
+    platform
+        .put_action(
+            "slow",
+            shell("sleep 0.2; echo '{\"ok\":true}'"),
+            json!({"memory": 128, "logs": 0}),
+        )
+        .await;
     let key = {
         use base64::Engine as _;
-        format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(platform.key()))
+        format!(
+            "Basic {}",
+            base64::engine::general_purpose::STANDARD.encode(platform.key())
+        )
     };
     let stop = Arc::new(AtomicBool::new(false));
     let workers: Vec<_> = (0..4)
@@ -27,7 +36,10 @@ async fn a_drain_keeps_every_promise() {
                 while !stop.load(Ordering::Relaxed) {
                     let wait = if i % 2 == 0 { "?blocking=true" } else { "" };
                     let target = format!("/api/v1/namespaces/_/actions/slow{wait}");
-                    let Ok(answer) = platform.send(Method::POST, &target, Some(&key), Some("{}".into())).await else {
+                    let Ok(answer) = platform
+                        .send(Method::POST, &target, Some(&key), Some("{}".into()))
+                        .await
+                    else {
                         break;
                     };
                     match answer.status {
@@ -51,7 +63,10 @@ async fn a_drain_keeps_every_promise() {
     let platform = Arc::into_inner(platform).expect("the workers are gone");
     let (code, folder) = platform.ended().await;
     assert_eq!(code, Some(0), "{}", folder.log());
-    assert!(!folder.path().join("api.url").exists(), "a stopped platform announces no address");
+    assert!(
+        !folder.path().join("api.url").exists(),
+        "a stopped platform announces no address"
+    );
     assert!(!accepted.is_empty());
     let platform = folder.start().await;
     for id in accepted {

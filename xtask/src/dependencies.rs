@@ -32,8 +32,15 @@ pub fn check(metadata: &Metadata) -> Result<Vec<String>> {
         if !permitted(licence) {
             findings.push(format!("{} {}: licence {licence}", package.name, package.version));
         }
-        if package.source.as_ref().is_some_and(|s| !s.repr.starts_with("registry+")) {
-            findings.push(format!("{} {}: comes from outside the registry", package.name, package.version));
+        if package
+            .source
+            .as_ref()
+            .is_some_and(|s| !s.repr.starts_with("registry+"))
+        {
+            findings.push(format!(
+                "{} {}: comes from outside the registry",
+                package.name, package.version
+            ));
         }
     }
     Ok(findings)
@@ -42,8 +49,12 @@ pub fn check(metadata: &Metadata) -> Result<Vec<String>> {
 /// Whether an SPDX expression can be met: some alternative consists of permitted licences only.
 fn permitted(expression: &str) -> bool {
     let flat = expression.replace(['(', ')'], " ").replace('/', " OR ");
-    let alternatives = flat.split(" AND ").map(|part| part.split(" OR ").map(str::trim).collect::<Vec<_>>());
-    alternatives.into_iter().all(|names| names.iter().any(|name| LICENCES.contains(name)))
+    let alternatives = flat
+        .split(" AND ")
+        .map(|part| part.split(" OR ").map(str::trim).collect::<Vec<_>>());
+    alternatives
+        .into_iter()
+        .all(|names| names.iter().any(|name| LICENCES.contains(name)))
 }
 
 /// Versions stand in the workspace's table only: a member that writes one itself is a finding.
@@ -54,7 +65,8 @@ fn own_versions(package: &Package) -> Result<Vec<String>> {
     }
     let written = |name: &str| {
         let starts = [format!("{name} = \""), format!("{name} = {{ version")];
-        text.lines().any(|line| starts.iter().any(|s| line.trim_start().starts_with(s.as_str())))
+        text.lines()
+            .any(|line| starts.iter().any(|s| line.trim_start().starts_with(s.as_str())))
     };
     let foreign = |d: &&cargo_metadata::Dependency| d.path.is_none() && d.kind != DependencyKind::Unknown;
     Ok(package
@@ -62,7 +74,12 @@ fn own_versions(package: &Package) -> Result<Vec<String>> {
         .iter()
         .filter(foreign)
         .filter(|d| written(&d.name))
-        .map(|d| format!("{}: the version of {} belongs in the workspace's Cargo.toml", package.manifest_path, d.name))
+        .map(|d| {
+            format!(
+                "{}: the version of {} belongs in the workspace's Cargo.toml",
+                package.manifest_path, d.name
+            )
+        })
         .collect())
 }
 

@@ -15,8 +15,14 @@ const EDGES: &[(&str, &[&str])] = &[
     ("wsk-bus", &["wsk-entities"]),
     ("wsk-containers", &["wsk-entities"]),
     ("wsk-identity", &["wsk-entities", "wsk-store"]),
-    ("wsk-controller", &["wsk-entities", "wsk-store", "wsk-bus", "wsk-identity", "wsk-service"]),
-    ("wsk-invoker", &["wsk-entities", "wsk-store", "wsk-bus", "wsk-containers", "wsk-service"]),
+    (
+        "wsk-controller",
+        &["wsk-entities", "wsk-store", "wsk-bus", "wsk-identity", "wsk-service"],
+    ),
+    (
+        "wsk-invoker",
+        &["wsk-entities", "wsk-store", "wsk-bus", "wsk-containers", "wsk-service"],
+    ),
     ("wsk-gateway", &["wsk-entities", "wsk-identity", "wsk-service"]),
     ("wsk-cli", &["wsk-entities", "wsk-client", "wsk-store", "wsk-identity"]),
     (
@@ -57,7 +63,9 @@ pub fn check(metadata: &Metadata) -> Result<Vec<String>> {
     for package in metadata.workspace_packages() {
         let name = package.name.as_str();
         let Some((_, allowed)) = EDGES.iter().find(|(from, _)| *from == name) else {
-            findings.push(format!("{name}: unknown package; give it a room in xtask/src/layers.rs"));
+            findings.push(format!(
+                "{name}: unknown package; give it a room in xtask/src/layers.rs"
+            ));
             continue;
         };
         for dependency in &package.dependencies {

@@ -20,16 +20,32 @@ const CHECKS: &[Check] = &[
 
 fn main() -> Result<()> {
     let wanted = std::env::args().nth(1).unwrap_or_else(|| "check".into());
-    let chosen: Vec<&Check> = CHECKS.iter().filter(|(name, _)| wanted == "check" || wanted == *name).collect();
+    let chosen: Vec<&Check> = CHECKS
+        .iter()
+        .filter(|(name, _)| wanted == "check" || wanted == *name)
+        .collect();
     if chosen.is_empty() {
         let names: Vec<&str> = CHECKS.iter().map(|(name, _)| *name).collect();
-        bail!("`{wanted}` is not a check; say `check` for all, or one of {}", names.join(", "));
+        bail!(
+            "`{wanted}` is not a check; say `check` for all, or one of {}",
+            names.join(", ")
+        );
     }
-    let metadata = MetadataCommand::new().other_options(vec!["--locked".into()]).exec().context("cargo metadata")?;
+    let metadata = MetadataCommand::new()
+        .other_options(vec!["--locked".into()])
+        .exec()
+        .context("cargo metadata")?;
     let mut failed = false;
     for (name, check) in chosen {
         let findings = check(&metadata)?;
-        println!("{name}: {}", if findings.is_empty() { "ok".into() } else { format!("{} findings", findings.len()) });
+        println!(
+            "{name}: {}",
+            if findings.is_empty() {
+                "ok".into()
+            } else {
+                format!("{} findings", findings.len())
+            }
+        );
         for finding in &findings {
             println!("  {finding}");
         }

@@ -31,7 +31,9 @@ pub fn check(metadata: &Metadata) -> Result<Vec<String>> {
         let text = std::fs::read_to_string(&file).with_context(|| shown.clone())?;
         let lines = text.lines().count();
         if !is_test(&shown) && lines > LONGEST && !LONGER.iter().any(|(name, _)| *name == shown) {
-            findings.push(format!("{shown}: {lines} lines, more than {LONGEST}; split it, or explain its shape in xtask"));
+            findings.push(format!(
+                "{shown}: {lines} lines, more than {LONGEST}; split it, or explain its shape in xtask"
+            ));
         }
         for (at, line) in text.lines().enumerate() {
             for (banned, instead) in BANNED {

@@ -18,11 +18,16 @@ impl App {
     /// The answer to a request that was turned away before it was read whole, with an id like every other.
     pub fn reject(&self, head: &Parts, rejection: Rejection) -> Response {
         let transid = self.transaction_id(&head.headers);
-        let body = ErrorBody { error: rejection.text().to_owned(), code: transid.id.to_string() };
+        let body = ErrorBody {
+            error: rejection.text().to_owned(),
+            code: transid.id.to_string(),
+        };
         let text = serde_json::to_vec(&body).expect("two strings serialise");
         let mut response = Response::new(Body::full(text));
         *response.status_mut() = rejection.status();
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        response
+            .headers_mut()
+            .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if let Ok(id) = HeaderValue::from_str(&transid.id) {
             response.headers_mut().insert(REQUEST_ID, id);
         }

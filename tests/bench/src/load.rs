@@ -27,14 +27,20 @@ impl Request {
     }
 
     pub fn new(method: &str, address: &str, path: &str, authorization: Option<&str>, body: &str) -> Request {
-        let authorization = authorization.map(|a| format!("authorization: Basic {a}\r\n")).unwrap_or_default();
+        let authorization = authorization
+            .map(|a| format!("authorization: Basic {a}\r\n"))
+            .unwrap_or_default();
         let content = if body.is_empty() && method != "POST" {
             String::new()
         } else {
             format!("content-type: application/json\r\ncontent-length: {}\r\n", body.len())
         };
         let head = format!("{method} {path} HTTP/1.1\r\nhost: {address}\r\n{authorization}{content}\r\n");
-        Request { address: address.to_owned(), bytes: format!("{head}{body}").into_bytes(), expect: 200 }
+        Request {
+            address: address.to_owned(),
+            bytes: format!("{head}{body}").into_bytes(),
+            expect: 200,
+        }
     }
 
     pub fn expecting(mut self, status: u16) -> Request {
@@ -46,7 +52,10 @@ impl Request {
         let stream = TcpStream::connect(&self.address).with_context(|| self.address.clone())?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(Duration::from_secs(60)))?;
-        Ok(Connection { stream, buffer: Vec::with_capacity(16 << 10) })
+        Ok(Connection {
+            stream,
+            buffer: Vec::with_capacity(16 << 10),
+        })
     }
 
     /// Sends it once on a connection of its own and gives the body.
@@ -54,7 +63,11 @@ impl Request {
         let mut connection = self.connect()?;
         let (status, body) = connection.call(self)?;
         if status != self.expect {
-            bail!("status {status} instead of {}: {}", self.expect, String::from_utf8_lossy(&body));
+            bail!(
+                "status {status} instead of {}: {}",
+                self.expect,
+                String::from_utf8_lossy(&body)
+            );
         }
         Ok(body)
     }
@@ -86,7 +99,11 @@ impl Connection {
         let (status, body) = self.call(request)?;
         let took = begun.elapsed();
         if status != request.expect {
-            bail!("status {status} instead of {}: {}", request.expect, String::from_utf8_lossy(&body));
+            bail!(
+                "status {status} instead of {}: {}",
+                request.expect,
+                String::from_utf8_lossy(&body)
+            );
         }
         Ok(took)
     }
@@ -94,12 +111,18 @@ impl Connection {
 
 /// Status, start of the body and its length, once the head is complete.
 fn head_of(buffer: &[u8]) -> Result<Option<(u16, usize, usize)>> {
-    let Some(end) = buffer.windows(4).position(|w| w == b"\r\n\r\n") else { return Ok(None) };
+    let Some(end) = buffer.windows(4).position(|w| w == b"\r\n\r\n") else {
+        return Ok(None);
+    };
     let head = std::str::from_utf8(&buffer[..end])?;
-    let status = head.get(9..12).and_then(|s| s.parse().ok()).context("an HTTP status line")?;
+    let status = head
+        .get(9..12)
+        .and_then(|s| s.parse().ok())
+        .context("an HTTP status line")?;
     let length = head.lines().find_map(|line| {
         let (name, value) = line.split_once(':')?;
-        name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse().ok())?
+        name.eq_ignore_ascii_case("content-length")
+            .then(|| value.trim().parse().ok())?
     });
     Ok(Some((status, end + 4, length.unwrap_or(0))))
 }

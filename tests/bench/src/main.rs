@@ -67,7 +67,11 @@ fn main() -> Result<()> {
         Some(Baseline::Copier { to }) => baselines::copier::serve(&to),
         Some(Baseline::Burn) => burn::forever(),
         None => {
-            let plan = suites::Plan { quick: arguments.quick, bin: arguments.bin, only: arguments.only };
+            let plan = suites::Plan {
+                quick: arguments.quick,
+                bin: arguments.bin,
+                only: arguments.only,
+            };
             let results = suites::run(&plan)?;
             report::publish(&results, &plan, &arguments.out)
         }

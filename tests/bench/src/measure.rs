@@ -59,8 +59,10 @@ pub struct Interleaved {
 impl Interleaved {
     pub fn run(targets: &[Request], rounds: usize, block: usize) -> Result<Interleaved> {
         let mut connections: Vec<Connection> = targets.iter().map(Request::connect).collect::<Result<_>>()?;
-        let mut out =
-            Interleaved { all: vec![Samples::default(); targets.len()], rounds: vec![Samples::default(); targets.len()] };
+        let mut out = Interleaved {
+            all: vec![Samples::default(); targets.len()],
+            rounds: vec![Samples::default(); targets.len()],
+        };
         for (target, connection) in targets.iter().zip(&mut connections) {
             for _ in 0..block {
                 connection.timed(target)?;
@@ -81,12 +83,26 @@ impl Interleaved {
 
     /// The ratio of two targets, round by round.
     pub fn ratio(&self, a: usize, b: usize) -> Samples {
-        Samples(self.rounds[a].0.iter().zip(&self.rounds[b].0).map(|(x, y)| x / y).collect())
+        Samples(
+            self.rounds[a]
+                .0
+                .iter()
+                .zip(&self.rounds[b].0)
+                .map(|(x, y)| x / y)
+                .collect(),
+        )
     }
 
     /// The difference of two targets in microseconds, round by round.
     pub fn difference(&self, a: usize, b: usize) -> Samples {
-        Samples(self.rounds[a].0.iter().zip(&self.rounds[b].0).map(|(x, y)| x - y).collect())
+        Samples(
+            self.rounds[a]
+                .0
+                .iter()
+                .zip(&self.rounds[b].0)
+                .map(|(x, y)| x - y)
+                .collect(),
+        )
     }
 }
 
@@ -97,7 +113,11 @@ pub fn cpu(pid: u32) -> Result<Duration> {
         let path = thread?.path().join("schedstat");
         // A thread may end between the listing and the read.
         let Ok(text) = fs::read_to_string(path) else { continue };
-        total += text.split_whitespace().next().and_then(|n| n.parse::<u64>().ok()).unwrap_or(0);
+        total += text
+            .split_whitespace()
+            .next()
+            .and_then(|n| n.parse::<u64>().ok())
+            .unwrap_or(0);
     }
     Ok(Duration::from_nanos(total))
 }
@@ -109,5 +129,8 @@ pub fn memory(pid: u32) -> Result<(f64, f64)> {
         let line = text.lines().find(|l| l.starts_with(name))?;
         line.split_whitespace().nth(1)?.parse::<f64>().ok()
     };
-    Ok((field("Rss:").context("Rss")? / 1024.0, field("Pss:").context("Pss")? / 1024.0))
+    Ok((
+        field("Rss:").context("Rss")? / 1024.0,
+        field("Pss:").context("Pss")? / 1024.0,
+    ))
 }

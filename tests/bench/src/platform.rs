@@ -32,7 +32,10 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Settings {
-        Settings { pause_grace_ms: 60_000, pool_mb: 16_384 }
+        Settings {
+            pause_grace_ms: 60_000,
+            pool_mb: 16_384,
+        }
     }
 }
 
@@ -64,14 +67,22 @@ impl Platform {
                 }
             }
             if let Some(status) = child.try_wait()? {
-                bail!("ferrowhisk ended with {status}; see {}", data.join("bench.log").display());
+                bail!(
+                    "ferrowhisk ended with {status}; see {}",
+                    data.join("bench.log").display()
+                );
             }
             std::thread::yield_now();
         };
         let started_in = begun.elapsed();
         let key = std::fs::read_to_string(data.join("guest.auth"))?;
         let authorization = base64::engine::general_purpose::STANDARD.encode(key.trim());
-        Ok(Platform { child, address, authorization, started_in })
+        Ok(Platform {
+            child,
+            address,
+            authorization,
+            started_in,
+        })
     }
 
     pub fn pid(&self) -> u32 {
@@ -91,7 +102,8 @@ impl Platform {
     /// Creates or replaces an action without logs.
     pub fn put(&self, name: &str, exec: Value) -> Result<()> {
         let body = json!({"exec": exec, "limits": {"logs": 0, "memory": 128}}).to_string();
-        self.request("PUT", &format!("/actions/{name}?overwrite=true"), &body).once()?;
+        self.request("PUT", &format!("/actions/{name}?overwrite=true"), &body)
+            .once()?;
         Ok(())
     }
 
@@ -141,7 +153,10 @@ fn config_text(manifest: &Path, settings: Settings) -> Result<String> {
     let script = runtime_script();
     let mut shown: Vec<PathBuf> = vec![script.parent().context("a folder")?.to_owned()];
     shown.extend(modules());
-    let Settings { pool_mb, pause_grace_ms } = settings;
+    let Settings {
+        pool_mb,
+        pause_grace_ms,
+    } = settings;
     Ok(format!(
         "manifest = {manifest:?}\n[invoker]\nmemory_mb = {pool_mb}\npause_grace_ms = {pause_grace_ms}\n\
          [containers.process]\nshown = {shown:?}\n"

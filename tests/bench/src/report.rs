@@ -10,17 +10,26 @@ use crate::goals::{Better, Goal, Outcome};
 use crate::suites::Plan;
 
 pub fn publish(outcomes: &[Outcome], plan: &Plan, out: &Path) -> Result<()> {
-    let mut text = String::from("# Benchmarks\n\nWritten by `make bench`; every figure is from one run on the machine named here.\n\n");
+    let mut text = String::from(
+        "# Benchmarks\n\nWritten by `make bench`; every figure is from one run on the machine named here.\n\n",
+    );
     writeln!(text, "{}\n", machine())?;
     if plan.quick {
         writeln!(text, "A quick run: few rounds, wide spread.\n")?;
     }
-    writeln!(text, "| # | What | Gate | Goal | Measured | Quartiles | Samples | Verdict |")?;
+    writeln!(
+        text,
+        "| # | What | Gate | Goal | Measured | Quartiles | Samples | Verdict |"
+    )?;
     writeln!(text, "|---|---|---|---|---|---|---|---|")?;
     for outcome in outcomes {
         let goal = Goal::of(outcome.id);
         let sign = if goal.better == Better::Lower { "≤" } else { "≥" };
-        let unit = if goal.unit.is_empty() { String::new() } else { format!(" {}", goal.unit) };
+        let unit = if goal.unit.is_empty() {
+            String::new()
+        } else {
+            format!(" {}", goal.unit)
+        };
         writeln!(
             text,
             "| {} | {} | {sign} {}{unit} | {sign} {}{unit} | **{:.2}{unit}** | {:.2} … {:.2} | {} | {} |",

@@ -41,7 +41,8 @@ pub fn serve(port: u16) -> Result<()> {
 
 fn connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(stream: S) {
     tokio::spawn(async move {
-        let served = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service_fn(answer));
+        let served =
+            hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service_fn(answer));
         // A client that hangs up is how every connection ends.
         let _ = served.await;
     });
@@ -49,10 +50,22 @@ fn connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(stream: S) {
 
 async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     let run = request.uri().path() == "/run";
-    let body = request.into_body().collect().await.map(|b| b.to_bytes()).unwrap_or_default();
-    let answer = if run { value_of(&body) } else { Bytes::from_static(b"{\"ok\":true}") };
+    let body = request
+        .into_body()
+        .collect()
+        .await
+        .map(|b| b.to_bytes())
+        .unwrap_or_default();
+    let answer = if run {
+        value_of(&body)
+    } else {
+        Bytes::from_static(b"{\"ok\":true}")
+    };
     let mut response = Response::new(Full::new(answer));
-    response.headers_mut().insert("content-type", hyper::header::HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(
+        "content-type",
+        hyper::header::HeaderValue::from_static("application/json"),
+    );
     Ok(response)
 }
 

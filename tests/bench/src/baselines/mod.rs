@@ -16,7 +16,10 @@ use tokio::net::TcpListener;
 
 /// Runs `future` on one thread, as every baseline does.
 fn on_one_thread<F: Future<Output = Result<()>>>(future: F) -> Result<()> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(future)
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(future)
 }
 
 /// Binds a loopback port and tells the parent which.
@@ -47,10 +50,16 @@ impl Server {
 
     fn start(command: &mut Command) -> Result<Server> {
         use std::io::{BufRead as _, BufReader};
-        let mut child = command.stdout(Stdio::piped()).spawn().context("cannot start a baseline")?;
+        let mut child = command
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("cannot start a baseline")?;
         let mut line = String::new();
         BufReader::new(child.stdout.take().context("a piped stdout")?).read_line(&mut line)?;
-        Ok(Server { child, address: line.trim().to_owned() })
+        Ok(Server {
+            child,
+            address: line.trim().to_owned(),
+        })
     }
 
     pub fn pid(&self) -> u32 {
@@ -69,7 +78,9 @@ impl Drop for Server {
 /// The command line of the reference-like Node runtime.
 pub fn runtime_command() -> Vec<String> {
     let paths = [Some(runtime_script()), modules()];
-    std::iter::once("node".to_owned()).chain(paths.into_iter().flatten().map(|p| p.display().to_string())).collect()
+    std::iter::once("node".to_owned())
+        .chain(paths.into_iter().flatten().map(|p| p.display().to_string()))
+        .collect()
 }
 
 /// Where the Node runtime's source lies.
@@ -89,7 +100,9 @@ pub fn modules() -> Option<PathBuf> {
             let modules = cache.join("node_modules");
             if !modules.join("express").is_dir() {
                 let mut npm = Command::new("npm");
-                npm.args(["install", "--silent", "--no-audit", "--no-fund", "--prefix"]).arg(&cache).arg("express@4");
+                npm.args(["install", "--silent", "--no-audit", "--no-fund", "--prefix"])
+                    .arg(&cache)
+                    .arg("express@4");
                 npm.stdout(Stdio::null()).status().ok()?;
             }
             modules.join("express").is_dir().then_some(modules)

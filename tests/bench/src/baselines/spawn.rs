@@ -27,7 +27,10 @@ pub fn once(folder: &Path) -> Result<Duration> {
     let raw = fd.as_raw_fd();
     let begun = Instant::now();
     let mut command = Command::new(std::env::current_exe()?);
-    command.arg("echo").env("WSK_PROXY_FD", raw.to_string()).stdout(Stdio::null());
+    command
+        .arg("echo")
+        .env("WSK_PROXY_FD", raw.to_string())
+        .stdout(Stdio::null());
     let root = nix::unistd::geteuid().is_root();
     // SAFETY: only async-signal-safe calls between fork and exec.
     unsafe {
@@ -55,11 +58,18 @@ pub fn once(folder: &Path) -> Result<Duration> {
 
 fn post(stream: &mut UnixStream, path: &str) -> Result<()> {
     let body = r#"{"value":{}}"#;
-    write!(stream, "POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n{body}", body.len())?;
+    write!(
+        stream,
+        "POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    )?;
     let mut buffer = [0u8; 1024];
     let n = stream.read(&mut buffer)?;
     if !buffer[..n].starts_with(b"HTTP/1.1 200") {
-        bail!("the spawned server answered {:?}", String::from_utf8_lossy(&buffer[..n]));
+        bail!(
+            "the spawned server answered {:?}",
+            String::from_utf8_lossy(&buffer[..n])
+        );
     }
     Ok(())
 }

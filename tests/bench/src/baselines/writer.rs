@@ -19,7 +19,10 @@ struct State {
 /// Durable records per second, with `writers` threads each appending records of `size` bytes one after the other.
 pub fn rate(folder: &Path, writers: usize, size: usize, time: Duration) -> Result<f64> {
     let shared = Arc::new((Mutex::new(State::default()), Condvar::new(), Condvar::new()));
-    let mut file = OpenOptions::new().create(true).append(true).open(folder.join("writer.log"))?;
+    let mut file = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(folder.join("writer.log"))?;
     let syncer = {
         let shared = shared.clone();
         std::thread::spawn(move || -> Result<()> {
@@ -42,8 +45,13 @@ pub fn rate(folder: &Path, writers: usize, size: usize, time: Duration) -> Resul
         })
     };
     let begun = Instant::now();
-    let threads: Vec<_> = (0..writers).map(|_| appender(shared.clone(), size, begun + time)).collect();
-    let total: u64 = threads.into_iter().map(|t| t.join().expect("a writer does not panic")).sum();
+    let threads: Vec<_> = (0..writers)
+        .map(|_| appender(shared.clone(), size, begun + time))
+        .collect();
+    let total: u64 = threads
+        .into_iter()
+        .map(|t| t.join().expect("a writer does not panic"))
+        .sum();
     let took = begun.elapsed();
     shared.0.lock().expect("no panic under this lock").ended = true;
     shared.1.notify_all();

@@ -35,7 +35,12 @@ fn cold(plan: &Plan) -> Result<Outcome> {
         theirs.push_time(base);
         ratio.push(took.as_secs_f64() / base.as_secs_f64());
     }
-    Ok(outcome("C1", &ratio, n, [shown("ours", &ours), shown("spawn", &theirs)].join("; ")))
+    Ok(outcome(
+        "C1",
+        &ratio,
+        n,
+        [shown("ours", &ours), shown("spawn", &theirs)].join("; "),
+    ))
 }
 
 /// C2: the first call of a node action that meets a prewarmed container, beside `/init` and `/run` on an idle server.
@@ -48,8 +53,11 @@ fn prewarmed(plan: &Plan) -> Result<Outcome> {
     let (mut ours, mut theirs, mut ratio) = (Samples::default(), Samples::default(), Samples::default());
     for i in 0..n {
         let name = format!("warm{i}");
-        let body = serde_json::json!({"exec": {"kind": "nodejs:default", "code": code}, "limits": {"logs": 0, "memory": 256}});
-        platform.request("PUT", &format!("/actions/{name}"), &body.to_string()).once()?;
+        let body =
+            serde_json::json!({"exec": {"kind": "nodejs:default", "code": code}, "limits": {"logs": 0, "memory": 256}});
+        platform
+            .request("PUT", &format!("/actions/{name}"), &body.to_string())
+            .once()?;
         // The stem cell that the previous round took is replaced in the background.
         wait(700);
         let invoke = platform.invoke(&name, "{}");
@@ -65,14 +73,22 @@ fn prewarmed(plan: &Plan) -> Result<Outcome> {
         theirs.push_time(base);
         ratio.push(took.as_secs_f64() / base.as_secs_f64());
     }
-    Ok(outcome("C2", &ratio, n, [shown("ours", &ours), shown("direct", &theirs)].join("; ")))
+    Ok(outcome(
+        "C2",
+        &ratio,
+        n,
+        [shown("ours", &ours), shown("direct", &theirs)].join("; "),
+    ))
 }
 
 /// C5: the first call after a container was frozen, less a warm one.
 fn frozen(plan: &Plan) -> Result<Outcome> {
     let _burners = Burners::light()?;
     let data = tempfile::tempdir()?;
-    let settings = Settings { pause_grace_ms: 20, ..Settings::default() };
+    let settings = Settings {
+        pause_grace_ms: 20,
+        ..Settings::default()
+    };
     let platform = Platform::start(&plan.bin, data.path(), settings)?;
     platform.put("echo", echo())?;
     let invoke = platform.invoke("echo", "{}");
@@ -88,13 +104,25 @@ fn frozen(plan: &Plan) -> Result<Outcome> {
         warm.push_time(second);
         added.push((first.as_secs_f64() - second.as_secs_f64()) * 1e3);
     }
-    Ok(outcome("C5", &added, n, [shown("resumed", &resumed), shown("warm", &warm)].join("; ")))
+    Ok(outcome(
+        "C5",
+        &added,
+        n,
+        [shown("resumed", &resumed), shown("warm", &warm)].join("; "),
+    ))
 }
 
 /// D1: cold starts per second in a closed loop, beside a loop of spawns.
 fn rate(plan: &Plan) -> Result<Outcome> {
     let data = tempfile::tempdir()?;
-    let platform = Platform::start(&plan.bin, data.path(), Settings { pool_mb: 1024, ..Settings::default() })?;
+    let platform = Platform::start(
+        &plan.bin,
+        data.path(),
+        Settings {
+            pool_mb: 1024,
+            ..Settings::default()
+        },
+    )?;
     let n = plan.amount(200, 50);
     for i in 0..n {
         platform.put(&format!("rate{i}"), echo())?;
@@ -119,6 +147,10 @@ fn rate(plan: &Plan) -> Result<Outcome> {
         us.push(ours);
         them.push(theirs);
     }
-    let detail = format!("ours {:.0} cold starts/s, spawn loop {:.0}/s, one connection", us.median(), them.median());
+    let detail = format!(
+        "ours {:.0} cold starts/s, spawn loop {:.0}/s, one connection",
+        us.median(),
+        them.median()
+    );
     Ok(outcome("D1", &ratio, n * rounds, detail))
 }

@@ -20,7 +20,10 @@ pub fn run(plan: &Plan) -> Result<Vec<Outcome>> {
     let data = tempfile::tempdir()?;
     let platform = Platform::start(&plan.bin, data.path(), Settings::default())?;
     platform.put("echo", echo())?;
-    Ok(vec![accepted(plan, &platform, data.path())?, fanned_out(plan, &platform, data.path())?])
+    Ok(vec![
+        accepted(plan, &platform, data.path())?,
+        fanned_out(plan, &platform, data.path())?,
+    ])
 }
 
 /// F1: non-blocking invokes, beside the raw writer on the same disk.
@@ -65,7 +68,11 @@ fn fanned_out(plan: &Plan, platform: &Platform, folder: &std::path::Path) -> Res
         a.push(ours);
         b.push(theirs);
     }
-    let detail = format!("ours {:.0} activations/s, batched append {:.0} records/s", a.median(), b.median());
+    let detail = format!(
+        "ours {:.0} activations/s, batched append {:.0} records/s",
+        a.median(),
+        b.median()
+    );
     Ok(outcome("F2", &ratio, fires * 6, detail))
 }
 

@@ -13,7 +13,10 @@ use crate::platform::{Platform, Settings, echo};
 pub fn run(plan: &Plan) -> Result<Vec<Outcome>> {
     let data = tempfile::tempdir()?;
     let count = plan.amount(1000, 200);
-    let settings = Settings { pool_mb: 128 * (count as u32 + 64), ..Settings::default() };
+    let settings = Settings {
+        pool_mb: 128 * (count as u32 + 64),
+        ..Settings::default()
+    };
     let platform = Platform::start(&plan.bin, data.path(), settings)?;
     let mut all: Vec<Request> = Vec::new();
     for i in 0..count {
@@ -34,6 +37,10 @@ pub fn run(plan: &Plan) -> Result<Vec<Outcome>> {
         b.push(one);
         calls += n;
     }
-    let detail = format!("{count} actions {:.0} calls/s, one action {:.0} calls/s", a.median(), b.median());
+    let detail = format!(
+        "{count} actions {:.0} calls/s, one action {:.0} calls/s",
+        a.median(),
+        b.median()
+    );
     Ok(vec![outcome("G1", &ratio, calls as usize, detail)])
 }

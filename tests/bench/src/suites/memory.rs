@@ -41,7 +41,12 @@ fn idle(plan: &Plan, data: &Path) -> Result<Outcome> {
     let platform = Platform::start(&plan.bin, data, Settings::default())?;
     let pss = settled(&platform, plan)?;
     let (rss, _) = memory(platform.pid())?;
-    Ok(outcome("E1", &pss, pss.count(), format!("RSS {rss:.1} MB, PSS {:.1} MB", pss.median())))
+    Ok(outcome(
+        "E1",
+        &pss,
+        pss.count(),
+        format!("RSS {rss:.1} MB, PSS {:.1} MB", pss.median()),
+    ))
 }
 
 fn fill(plan: &Plan, data: &Path, actions: usize, activations: u64) -> Result<()> {
@@ -65,13 +70,20 @@ fn deploy(platform: &Platform, from: usize, upto: usize) -> Result<()> {
 
 fn loaded(plan: &Plan, data: &Path, actions: usize, activations: u64) -> Result<Outcome> {
     let platform = Platform::start(&plan.bin, data, Settings::default())?;
-    for path in ["/actions?limit=200", "/activations?limit=200", "/activations?limit=200&docs=true&skip=5000"] {
+    for path in [
+        "/actions?limit=200",
+        "/activations?limit=200",
+        "/activations?limit=200&docs=true&skip=5000",
+    ] {
         platform.request("GET", path, "").once()?;
     }
     platform.invoke("a0", "{}").once()?;
     let pss = settled(&platform, plan)?;
     let (rss, _) = memory(platform.pid())?;
-    let detail = format!("{actions} actions, {activations} activations; RSS {rss:.1} MB, PSS {:.1} MB", pss.median());
+    let detail = format!(
+        "{actions} actions, {activations} activations; RSS {rss:.1} MB, PSS {:.1} MB",
+        pss.median()
+    );
     Ok(outcome("E2", &pss, pss.count(), detail))
 }
 
@@ -82,7 +94,11 @@ fn start(plan: &Plan, data: &Path, actions: usize) -> Result<Outcome> {
         ms.push(platform.started_in.as_secs_f64() * 1e3);
         platform.kill()?;
     }
-    let detail = format!("{actions} actions, each start after a kill -9: p50 {:.1} ms, p99 {:.1} ms", ms.median(), ms.quantile(0.99));
+    let detail = format!(
+        "{actions} actions, each start after a kill -9: p50 {:.1} ms, p99 {:.1} ms",
+        ms.median(),
+        ms.quantile(0.99)
+    );
     Ok(outcome("E3", &ms, ms.count(), detail))
 }
 
@@ -96,6 +112,10 @@ fn lookup(plan: &Plan, few: &Path, many: &Path, actions: usize) -> Result<Outcom
     let targets = [large.invoke("a1", "{}"), small.invoke("a1", "{}")];
     let measured = Interleaved::run(&targets, plan.amount(60, 15), 200)?;
     let ratio = measured.ratio(0, 1);
-    let detail = [shown(&format!("{actions} actions"), &measured.all[0]), shown("10 actions", &measured.all[1])].join("; ");
+    let detail = [
+        shown(&format!("{actions} actions"), &measured.all[0]),
+        shown("10 actions", &measured.all[1]),
+    ]
+    .join("; ");
     Ok(outcome("G4", &ratio, measured.all[0].count(), detail))
 }

@@ -52,10 +52,20 @@ impl Plan {
 /// An outcome from one value per round.
 fn outcome(id: &'static str, rounds: &Samples, samples: usize, detail: String) -> Outcome {
     let spread = (rounds.quantile(0.25), rounds.quantile(0.75));
-    Outcome { id, value: rounds.median(), spread, samples, detail }
+    Outcome {
+        id,
+        value: rounds.median(),
+        spread,
+        samples,
+        detail,
+    }
 }
 
 /// Median and tail in microseconds.
 fn shown(name: &str, samples: &Samples) -> String {
-    format!("{name} p50 {:.0} µs, p99 {:.0} µs", samples.median(), samples.quantile(0.99))
+    format!(
+        "{name} p50 {:.0} µs, p99 {:.0} µs",
+        samples.median(),
+        samples.quantile(0.99)
+    )
 }

@@ -11,7 +11,8 @@ use crate::load::{Request, throughput};
 use crate::measure::Samples;
 use crate::platform::{Platform, Settings, echo, runtime};
 
-const RUN: &str = r#"{"value":{"n":1},"activation_id":"0","namespace":"guest","action_name":"/guest/x","deadline":"0"}"#;
+const RUN: &str =
+    r#"{"value":{"n":1},"activation_id":"0","namespace":"guest","action_name":"/guest/x","deadline":"0"}"#;
 const CONNECTIONS: usize = 32;
 
 pub fn run(plan: &Plan) -> Result<Vec<Outcome>> {
@@ -26,10 +27,25 @@ pub fn run(plan: &Plan) -> Result<Vec<Outcome>> {
     }
     platform.put("echo", echo())?;
     platform.put("runtime", runtime())?;
-    let direct: Vec<Request> = nodes.iter().map(|n| Request::post(&n.address, "/run", None, RUN)).collect();
-    let b1 = compare(plan, "B1", &[platform.invoke("runtime", r#"{"n":1}"#)], &direct[..1], "direct")?;
+    let direct: Vec<Request> = nodes
+        .iter()
+        .map(|n| Request::post(&n.address, "/run", None, RUN))
+        .collect();
+    let b1 = compare(
+        plan,
+        "B1",
+        &[platform.invoke("runtime", r#"{"n":1}"#)],
+        &direct[..1],
+        "direct",
+    )?;
     let hop_request = [Request::post(&hop.address, "/run", None, RUN)];
-    let b2 = compare(plan, "B2", &[platform.invoke("echo", r#"{"n":1}"#)], &hop_request, "hop")?;
+    let b2 = compare(
+        plan,
+        "B2",
+        &[platform.invoke("echo", r#"{"n":1}"#)],
+        &hop_request,
+        "hop",
+    )?;
     Ok(vec![b1, b2])
 }
 
@@ -49,8 +65,14 @@ fn compare(plan: &Plan, id: &'static str, ours: &[Request], theirs: &[Request], 
     for connections in [1, 100] {
         let (rate, _) = throughput(ours, connections, time)?;
         let (base, _) = throughput(theirs, connections, time)?;
-        singles.push_str(&format!("; {connections} connections: ours {rate:.0}/s, {name} {base:.0}/s"));
+        singles.push_str(&format!(
+            "; {connections} connections: ours {rate:.0}/s, {name} {base:.0}/s"
+        ));
     }
-    let detail = format!("32 connections: ours {:.0}/s, {name} {:.0}/s{singles}", a.median(), b.median());
+    let detail = format!(
+        "32 connections: ours {:.0}/s, {name} {:.0}/s{singles}",
+        a.median(),
+        b.median()
+    );
     Ok(outcome(id, &ratio, calls as usize, detail))
 }

@@ -11,7 +11,8 @@ use crate::measure::{Interleaved, Samples, cpu};
 use crate::platform::{Platform, Settings, echo, runtime};
 
 const BODY: &str = r#"{"name":"Ada","n":1}"#;
-const RUN: &str = r#"{"value":{"name":"Ada","n":1},"activation_id":"0","namespace":"guest","action_name":"/guest/x","deadline":"0"}"#;
+const RUN: &str =
+    r#"{"value":{"name":"Ada","n":1},"activation_id":"0","namespace":"guest","action_name":"/guest/x","deadline":"0"}"#;
 
 pub fn run(plan: &Plan) -> Result<Vec<Outcome>> {
     let _burners = Burners::light()?;
@@ -44,8 +45,7 @@ pub fn run(plan: &Plan) -> Result<Vec<Outcome>> {
             sum.extend(part);
         }
     }
-    let node_detail =
-        [shown("ours", &all[0]), shown("direct", &all[1]), shown("hop", &all[2])].join("; ");
+    let node_detail = [shown("ours", &all[0]), shown("direct", &all[1]), shown("hop", &all[2])].join("; ");
     let echo_detail = [shown("ours", &all[3]), shown("direct", &all[4]), shown("hop", &all[5])].join("; ");
     let (a5, a5_detail) = cpu_ratio(plan, &platform, &echo_hop, &targets[3], &targets[5])?;
     let n = all[0].count();
