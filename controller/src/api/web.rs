@@ -13,7 +13,7 @@ use super::invoke::{request_headers, with_id};
 use super::router::WebPath;
 use super::{Error, Layout, Request, reply, request};
 use crate::app::App;
-use crate::app::web::{Answer, Asked, Entity, Exported, Extension, Ran, Unfit};
+use crate::app::web::{Answer, Asked, Entity, Exported, Extension, Ran, Signed, Unfit};
 
 /// The verbs of web actions.
 const METHODS: [Method; 7] = [
@@ -72,7 +72,7 @@ async fn answer_exported(
     let known = request.caller.identity().is_some();
     let mut response = if options && !custom {
         Response::new(Body::empty())
-    } else if options || exported.admits(known, secret) {
+    } else if options || (exported.admits(known, secret) && exported.trusts(&signed(request))) {
         // An action that answers its own preflight does so for everybody.
         match app
             .run_exported(exported, asked(request, path), extension)
@@ -127,6 +127,17 @@ fn asked<'a>(request: &'a Request, path: &WebPath<'a>) -> Asked<'a> {
             .caller
             .identity()
             .map(|identity| identity.namespace.name.as_str()),
+    }
+}
+
+/// What of the request a webhook's sender may have signed.
+fn signed(request: &Request) -> Signed<'_> {
+    let header = |name| request.parts.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    Signed {
+        slack: header("x-slack-signature"),
+        slack_time: header("x-slack-request-timestamp"),
+        github: header("x-hub-signature-256"),
+        body: &request.body,
     }
 }
 

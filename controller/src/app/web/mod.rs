@@ -7,6 +7,7 @@
 mod media;
 mod reply;
 mod request;
+mod signature;
 
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ use wsk_entities::{ActivationId, FullName, Json, TransactionId};
 use super::{App, Caller, Error, ResolvedAction, Started, Wait};
 pub use reply::{Answer, Entity, Extension, Unfit, answer};
 pub use request::{Asked, Reading};
+pub use signature::Signed;
 
 /// An action that is exported to the web, with the identity it runs as.
 #[derive(Debug)]
@@ -101,6 +103,12 @@ impl Exported {
 
     fn protects(&self, name: &str) -> bool {
         self.annotated("final") && self.target.parameters.bound().any(|bound| bound == name)
+    }
+
+    /// Whether a request was signed as the action demands of webhooks, if it does.
+    pub fn trusts(&self, signed: &Signed<'_>) -> bool {
+        let required = self.target.action.annotations.get(signature::ANNOTATION);
+        required.is_none_or(|required| signed.satisfies(required, &self.target.parameters, super::now()))
     }
 
     /// Whether a request may run the action: `secret` is what it sent in `X-Require-Whisk-Auth`, `known` whether it came

@@ -134,7 +134,13 @@ async fn a_fire_that_cannot_be_written_starts_nothing() {
 #[tokio::test(start_paused = true)]
 async fn namespaces_may_keep_no_records() {
     let (api, invoker) = ready().await;
-    let client = api.limited("guest", wsk_entities::UserLimits { store_activations: Some(false), ..Default::default() });
+    let client = api.limited(
+        "guest",
+        wsk_entities::UserLimits {
+            store_activations: Some(false),
+            ..Default::default()
+        },
+    );
     for (name, action) in [("r1", "a"), ("r2", "s")] {
         rule(&client, name, action).await;
     }

@@ -109,8 +109,14 @@ async fn preflights_are_answered_for_the_action_unless_it_wants_to() {
     assert_eq!(answer.header("access-control-allow-headers"), Some("x-a, x-b"));
     assert!(invoker.seen().is_empty());
     let (api, invoker) = ready(json!([{"key": "require-whisk-auth", "value": "s"}])).await;
-    let answer = anonymous(&api).send("OPTIONS", "/api/v1/web/guest/default/w", None, &[]).await;
-    assert_eq!((answer.status.as_u16(), invoker.seen().len()), (200, 0), "a preflight needs no secret");
+    let answer = anonymous(&api)
+        .send("OPTIONS", "/api/v1/web/guest/default/w", None, &[])
+        .await;
+    assert_eq!(
+        (answer.status.as_u16(), invoker.seen().len()),
+        (200, 0),
+        "a preflight needs no secret"
+    );
     let own = json!([{"key": "web-custom-options", "value": true}, {"key": "require-whisk-auth", "value": "s"}]);
     let (api, invoker) = ready(own).await;
     let answer = anonymous(&api)
@@ -143,4 +149,22 @@ async fn the_wrong_verb_and_type_are_refused() {
         .await;
     let text = "Resource representation is only available with these types:\napplication/json";
     assert_eq!(answer.refusal(), (406, text.into()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn webhooks_may_have_to_be_signed() {
+    let requirement = json!({"scheme": "github", "secret": "It's a Secret to Everybody"});
+    let (api, invoker) = ready(json!([{"key": "webhook-signature", "value": requirement}])).await;
+    let signature = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
+    for (body, signature, status) in [
+        ("Hello, World!", signature, 200),
+        ("Hello, World?", signature, 401),
+        ("Hello, World!", "", 401),
+    ] {
+        let headers = [("x-hub-signature-256", signature), ("content-type", "text/plain")];
+        let path = "/api/v1/web/guest/default/w.json";
+        let answer = anonymous(&api).send("POST", path, Some(body), &headers).await;
+        assert_eq!(answer.status, status);
+    }
+    assert_eq!(invoker.seen().len(), 1);
 }
