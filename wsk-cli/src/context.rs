@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use wsk_client::{Client, Config, Credentials, Event};
+use wsk_client::{Client, Config, Credentials, Event, Identity};
 
 use crate::args::Globals;
 use crate::args::prepass::Lists;
@@ -37,9 +37,28 @@ impl Context {
             credentials: (!self.settings.auth.is_empty()).then(|| Credentials::new(self.settings.auth.clone())),
             user_agent: user_agent(),
             insecure: self.globals.insecure,
+            identity: self.identity().map_err(uninitialised)?,
+            proxies: self.environment.proxies.clone(),
             observer: verbosity.map(observer),
         };
-        Client::new(config).map_err(|error| Failure::new(format!("Unable to initialize server connection: {error}")))
+        Client::new(config).map_err(uninitialised)
+    }
+
+    /// The client certificate, when both of its files are configured.
+    fn identity(&self) -> Result<Option<Identity>, String> {
+        let Settings { cert, key, .. } = &self.settings;
+        if cert.is_empty() || key.is_empty() {
+            return Ok(None);
+        }
+        let read = |file: &str| {
+            std::fs::read(file).map_err(|error| {
+                format!("Unable to load the X509 key pair due to the following reason: open {file}: {error}")
+            })
+        };
+        Ok(Some(Identity {
+            certificate: read(cert)?,
+            key: read(key)?,
+        }))
     }
 
     /// The caller's key, for protocols that hand it on.
@@ -57,6 +76,14 @@ impl Context {
         }
     }
 
+    /// Refuses what no client could be made of, where a host is configured at all.
+    pub fn check_client(&self) -> Result<(), Failure> {
+        match self.settings.api_host.is_empty() {
+            true => Ok(()),
+            false => self.client().map(|_| ()),
+        }
+    }
+
     fn require_whole_identity(&self) -> Result<(), Failure> {
         let missing = match (self.settings.cert.is_empty(), self.settings.key.is_empty()) {
             (false, true) => "Key",
@@ -71,6 +98,10 @@ impl Context {
              missing {missing} file.\n"
         )))
     }
+}
+
+fn uninitialised(reason: impl std::fmt::Display) -> Failure {
+    Failure::new(format!("Unable to initialize server connection: {reason}\n"))
 }
 
 /// Traffic is shown as it happens, on the same stream as results.

@@ -8,6 +8,8 @@ use std::fs;
 use std::io;
 use std::path::PathBuf;
 
+use wsk_client::Proxies;
+
 /// What the process was started with, besides its arguments.
 #[derive(Clone, Debug, Default)]
 pub struct Environment {
@@ -18,10 +20,8 @@ pub struct Environment {
     pub api_version: Option<String>,
     /// Debug output from the start (`WSK_CLI_DEBUG`).
     pub debug: bool,
-    /// Proxy for plain and for encrypted requests, and the hosts that go without.
-    pub http_proxy: Option<String>,
-    pub https_proxy: Option<String>,
-    pub no_proxy: Option<String>,
+    /// Proxies for plain and for encrypted requests, and the hosts that go without.
+    pub proxies: Proxies,
 }
 
 /// The content of a properties file, in the order of its lines.
@@ -67,9 +67,11 @@ impl Environment {
             auth: set("WHISK_AUTH"),
             api_version: set("WHISK_APIVERSION"),
             debug: set("WSK_CLI_DEBUG").is_some(),
-            http_proxy: either("HTTP_PROXY"),
-            https_proxy: either("HTTPS_PROXY"),
-            no_proxy: either("NO_PROXY"),
+            proxies: Proxies {
+                http: either("HTTP_PROXY"),
+                https: either("HTTPS_PROXY"),
+                none_for: either("NO_PROXY"),
+            },
         }
     }
 

@@ -21,8 +21,28 @@ pub struct Config {
     pub user_agent: String,
     /// Accept any server certificate.
     pub insecure: bool,
+    /// The caller's own certificate, for hosts that ask for one.
+    pub identity: Option<Identity>,
+    /// Proxies to go through.
+    pub proxies: Proxies,
     /// Told about every request and response, for `--verbose`.
     pub observer: Option<Arc<Observer>>,
+}
+
+/// A client certificate with its private key, both PEM. Never printed by `Debug`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Identity {
+    pub certificate: Vec<u8>,
+    pub key: Vec<u8>,
+}
+
+/// Addresses of proxies, in the form of the usual environment variables.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Proxies {
+    pub http: Option<String>,
+    pub https: Option<String>,
+    /// Hosts that are reached directly, in a comma list.
+    pub none_for: Option<String>,
 }
 
 /// A key pair as users hold it: `uuid:key`. Never printed by `Debug`.
@@ -69,6 +89,12 @@ impl Credentials {
             false => format!("{}:", self.0),
         };
         format!("Basic {}", STANDARD.encode(pair))
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Identity(..)")
     }
 }
 

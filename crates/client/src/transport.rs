@@ -2,14 +2,14 @@
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, USER_AGENT};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, PROXY_AUTHORIZATION, USER_AGENT};
 use hyper::{Method, Request, StatusCode, Uri};
 use hyper_util::client::legacy;
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
 
 use crate::call::{Call, Caller};
+use crate::connector::Connector;
 use crate::{Config, Error, Event, Result};
 
 /// How many redirects are followed before the answer is taken as it is.
@@ -19,7 +19,8 @@ const MAX_REDIRECTS: usize = 10;
 #[derive(Clone)]
 pub struct Client {
     config: Config,
-    http: legacy::Client<HttpConnector, Full<Bytes>>,
+    connector: Connector,
+    http: legacy::Client<Connector, Full<Bytes>>,
 }
 
 /// An answer that has been read completely.
@@ -45,8 +46,13 @@ impl Client {
             host: config.host.clone(),
             reason: error.to_string(),
         })?;
-        let http = legacy::Client::builder(TokioExecutor::new()).build(HttpConnector::new());
-        Ok(Self { config, http })
+        let connector = Connector::new(&config)?;
+        let http = legacy::Client::builder(TokioExecutor::new()).build(connector.clone());
+        Ok(Self {
+            config,
+            connector,
+            http,
+        })
     }
 
     /// What the client was made with.
@@ -120,9 +126,6 @@ impl Client {
 
     async fn send_once(&self, hop: &Hop) -> Result<(Answer, Option<String>)> {
         let uri: Uri = hop.url.parse().map_err(|error| hop.failed(error))?;
-        if uri.scheme_str() == Some("https") {
-            return Err(Error::NoTls { host: hop.url.clone() });
-        }
         self.observe(&Event::Request {
             method: &hop.method,
             url: &hop.url,
@@ -131,8 +134,11 @@ impl Client {
         });
         let mut request = Request::new(Full::new(hop.body.clone().unwrap_or_default()));
         *request.method_mut() = hop.method.clone();
-        *request.uri_mut() = uri;
         *request.headers_mut() = hop.headers.clone();
+        if let Some(shown) = self.connector.proxy_authorization(&uri) {
+            request.headers_mut().insert(PROXY_AUTHORIZATION, shown);
+        }
+        *request.uri_mut() = uri;
         let response = self
             .http
             .request(request)

@@ -126,6 +126,7 @@ impl Set {
         if given.api_host.is_none() && given.api_version.is_none() && given.auth.is_none() {
             cx.require_host()?;
         }
+        cx.check_client()?;
         let see = |what: &str, flag: &str| {
             line(format!(
                 "{what} set. Run 'wsk property get --{flag}' to see the new value."
@@ -186,6 +187,7 @@ impl Unset {
 
 impl Get {
     async fn run(self, cx: &mut Context) -> Result<(), Failure> {
+        cx.check_client()?;
         let (chosen, asked_for_all) = self.chosen();
         let format = match self.output.to_lowercase().as_str() {
             "std" => Format::Labelled,

@@ -6,6 +6,9 @@ use crate::platform::{AUTH, Platform, USAGE};
 fn set_writes_the_file() {
     let platform = Platform::answering([]);
     platform.file("props", "OTHER=kept\n");
+    let rcgen::CertifiedKey { cert, signing_key } = rcgen::generate_simple_self_signed(["me".to_owned()]).unwrap();
+    platform.file("c", &cert.pem());
+    platform.file("k", &signing_key.serialize_pem());
     platform
         .wsk("property set --apihost aaa:123 -u a:b --apiversion v2 --cert c --key k")
         .printed(
@@ -137,4 +140,50 @@ fn a_wrong_key() {
     let text = "error: Unable to obtain the list of entities for namespace 'default': The supplied authentication is \
                 invalid (code T)\n";
     platform.wsk("list").failed(145, text);
+}
+
+#[test]
+fn an_unreadable_client_certificate() {
+    let platform = Platform::answering([]);
+    platform.file("bad", "nonsense");
+    let starts =
+        "error: Unable to initialize server connection: Unable to load the X509 key pair due to the following reason: ";
+    for line in [
+        "property set --apihost h --cert bad --key bad",
+        "property set --apihost h --cert missing --key missing",
+        "action list --cert bad --key bad",
+    ] {
+        let run = platform.wsk(line);
+        assert!(
+            run.code == 1 && run.err.starts_with(starts) && run.err.ends_with(USAGE),
+            "{line}: {run:?}"
+        );
+    }
+}
+
+#[test]
+fn proxies() {
+    let platform = Platform::answering([(200, "[]"), (200, "[]")]);
+    let proxy = platform.address().replace("http://", "http://user:pass@");
+    let words = || "action list --apihost http://h.invalid".split(' ');
+    platform.run(words(), &[("HTTP_PROXY", &proxy)]).printed("actions\n");
+    let request = platform.requests().remove(0);
+    assert_eq!(
+        request,
+        "GET http://h.invalid/api/v1/namespaces/_/actions?limit=30&skip=0"
+    );
+    let shown = platform
+        .headers()
+        .into_iter()
+        .find(|line| line.starts_with("proxy-authorization: "));
+    assert_eq!(shown.as_deref(), Some("proxy-authorization: Basic dXNlcjpwYXNz"));
+    let run = platform.run(words(), &[("HTTP_PROXY", &proxy), ("NO_PROXY", "h.invalid")]);
+    assert_eq!(run.code, 3, "{run:?}");
+    let address = platform.address().to_owned();
+    platform
+        .run(
+            ["action", "list", "--apihost", &address],
+            &[("NO_PROXY", "*"), ("HTTP_PROXY", "http://127.0.0.1:1")],
+        )
+        .printed("actions\n");
 }

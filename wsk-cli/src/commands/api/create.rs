@@ -46,12 +46,12 @@ const ATTEMPTED: &str = "Unable to create API";
 impl Create {
     pub async fn run(self, cx: &mut Context) -> Result<(), Failure> {
         match &self.config_file {
-            Some(file) if !file.is_empty() => self.from_description(cx, file).await,
+            Some(file) if !file.is_empty() => self.described(cx, file).await,
             Some(_) | None => self.single(cx).await,
         }
     }
 
-    async fn from_description(&self, cx: &mut Context, file: &str) -> Result<(), Failure> {
+    async fn described(&self, cx: &mut Context, file: &str) -> Result<(), Failure> {
         Positionals(self.args.clone()).count(0, 0, REQUIRED)?;
         let body = swagger::creation(&swagger::read(file)?);
         let api = self.create(cx, &cx.client()?, &body).await?;
