@@ -1,8 +1,35 @@
 //! Metrics of the bus.
 
-use prometheus::{Histogram, IntCounter, IntGauge};
-use std::sync::LazyLock;
+use crate::in_process::Topic;
+use prometheus::core::{Collector, Desc};
+use prometheus::proto::MetricFamily;
+use prometheus::{Histogram, IntCounter, IntGauge, IntGaugeVec, Opts};
+use std::sync::{Arc, LazyLock, Mutex, Weak};
 use std::time::Duration;
+
+/// Messages refused because their topic was full.
+pub(crate) static REFUSED: LazyLock<IntCounter> = LazyLock::new(|| {
+    counter(
+        "ferrowhisk_bus_refused_total",
+        "Messages refused because their topic was full.",
+    )
+});
+
+/// Messages given back by their consumer.
+pub(crate) static REDELIVERED: LazyLock<IntCounter> = LazyLock::new(|| {
+    counter(
+        "ferrowhisk_bus_redelivered_total",
+        "Messages that come again: not committed, or restored.",
+    )
+});
+
+/// Broadcast messages lost to slow groups.
+pub(crate) static DROPPED: LazyLock<IntCounter> = LazyLock::new(|| {
+    counter(
+        "ferrowhisk_bus_dropped_total",
+        "Broadcast messages that a slow group lost.",
+    )
+});
 
 /// Writes of the journal that failed.
 pub(crate) static JOURNAL_FAILURES: LazyLock<IntCounter> = LazyLock::new(|| {
@@ -50,10 +77,87 @@ pub(crate) fn journal_size(bytes: u64, live: usize) {
     JOURNAL_LIVE.set(i64::try_from(live).unwrap_or(i64::MAX));
 }
 
+/// Topics to show the depth of. Asked when the page is made, so that a message costs nothing here.
+struct Depths {
+    gauge: IntGaugeVec,
+    topics: Mutex<Vec<Weak<Topic>>>,
+}
+
+static DEPTHS: LazyLock<Arc<Depths>> = LazyLock::new(|| {
+    let options = Opts::new("ferrowhisk_bus_waiting_messages", "Messages waiting on a topic.");
+    let gauge = IntGaugeVec::new(options, &["topic"]).expect("a good name");
+    let depths = Arc::new(Depths {
+        gauge,
+        topics: Mutex::default(),
+    });
+    prometheus::register(Box::new(Shown(depths.clone()))).expect("registered once");
+    depths
+});
+
+struct Shown(Arc<Depths>);
+
+/// Shows a topic's depth as long as the topic lives.
+pub(crate) fn show_depth(topic: &Arc<Topic>) {
+    let mut topics = DEPTHS.topics.lock().expect("no panic under this lock");
+    topics.retain(|topic| topic.strong_count() > 0);
+    topics.push(Arc::downgrade(topic));
+}
+
+impl Collector for Shown {
+    fn desc(&self) -> Vec<&Desc> {
+        self.0.gauge.desc()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let Depths { gauge, topics } = &*self.0;
+        gauge.reset();
+        for topic in topics
+            .lock()
+            .expect("no panic under this lock")
+            .iter()
+            .filter_map(Weak::upgrade)
+        {
+            let depth = i64::try_from(topic.depth()).unwrap_or(i64::MAX);
+            // Several buses of one process (simulations) may have a topic of the same name.
+            gauge.with_label_values(&[topic.name()]).add(depth);
+        }
+        gauge.collect()
+    }
+}
+
 fn counter(name: &str, help: &str) -> IntCounter {
     prometheus::register_int_counter!(name, help).expect("registered once")
 }
 
 fn gauge(name: &str, help: &str) -> IntGauge {
     prometheus::register_int_gauge!(name, help).expect("registered once")
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Config, Durability, Key, Message, TopicConfig};
+
+    #[tokio::test]
+    async fn the_depth_of_a_topic_is_shown_while_it_lives() {
+        let shown = || {
+            let families = prometheus::gather();
+            let family = families
+                .iter()
+                .find(|family| family.name() == "ferrowhisk_bus_waiting_messages");
+            let metrics = family.map(|family| family.get_metric().to_vec()).unwrap_or_default();
+            let ours = metrics
+                .iter()
+                .find(|metric| metric.get_label()[0].value() == "metrics-test");
+            ours.map(|metric| metric.get_gauge().get_value())
+        };
+        let bus = crate::open(&Config::default()).unwrap();
+        bus.ensure_topic(&TopicConfig::queue("metrics-test")).await.unwrap();
+        assert_eq!(shown(), Some(0.0));
+        bus.publish("metrics-test", Message::bytes(Key::None, ""), Durability::Volatile)
+            .await
+            .unwrap();
+        assert_eq!(shown(), Some(1.0));
+        drop(bus);
+        assert_eq!(shown(), None);
+    }
 }

@@ -10,14 +10,15 @@ mod queue;
 mod topic;
 
 use crate::delivery::{Published, Receipt, Subscription};
-use crate::{Durability, Error, Message, MessageBus, TopicConfig, config};
+use crate::{Durability, Error, Message, MessageBus, TopicConfig, config, metrics};
 use entry::Entry;
 pub(crate) use entry::{Delivery, Volatile};
 use journal::{Item, Journal, Restored, Shared};
 use queue::Reservation;
 use std::collections::HashMap;
 use std::sync::{Arc, RwLock};
-use topic::{Named, Topic};
+use topic::Named;
+pub(crate) use topic::Topic;
 
 /// The adapter.
 pub(crate) struct Bus {
@@ -32,7 +33,7 @@ impl Bus {
         let adopt = |Restored { seq, topic, message }: Restored, journal: &Arc<Shared>| {
             let entry = Arc::new(Entry::restored(message, seq, journal.clone()));
             // Its bounds come with the first `ensure_topic`; only queues are journalled.
-            let fresh = || Arc::new(Topic::new(&TopicConfig::queue(&*topic)));
+            let fresh = || Topic::new(&TopicConfig::queue(&*topic));
             if let Topic::Queue(named) = &**topics.entry(topic.clone()).or_insert_with(fresh) {
                 named.queue.restore(entry.clone());
             }
@@ -45,6 +46,7 @@ impl Bus {
             .transpose()?;
         let redelivered: u64 = topics.values().map(|topic| topic.depth()).sum();
         if redelivered > 0 {
+            metrics::REDELIVERED.inc_by(redelivered);
             tracing::info!(
                 messages = redelivered,
                 "the journal redelivers what an earlier process did not finish"
@@ -94,7 +96,7 @@ impl MessageBus for Bus {
         match topics.get(config.name.as_str()) {
             Some(topic) => topic.reconfigure(config),
             None => {
-                topics.insert(config.name.as_str().into(), Arc::new(Topic::new(config)));
+                topics.insert(config.name.as_str().into(), Topic::new(config));
                 Ok(())
             }
         }

@@ -1,7 +1,7 @@
 //! A bounded queue that one group of subscribers shares.
 
 use super::entry::{Delivery, Entry};
-use crate::{Error, TopicConfig};
+use crate::{Error, TopicConfig, metrics};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -99,6 +99,7 @@ impl Queue {
             state.ready_bytes + state.reserved_bytes,
         );
         if messages >= state.max_messages || bytes + size > state.max_bytes {
+            metrics::REFUSED.inc();
             return Err(Error::TopicFull {
                 topic: self.topic.to_string(),
                 messages,
@@ -121,6 +122,7 @@ impl Queue {
             let Some(oldest) = state.ready.pop_front() else { break };
             state.ready_bytes -= oldest.size;
             state.lost += 1;
+            metrics::DROPPED.inc();
             dropped.push(oldest);
         }
         let waker = state.push_back(entry);
@@ -134,6 +136,7 @@ impl Queue {
         if state.closed {
             return;
         }
+        metrics::REDELIVERED.inc();
         state.ready_bytes += entry.size;
         state.ready.push_front(entry);
         let waker = state.next_hungry();

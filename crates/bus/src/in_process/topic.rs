@@ -2,6 +2,7 @@
 
 use super::entry::{Delivery, Entry};
 use super::queue::{Queue, Seat};
+use crate::metrics;
 use crate::{Error, Message, Subscription, TopicConfig, TopicKind};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll};
@@ -24,6 +25,7 @@ pub(crate) struct Named {
 /// A queue per group.
 #[derive(Debug)]
 pub(crate) struct Broadcast {
+    name: Arc<str>,
     audience: Mutex<Audience>,
 }
 
@@ -48,23 +50,31 @@ pub(crate) struct Member {
 }
 
 impl Topic {
-    pub(super) fn new(config: &TopicConfig) -> Self {
-        match config.kind {
+    pub(super) fn new(config: &TopicConfig) -> Arc<Self> {
+        let name: Arc<str> = config.name.as_str().into();
+        let topic = Arc::new(match config.kind {
             TopicKind::Queue => Self::Queue(Named {
-                name: config.name.as_str().into(),
+                name,
                 owner: Mutex::default(),
                 queue: Arc::new(Queue::new(config)),
             }),
             TopicKind::Broadcast => {
-                let audience = Audience {
+                let audience = Mutex::new(Audience {
                     config: config.clone(),
                     groups: Vec::new(),
                     closed: false,
-                };
-                Self::Broadcast(Arc::new(Broadcast {
-                    audience: Mutex::new(audience),
-                }))
+                });
+                Self::Broadcast(Arc::new(Broadcast { name, audience }))
             }
+        });
+        metrics::show_depth(&topic);
+        topic
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Self::Queue(named) => &named.name,
+            Self::Broadcast(broadcast) => &broadcast.name,
         }
     }
 
@@ -96,7 +106,7 @@ impl Topic {
         })
     }
 
-    pub(super) fn depth(&self) -> u64 {
+    pub(crate) fn depth(&self) -> u64 {
         match self {
             Self::Queue(named) => named.queue.depth(),
             Self::Broadcast(broadcast) => broadcast

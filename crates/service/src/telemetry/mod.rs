@@ -70,7 +70,10 @@ pub fn start(config: &Config) -> Result<(), Error> {
 
 fn targets(level: &str) -> Result<Targets, Error> {
     // A bare word that is no level would be taken for the name of a module, and everything else would fall silent.
-    let bare = level.split(',').map(str::trim).find(|part| !part.contains('=') && part.parse::<LevelFilter>().is_err());
+    let bare = level
+        .split(',')
+        .map(str::trim)
+        .find(|part| !part.contains('=') && part.parse::<LevelFilter>().is_err());
     if let Some(word) = bare {
         return Err(Error::Level {
             level: level.to_owned(),

@@ -15,7 +15,8 @@ pub(super) struct Segment {
     /// Bytes that are good.
     pub(super) len: u64,
     path: PathBuf,
-    file: File,
+    /// None when the disk had no room for the file.
+    file: Option<File>,
     /// A write failed; what follows `len` has yet to be cut.
     torn: bool,
     /// The disk failed to sync: what it says about this file later is not to be relied on.
@@ -49,32 +50,47 @@ pub(super) fn marker(file: &[u8]) -> Option<u64> {
 impl Segment {
     /// Makes an empty segment that is durably there.
     pub(super) fn create(dir: &Path, id: u64) -> Result<Self, Error> {
-        let path = segment_path(dir, id);
-        let marker = RandomState::new().build_hasher().finish();
+        let mut segment = Self::absent(dir, id);
         let create = || {
-            let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(&path)?;
-            file.write_all(&head(marker))?;
+            #[cfg(test)]
+            segment.disk.write(HEADER).map_err(|(_, error)| error)?;
+            let mut file = OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .open(&segment.path)?;
+            file.write_all(&head(segment.marker))?;
             file.sync_all()?;
             File::open(dir)?.sync_all()?;
             Ok(file)
         };
         match create() {
-            Ok(file) => Ok(Self {
-                id,
-                marker,
-                len: HEADER as u64,
-                path,
-                file,
-                torn: false,
-                suspect: false,
-                #[cfg(test)]
-                disk: super::tests::Disk::of(dir),
-            }),
+            Ok(file) => {
+                segment.file = Some(file);
+                segment.len = HEADER as u64;
+                segment.suspect = false;
+                Ok(segment)
+            }
             Err(source) => {
                 // Half a head would be an oddity to report at the next start.
-                let _absent = std::fs::remove_file(&path);
-                Err(Error::disk("create", &path, source))
+                let _absent = std::fs::remove_file(&segment.path);
+                Err(Error::disk("create", &segment.path, source))
             }
+        }
+    }
+
+    /// A segment in name only, for a start on a full disk: the first write makes a real one.
+    pub(super) fn absent(dir: &Path, id: u64) -> Self {
+        Self {
+            id,
+            marker: RandomState::new().build_hasher().finish(),
+            len: 0,
+            path: segment_path(dir, id),
+            file: None,
+            torn: false,
+            suspect: true,
+            #[cfg(test)]
+            disk: super::tests::Disk::of(dir),
         }
     }
 
@@ -106,28 +122,35 @@ impl Segment {
 
     fn mend(&mut self) -> Result<(), Error> {
         if self.torn {
-            let mut cut = || {
-                self.file.set_len(self.len)?;
-                self.file.seek(SeekFrom::Start(self.len))
+            let cut = |mut file: &File| {
+                file.set_len(self.len)?;
+                file.seek(SeekFrom::Start(self.len))
             };
-            cut().map_err(|source| Error::disk("cut a failed write off", &self.path, source))?;
+            self.file()
+                .and_then(cut)
+                .map_err(|source| Error::disk("cut a failed write off", &self.path, source))?;
             self.torn = false;
         }
         Ok(())
     }
 
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+    fn write(&self, bytes: &[u8]) -> std::io::Result<()> {
+        let mut file = self.file()?;
         #[cfg(test)]
         if let Err((fits, error)) = self.disk.write(bytes.len()) {
-            self.file.write_all(&bytes[..fits])?;
+            file.write_all(&bytes[..fits])?;
             return Err(error);
         }
-        self.file.write_all(bytes)
+        file.write_all(bytes)
     }
 
     fn sync(&self) -> std::io::Result<()> {
         #[cfg(test)]
         self.disk.sync()?;
-        self.file.sync_data()
+        self.file()?.sync_data()
+    }
+
+    fn file(&self) -> std::io::Result<&File> {
+        self.file.as_ref().ok_or_else(|| std::io::ErrorKind::StorageFull.into())
     }
 }

@@ -281,6 +281,22 @@ async fn a_full_disk_refuses_loses_nothing_and_recovers() {
 }
 
 #[tokio::test]
+async fn a_start_on_a_full_disk_delivers_what_is_there() {
+    let dir = TempDir::new().unwrap();
+    let first = bus(&config(dir.path())).await;
+    publish(&first, 1, 10).await.unwrap();
+    drop(first);
+    Disk::of(dir.path()).room(5);
+    let second = bus(&config(dir.path())).await;
+    assert!(matches!(publish(&second, 2, 10).await, Err(Error::DiskFull { .. })));
+    assert_eq!(take(&second, |_| true).await, [1]);
+    Disk::of(dir.path()).room(u64::MAX);
+    publish(&second, 3, 10).await.unwrap();
+    second.close().await.unwrap();
+    assert_eq!(recovered(crashed(dir.path()).path()), [3]);
+}
+
+#[tokio::test]
 async fn commits_made_while_the_disk_is_full_are_noted_later() {
     let dir = TempDir::new().unwrap();
     let bus = bus(&config(dir.path())).await;

@@ -56,8 +56,17 @@ impl Writer {
             .iter()
             .map(|&(id, bytes)| Sealed { id, bytes, live: 0 })
             .collect();
+        let current = match Segment::create(&config.dir, found.next_segment) {
+            Ok(segment) => segment,
+            // What is there can be delivered, and finishing it makes room.
+            Err(error @ Error::DiskFull { .. }) => {
+                tracing::warn!(%error, "the journal starts without room");
+                Segment::absent(&config.dir, found.next_segment)
+            }
+            Err(error) => return Err(error),
+        };
         Ok(Self {
-            current: Segment::create(&config.dir, found.next_segment)?,
+            current,
             config: config.clone(),
             sealed,
             live: HashMap::new(),
@@ -313,6 +322,10 @@ impl Item {
 /// Removes a segment for good before the next one goes: were an older one to come back after a power loss, the marks for its
 /// messages might not.
 fn remove(dir: &Path, path: &Path) -> std::io::Result<()> {
-    std::fs::remove_file(path)?;
-    File::open(dir)?.sync_all()
+    match std::fs::remove_file(path) {
+        // One that was never made for want of room.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+        Ok(()) => File::open(dir)?.sync_all(),
+    }
 }
