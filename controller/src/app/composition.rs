@@ -4,42 +4,28 @@
 //! in memory, in a task of its own so that a caller who hangs up stops nothing; when the wait ends first, its state and
 //! the message of the component under way are put on disk before the caller is told that it was accepted.
 
+mod frame;
 mod machine;
+mod plot;
+mod progress;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use tokio::sync::{Mutex, oneshot};
 use wsk_bus::{Durability, Receipt};
 use wsk_entities::{Action, Activation, ActivationId, Exec, FullName, Identity, Json, Timestamp, TransactionId};
 
 use super::acks::Answer;
-use super::invoke::{GRACE, Launch, Ready, Started, Wait, arguments, refused};
+use super::invoke::{GRACE, Launch, Ready, Started, arguments, refused};
 use super::owed::Owed;
+use super::retry::Policy;
+use super::wait::Wait;
 use super::{App, Caller, Error, ResolvedAction, now};
 pub use machine::Composition;
-use machine::{Entry, Head, Next, Outcome};
-
-/// A composition as it is written down.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Progress {
-    identity: Arc<Identity>,
-    transid: TransactionId,
-    pub machine: Composition,
-    /// Counts the states of one composition.
-    pub step: u32,
-    pending: Option<Pending>,
-}
-
-/// The activation under way.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Pending {
-    id: ActivationId,
-    action: FullName,
-    /// How long its answer is waited for, in milliseconds.
-    patience: u64,
-}
+use machine::{Next, Outcome};
+use progress::Pending;
+pub use progress::Progress;
 
 /// A composition that runs in this process.
 pub struct Run {
@@ -58,6 +44,7 @@ enum Moved {
         answer: oneshot::Receiver<Answer>,
         patience: Duration,
     },
+    Pausing(Duration),
     Again,
     Ended(Arc<Activation>),
 }
@@ -81,15 +68,16 @@ fn is_conductor(action: &Action) -> bool {
 }
 
 impl App {
-    /// Starts a sequence or composition.
+    /// Starts a sequence or composition, or an action that is run again when it fails.
     pub(super) async fn compose(
         self: &Arc<App>,
         caller: &Caller,
         target: &ResolvedAction,
         payload: Option<Json>,
+        policy: Option<Policy>,
         wait: Wait,
     ) -> Result<Started, Error> {
-        let progress = self.begin(caller, target, payload).await?;
+        let progress = self.begin(caller, target, payload, policy).await?;
         let id = progress.machine.id();
         let Wait::UpTo(limit) = wait else {
             let message = Owed::Composition(Box::new(progress)).message();
@@ -119,6 +107,7 @@ impl App {
         caller: &Caller,
         target: &ResolvedAction,
         payload: Option<Json>,
+        policy: Option<Policy>,
     ) -> Result<Progress, Error> {
         if let Exec::Sequence { components } = &target.action.exec {
             self.may_use_actions(caller, components).await?;
@@ -135,7 +124,11 @@ impl App {
             Some(binding) => binding.with(target.action.name.clone()),
             None => target.full_name(),
         };
-        progress.enter(self.chance.activation_id(), called, target, payload);
+        let id = self.chance.activation_id();
+        match policy {
+            Some(policy) => progress.enter_retry(id, called, target, payload, policy),
+            None => progress.enter(id, called, target, payload),
+        }
         Ok(progress)
     }
 
@@ -157,6 +150,10 @@ async fn finish(app: &Arc<App>, run: &Mutex<Run>) -> Arc<Activation> {
         let (id, answer, patience) = match moved {
             Moved::Ended(record) => return record,
             Moved::Again => continue,
+            Moved::Pausing(pause) => {
+                tokio::time::sleep(pause).await;
+                continue;
+            }
             Moved::Waiting { id, answer, patience } => (id, answer, patience),
         };
         let namespace = run.lock().await.progress.identity.namespace.name.clone();
@@ -169,43 +166,6 @@ async fn finish(app: &Arc<App>, run: &Mutex<Run>) -> Arc<Activation> {
         run.progress.pending = None;
         run.receipt = None;
         run.progress.machine.absorb(outcome, &namespace);
-    }
-}
-
-impl Progress {
-    fn caller(&self) -> Caller {
-        Caller {
-            identity: self.identity.clone(),
-            transid: self.transid.clone(),
-        }
-    }
-
-    /// Whether its records are kept.
-    pub fn is_kept(&self) -> bool {
-        is_kept(&self.identity, &self.transid)
-    }
-
-    /// Enters a sequence or conductor with this input.
-    fn enter(&mut self, id: ActivationId, called: FullName, target: &ResolvedAction, input: Option<Json>) {
-        let action = &target.action;
-        let head = Head {
-            called,
-            name: action.full_name(),
-            version: action.version,
-            binding: target.binding.clone(),
-            limits: action.limits,
-        };
-        let entry = Entry {
-            input,
-            requested: self.transid.start,
-            now: now(),
-        };
-        match &action.exec {
-            Exec::Sequence { components } => {
-                self.machine.enter_sequence(id, head, components.clone(), entry);
-            }
-            Exec::Code { .. } | Exec::Blackbox { .. } => self.machine.enter_conductor(id, head, entry),
-        }
     }
 }
 
@@ -251,6 +211,7 @@ impl Run {
         }
         match self.progress.machine.next() {
             Next::Over => self.leave(app).await,
+            Next::Pause(pause) => Moved::Pausing(Duration::from_millis(pause)),
             Next::Conductor { name, input, cause } => match app.resolve_action(&self.progress.caller(), &name).await {
                 Ok(target) => self.launch(app, &target, input, cause).await,
                 Err(error) => self.absorb(Outcome::Unpublished, &error),

@@ -17,6 +17,7 @@ use super::composition::{is_composed, is_kept};
 use super::entitlement::CONFORMANCE;
 use super::invoke::{Launch, Ready, arguments, check_final};
 use super::owed::Owed;
+use super::retry::Policy;
 use super::throttle::Kind;
 use super::{App, Caller, Error, now};
 use crate::metrics;
@@ -110,7 +111,10 @@ impl App {
     ) -> Line<'a> {
         let action = link.action.to_string();
         let outcome = match link.status {
-            RuleStatus::Active => self.set_off_action(caller, &link.action, given, batch).await,
+            RuleStatus::Active => {
+                let policy = self.policy_of_rule(rule).await;
+                self.set_off_action(caller, &link.action, given, policy, batch).await
+            }
             RuleStatus::Inactive => {
                 let text = format!("Rule '{rule}' is inactive, action '{action}' was not activated.");
                 Err(Error::Rejected(text))
@@ -132,19 +136,30 @@ impl App {
         }
     }
 
+    /// How often a rule wants its action to be run again; the rule's own document says so.
+    async fn policy_of_rule(&self, rule: &str) -> Option<Policy> {
+        let entry = self.find(&rule.parse().ok()?).await.ok()??;
+        match &entry.value {
+            Value::Rule(rule) => Policy::of(&rule.annotations),
+            Value::Action(_) | Value::Trigger(_) | Value::Package(_) => None,
+        }
+    }
+
     async fn set_off_action(
         self: &Arc<App>,
         caller: &Caller,
         name: &FullName,
         given: &Json,
+        policy: Option<Policy>,
         batch: &mut Batch,
     ) -> Result<ActivationId, Error> {
         self.charge_invocation(caller)?;
         let target = self.resolve_action(caller, name).await?;
         self.check_runnable(&target)?;
         check_final(&target, given)?;
-        if is_composed(&target.action) {
-            let progress = self.begin(caller, &target, Some(given.clone())).await?;
+        let policy = policy.or_else(|| Policy::of(&target.action.annotations));
+        if policy.is_some() || is_composed(&target.action) {
+            let progress = self.begin(caller, &target, Some(given.clone()), policy).await?;
             let id = progress.machine.id();
             let message = Owed::Composition(Box::new(progress)).message();
             batch.messages.push((self.work.ledger.topic().clone(), message));

@@ -172,7 +172,11 @@ impl Throttle {
         self.namespaces.entry(namespace.clone()).or_default().clone()
     }
 
-    /// Drops what is idle, once a minute.
+    /// Drops the counters of namespaces that are idle, at most once a minute.
+    pub fn forget_idle(&self, now: Timestamp) {
+        self.sweep((now / MINUTE_MS) as u32);
+    }
+
     fn sweep(&self, minute: u32) {
         if self.swept.swap(u64::from(minute), Ordering::Relaxed) != u64::from(minute) {
             // A holder of the counters elsewhere is about to use them.

@@ -48,6 +48,24 @@ impl Work {
     }
 }
 
+impl Duties {
+    /// Resolves when a task has ended, which none does while the bus is open: by a fault of its own.
+    pub async fn failed(&mut self) {
+        std::future::poll_fn(|cx| {
+            let ended = self
+                .0
+                .iter_mut()
+                .any(|task| std::pin::Pin::new(task).poll(cx).is_ready());
+            if ended {
+                std::task::Poll::Ready(())
+            } else {
+                std::task::Poll::Pending
+            }
+        })
+        .await;
+    }
+}
+
 impl Drop for Duties {
     fn drop(&mut self) {
         for task in &self.0 {
@@ -160,6 +178,7 @@ async fn sweep(app: Arc<App>) {
     loop {
         tokio::time::sleep(SWEEP_EVERY).await;
         app.work.flights.force_overdue(now());
+        app.work.throttle.forget_idle(now());
         app.show_balance();
     }
 }

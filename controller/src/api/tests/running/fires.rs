@@ -153,3 +153,34 @@ async fn namespaces_may_keep_no_records() {
         assert_eq!(client.get(&format!("activations/{}", id(&answer))).await.status, 404);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_rule_may_ask_for_further_runs() {
+    let api = Api::start().await;
+    let runs = Arc::new(std::sync::atomic::AtomicU32::new(0));
+    let invoker = Invoker::start(&api, move |message| {
+        let run = runs.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        if run < 2 {
+            Act::Answer(failure(StatusCode::DeveloperError, "no"))
+        } else {
+            echo(message)
+        }
+    })
+    .await;
+    let client = api.client("guest");
+    client.put("actions/a", code()).await.ok();
+    client.put("triggers/t", json!({})).await.ok();
+    let annotations = json!([{"key": "retry", "value": {"attempts": 3, "delay": 2000}}]);
+    let rule = json!({"trigger": "/_/t", "action": "/_/a", "annotations": annotations});
+    client.put("rules/r", rule).await.ok();
+    let began = tokio::time::Instant::now();
+    let answer = client.post("triggers/t", json!({"x": 1})).await;
+    let started = lines(&record(&client, &id(&answer)).await)[0]["activationId"].clone();
+    let shown = record(&client, started.as_str().unwrap()).await;
+    assert!(began.elapsed() >= Duration::from_secs(6));
+    assert_eq!(
+        (shown["response"]["success"].clone(), shown["name"].clone()),
+        (json!(true), json!("a"))
+    );
+    assert_eq!((shown["logs"].as_array().unwrap().len(), invoker.seen().len()), (3, 3));
+}

@@ -1,5 +1,5 @@
 use super::*;
-use wsk_entities::{StatusCode, UserLimits};
+use wsk_entities::{Parameters, StatusCode, UserLimits, Version};
 
 const LIMIT: u32 = 50;
 
@@ -247,6 +247,7 @@ fn budgets_are_fifty_components_and_twice_as_many_turns() {
                 absorb(&mut machine, ran(3, "{}"));
             }
             Next::Over => break,
+            Next::Pause(_) => panic!("only what is run again pauses"),
         }
     }
     assert_eq!((turns, components), (101, 50));
@@ -286,4 +287,48 @@ fn a_machine_survives_being_written_down() {
     machine.enter_sequence(id(5), head("guest/s"), vec![name("guest/a")], entry(r#"{"x":1e400}"#));
     let text = serde_json::to_string(&machine).unwrap();
     assert_eq!(serde_json::from_str::<Composition>(&text).unwrap(), machine);
+}
+
+#[test]
+fn an_action_that_fails_is_run_again_until_it_succeeds() {
+    let mut annotations = Parameters::new();
+    annotations.set("retry", json(r#"{"attempts":3,"delay":100}"#));
+    let policy = Policy::of(&annotations).unwrap();
+    let failed = |n: u128| Outcome::Ran {
+        id: id(n),
+        response: Response::failure(StatusCode::DeveloperError, &Json::from("no"), None),
+        duration: 5,
+        memory: Some(256),
+    };
+    for (succeeds, runs) in [(2, 2), (9, 3)] {
+        let mut machine = Composition::new(LIMIT);
+        machine.enter_retry(id(1), head("guest/a"), "nodejs:20".into(), policy, entry(r#"{"x":1}"#));
+        let mut pauses = Vec::new();
+        let mut ran_so_far = 0;
+        loop {
+            match machine.next() {
+                Next::Component { input, .. } => {
+                    ran_so_far += 1;
+                    assert_eq!(input, Some(json(r#"{"x":1}"#)), "every run gets the same");
+                    let outcome = if ran_so_far == succeeds {
+                        ran(7, "{}")
+                    } else {
+                        failed(7)
+                    };
+                    absorb(&mut machine, outcome);
+                }
+                Next::Pause(pause) => pauses.push(pause),
+                Next::Over => break,
+                other @ Next::Conductor { .. } => panic!("{other:?}"),
+            }
+        }
+        let record = machine.leave(&identity(), 200);
+        assert_eq!(
+            (ran_so_far, record.logs.len(), pauses.len()),
+            (runs, runs as usize, runs as usize - 1)
+        );
+        assert_eq!(record.response.status_code == StatusCode::Success, succeeds == runs);
+        assert_eq!(record.annotations.get("kind"), Some(&Json::from("nodejs:20")));
+        assert_eq!(record.annotations.get("retries"), Some(&json(&(runs - 1).to_string())));
+    }
 }

@@ -1,0 +1,88 @@
+//! A composition as it is written down: who asked, what runs, what is waited for.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use wsk_entities::{ActivationId, Exec, FullName, Identity, Json, TransactionId};
+
+use super::frame::{Entry, Head};
+use super::{Composition, is_kept};
+use crate::app::retry::Policy;
+use crate::app::{Caller, ResolvedAction, now};
+
+/// A composition as it is written down.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Progress {
+    pub(super) identity: Arc<Identity>,
+    pub(super) transid: TransactionId,
+    pub machine: Composition,
+    /// Counts the states of one composition.
+    pub step: u32,
+    pub(super) pending: Option<Pending>,
+}
+
+/// The activation under way.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Pending {
+    pub(super) id: ActivationId,
+    pub(super) action: FullName,
+    /// How long its answer is waited for, in milliseconds.
+    pub(super) patience: u64,
+}
+
+impl Progress {
+    pub(super) fn caller(&self) -> Caller {
+        Caller {
+            identity: self.identity.clone(),
+            transid: self.transid.clone(),
+        }
+    }
+
+    /// Whether its records are kept.
+    pub fn is_kept(&self) -> bool {
+        is_kept(&self.identity, &self.transid)
+    }
+
+    /// Enters a sequence or conductor with this input.
+    pub(super) fn enter(&mut self, id: ActivationId, called: FullName, target: &ResolvedAction, input: Option<Json>) {
+        let (head, entry) = (head(called, target), self.entry(input));
+        match &target.action.exec {
+            Exec::Sequence { components } => {
+                self.machine.enter_sequence(id, head, components.clone(), entry);
+            }
+            Exec::Code { .. } | Exec::Blackbox { .. } => self.machine.enter_conductor(id, head, entry),
+        }
+    }
+
+    /// Enters an action that is run again when it fails.
+    pub(super) fn enter_retry(
+        &mut self,
+        id: ActivationId,
+        called: FullName,
+        target: &ResolvedAction,
+        input: Option<Json>,
+        policy: Policy,
+    ) {
+        let (head, entry) = (head(called, target), self.entry(input));
+        self.machine
+            .enter_retry(id, head, target.action.exec.kind().into(), policy, entry);
+    }
+
+    fn entry(&self, input: Option<Json>) -> Entry {
+        Entry {
+            input,
+            requested: self.transid.start,
+            now: now(),
+        }
+    }
+}
+
+fn head(called: FullName, target: &ResolvedAction) -> Head {
+    Head {
+        called,
+        name: target.full_name(),
+        version: target.action.version,
+        binding: target.binding.clone(),
+        limits: target.action.limits,
+    }
+}
