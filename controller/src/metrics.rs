@@ -86,7 +86,10 @@ static TIMED: LazyLock<IntCounterVec> = LazyLock::new(|| {
 });
 
 static CONCURRENT: LazyLock<IntCounterVec> = LazyLock::new(|| {
-    let opts = Opts::new("openwhisk_action_limit_concurrent_total", "Requests refused for what is in flight.");
+    let opts = Opts::new(
+        "openwhisk_action_limit_concurrent_total",
+        "Requests refused for what is in flight.",
+    );
     registered(IntCounterVec::new(opts, &["namespace"]).expect("the description is well formed"))
 });
 

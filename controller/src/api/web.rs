@@ -132,7 +132,13 @@ fn asked<'a>(request: &'a Request, path: &WebPath<'a>) -> Asked<'a> {
 
 /// What of the request a webhook's sender may have signed.
 fn signed(request: &Request) -> Signed<'_> {
-    let header = |name| request.parts.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let header = |name| {
+        request
+            .parts
+            .headers
+            .get(name)
+            .and_then(|value: &HeaderValue| value.to_str().ok())
+    };
     Signed {
         slack: header("x-slack-signature"),
         slack_time: header("x-slack-request-timestamp"),

@@ -262,12 +262,10 @@ impl Run {
         input: Option<Json>,
         cause: ActivationId,
     ) -> Moved {
-        let caller = self.progress.caller();
-        let arguments = arguments(target, input);
         let launch = Launch {
-            caller: &caller,
+            caller: &self.progress.caller(),
             target,
-            arguments,
+            arguments: arguments(target, input),
             cause: Some(cause),
             blocking: true,
         };
@@ -282,28 +280,32 @@ impl Run {
             action: target.full_name(),
             patience: u64::try_from(patience.as_millis()).unwrap_or(u64::MAX),
         });
+        let id = ready.id;
+        match self.publish(app, ready).await {
+            Ok(answer) => Moved::Waiting { id, answer, patience },
+            Err(error) => {
+                self.progress.pending = None;
+                self.absorb(Outcome::Unpublished, &error)
+            }
+        }
+    }
+
+    /// Publishes a component; in an accepted composition together with the state that waits for it.
+    async fn publish(&mut self, app: &Arc<App>, ready: Ready) -> Result<oneshot::Receiver<Answer>, Error> {
         let Ready {
             id,
             topic,
             message,
             answer,
         } = ready;
-        let published = if self.durable {
+        if self.durable {
             let state = Owed::Composition(Box::new(self.progress.clone())).message();
             let batch = vec![(topic, message), (app.work.ledger.topic().clone(), state)];
-            app.publish_batch(&[id], batch).await
+            app.publish_batch(&[id], batch).await?;
         } else {
-            app.publish(id, &topic, message, Durability::Volatile)
-                .await
-                .map(|receipt| self.receipt = Some(receipt))
-        };
-        match published {
-            Ok(()) => Moved::Waiting { id, answer, patience },
-            Err(error) => {
-                self.progress.pending = None;
-                self.absorb(Outcome::Unpublished, &error)
-            }
+            self.receipt = Some(app.publish(id, &topic, message, Durability::Volatile).await?);
         }
+        Ok(answer)
     }
 
     async fn leave(&mut self, app: &Arc<App>) -> Moved {

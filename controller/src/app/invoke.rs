@@ -12,10 +12,10 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 use wsk_bus::messages::{ActionRef, ActivationMessage};
 use wsk_bus::{Durability, Key, Message, Receipt};
-use wsk_entities::{Activation, ActivationId, Exec, Json, Object};
+use wsk_entities::{Action, Activation, ActivationId, Exec, FullName, Json, Namespace, Object, Timestamp};
 
 use super::acks::{Answer, Boarding};
-use super::balancer::Demand;
+use super::balancer::{Demand, Placement};
 use super::limits::parse_size;
 use super::retry::Policy;
 use super::throttle::Kind;
@@ -176,25 +176,8 @@ impl App {
     pub(super) fn prepare_as(&self, id: ActivationId, launch: &Launch<'_>) -> Result<Ready, Error> {
         metrics::STARTED.inc();
         let (identity, action) = (&launch.caller.identity, &launch.target.action);
-        let name = action.full_name();
-        let demand = Demand {
-            namespace: &identity.namespace.name,
-            action: &name,
-            memory: action.limits.memory,
-            concurrency: action.limits.concurrency,
-            blackbox: matches!(action.exec, Exec::Blackbox { .. }),
-        };
-        let at = now();
-        let placement = self
-            .work
-            .flights
-            .place(&demand, at, self.chance.draw() as u64)
-            .ok_or_else(|| {
-                Error::Unavailable("no invoker is up that could run the action; see GET /invokers".into())
-            })?;
-        if placement.overcommitted {
-            metrics::OVERLOADS.inc();
-        }
+        let (name, at) = (action.full_name(), now());
+        let placement = self.place(&identity.namespace.name, action, &name, at)?;
         let message = self.message(id, launch);
         let (waiter, answer) = oneshot::channel();
         self.work.flights.board(
@@ -213,6 +196,30 @@ impl App {
             message,
             answer,
         })
+    }
+
+    fn place(
+        &self,
+        namespace: &Namespace,
+        action: &Action,
+        name: &FullName,
+        at: Timestamp,
+    ) -> Result<Placement, Error> {
+        let demand = Demand {
+            namespace,
+            action: name,
+            memory: action.limits.memory,
+            concurrency: action.limits.concurrency,
+            blackbox: matches!(action.exec, Exec::Blackbox { .. }),
+        };
+        let placement = self.work.flights.place(&demand, at, self.chance.draw() as u64);
+        let placement = placement.ok_or_else(|| {
+            Error::Unavailable("no invoker is up that could run the action; see GET /invokers".into())
+        })?;
+        if placement.overcommitted {
+            metrics::OVERLOADS.inc();
+        }
+        Ok(placement)
     }
 
     fn message(&self, id: ActivationId, launch: &Launch<'_>) -> Message {

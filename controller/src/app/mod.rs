@@ -43,10 +43,10 @@ use cache::Cache;
 pub use changes::Overwrite;
 pub use error::Error;
 pub use invoke::Started;
-pub use wait::{MAX_WAIT, Wait};
 pub use packages::{Contents, FullPackage};
 pub use resolve::ResolvedAction;
 pub use rules::StatedRule;
+pub use wait::{MAX_WAIT, Wait};
 pub use work::Duties;
 use work::Work;
 

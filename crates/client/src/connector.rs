@@ -44,7 +44,11 @@ impl Connector {
         tcp.set_nodelay(true);
         // The matcher takes `*` for every name but for no address.
         let none = crate::Proxies::default();
-        let everything = config.proxies.none_for.as_deref().is_some_and(|hosts| hosts.trim() == "*");
+        let everything = config
+            .proxies
+            .none_for
+            .as_deref()
+            .is_some_and(|hosts| hosts.trim() == "*");
         let proxies = if everything { &none } else { &config.proxies };
         let proxies = Matcher::builder()
             .http(proxies.http.clone().unwrap_or_default())

@@ -98,7 +98,11 @@ impl Api {
             rng: StdRng::seed_from_u64(1),
         });
         let duties = app.take_up_duties().await.unwrap();
-        Api { app, subjects, _duties: duties }
+        Api {
+            app,
+            subjects,
+            _duties: duties,
+        }
     }
 
     /// The next life of a controller whose tasks are gone: the same name, stores and bus.
@@ -120,11 +124,18 @@ impl Api {
         drop(dead);
         let app = App::new(parts);
         let duties = app.take_up_duties().await.unwrap();
-        Api { app, subjects, _duties: duties }
+        Api {
+            app,
+            subjects,
+            _duties: duties,
+        }
     }
 
     pub async fn subject(&self, document: &Value) {
-        self.subjects.put_subject(&serde_json::from_value(document.clone()).unwrap()).await.unwrap();
+        self.subjects
+            .put_subject(&serde_json::from_value(document.clone()).unwrap())
+            .await
+            .unwrap();
     }
 
     pub fn client(&self, namespace: &str) -> Client<'_> {

@@ -141,8 +141,16 @@ mod tests {
             github: Some("sha256="),
             ..Signed::default()
         };
-        for annotation in ["true", "{}", r#"{"scheme":"other","secret":"x"}"#, r#"{"scheme":"github","secret":""}"#] {
-            assert!(!signed.satisfies(&json(annotation), &Parameters::new(), 0), "{annotation}");
+        for annotation in [
+            "true",
+            "{}",
+            r#"{"scheme":"other","secret":"x"}"#,
+            r#"{"scheme":"github","secret":""}"#,
+        ] {
+            assert!(
+                !signed.satisfies(&json(annotation), &Parameters::new(), 0),
+                "{annotation}"
+            );
         }
     }
 }

@@ -43,7 +43,10 @@ impl PutBody {
         let mut borrowed = borrow(json.as_str()).ok_or_else(|| Error::malformed("Object expected in field 'exec'"))?;
         let exec = borrowed.swap_remove("exec").filter(|json| json.get() != "null");
         let exec = exec.map(|json| exec::read(json.get(), manifest)).transpose()?;
-        let fields: Object = borrowed.into_iter().map(|(name, json)| (name, Json::of(json))).collect();
+        let fields: Object = borrowed
+            .into_iter()
+            .map(|(name, json)| (name, Json::of(json)))
+            .collect();
         let parameters = present(&fields, "parameters").map(Parameters::from_json).transpose()?;
         let annotations = present(&fields, "annotations").map(Parameters::from_json).transpose()?;
         within("exec", exec.as_ref().map(exec::size), MAX_CODE)?;
