@@ -9,10 +9,12 @@
 //! invoker that is offline, unhealthy or unresponsive gets no work, but for one trial a minute while it is unhealthy.
 //! Upstream behaviour honoured: §7.1 of the facts, hash included.
 
-use std::collections::HashMap;
+mod invoker;
+
 use std::sync::Arc;
 
-use wsk_bus::messages::{InvokerInstance, invoker_topic};
+use invoker::{Invoker, Shared};
+use wsk_bus::messages::InvokerInstance;
 use wsk_entities::{FullName, Namespace, Timestamp};
 
 /// Invokers and what this controller placed on them.
@@ -130,30 +132,12 @@ impl Balancer {
 
     /// An invoker said that it is there. Invokers keep their number and with it their place.
     pub fn ping(&mut self, instance: &InvokerInstance, enabled: bool, now: Timestamp) {
-        match self
-            .invokers
-            .iter_mut()
-            .find(|invoker| invoker.instance.instance == instance.instance)
-        {
-            Some(invoker) => {
-                if invoker.instance.user_memory != instance.user_memory {
-                    let capacity = capacity(instance, self.cluster_size);
-                    invoker.free += capacity - invoker.capacity;
-                    invoker.capacity = capacity;
-                    invoker.instance = instance.clone();
-                }
-                if invoker.health(now) == Health::Down {
-                    // A new life of the invoker: what its last one did says nothing.
-                    invoker.recent = Recent::default();
-                }
-                invoker.enabled = enabled;
-                invoker.last_ping = now;
-            }
+        let known = |invoker: &&mut Invoker| invoker.instance.instance == instance.instance;
+        match self.invokers.iter_mut().find(known) {
+            Some(invoker) => invoker.ping(instance, enabled, self.cluster_size, now),
             None => {
-                self.invokers.push(Invoker {
-                    enabled,
-                    ..Invoker::new(instance.clone(), self.cluster_size, now)
-                });
+                let invoker = Invoker::new(instance.clone(), enabled, self.cluster_size, now);
+                self.invokers.push(invoker);
                 self.divide();
             }
         }
@@ -200,9 +184,7 @@ impl Balancer {
 
     fn placed(&mut self, at: usize, demand: &Demand<'_>, now: Timestamp, overcommitted: bool) -> Placement {
         let invoker = &mut self.invokers[at];
-        if invoker.health(now) != Health::Up {
-            invoker.last_trial = now;
-        }
+        invoker.note_placed(now);
         Placement {
             slot: Slot {
                 at,
@@ -216,13 +198,7 @@ impl Balancer {
 
     /// Gives capacity back and remembers how it went.
     pub fn release(&mut self, slot: Slot, outcome: Outcome) {
-        let invoker = &mut self.invokers[slot.at];
-        invoker.recent.note(outcome);
-        if outcome == Outcome::Fine {
-            // A trial that went well earns the next one at once, so that recovery takes seconds, not minutes.
-            invoker.last_trial = 0;
-        }
-        invoker.give_back(slot);
+        self.invokers[slot.at].release(slot, outcome);
     }
 
     /// Every invoker's name (`invoker<n>/unique/displayed`) and state.

@@ -21,25 +21,25 @@ const LEAST_MEMORY: i64 = 128;
 
 /// An action whose containers take several activations, as it was when these were placed.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Shared {
-    action: FullName,
-    memory: u32,
-    concurrency: u32,
+pub struct Shared {
+    pub action: FullName,
+    pub memory: u32,
+    pub concurrency: u32,
 }
 
 #[derive(Debug)]
-struct Invoker {
-    instance: InvokerInstance,
-    topic: Arc<str>,
+pub struct Invoker {
+    pub instance: InvokerInstance,
+    pub topic: Arc<str>,
     enabled: bool,
     last_ping: Timestamp,
     last_trial: Timestamp,
     recent: Recent,
-    capacity: i64,
+    pub capacity: i64,
     /// MB; negative when over-committed.
-    free: i64,
+    pub free: i64,
     /// Activations per action whose containers take several.
-    shared: HashMap<Shared, u32>,
+    pub shared: HashMap<Shared, u32>,
 }
 
 /// The last results of an invoker, newest in the lowest bit.
@@ -64,12 +64,12 @@ impl Recent {
 }
 
 impl Invoker {
-    fn new(instance: InvokerInstance, cluster_size: u32, now: Timestamp) -> Invoker {
+    pub fn new(instance: InvokerInstance, enabled: bool, cluster_size: u32, now: Timestamp) -> Invoker {
         let capacity = capacity(&instance, cluster_size);
         Invoker {
             topic: invoker_topic(instance.instance).into(),
             instance,
-            enabled: true,
+            enabled,
             last_ping: now,
             last_trial: 0,
             recent: Recent::default(),
@@ -79,7 +79,40 @@ impl Invoker {
         }
     }
 
-    fn health(&self, now: Timestamp) -> Health {
+    /// It said that it is there.
+    pub fn ping(&mut self, instance: &InvokerInstance, enabled: bool, cluster_size: u32, now: Timestamp) {
+        if self.instance.user_memory != instance.user_memory {
+            let capacity = capacity(instance, cluster_size);
+            self.free += capacity - self.capacity;
+            self.capacity = capacity;
+            self.instance = instance.clone();
+        }
+        if self.health(now) == Health::Down {
+            // A new life of the invoker: what its last one did says nothing.
+            self.recent = Recent::default();
+        }
+        self.enabled = enabled;
+        self.last_ping = now;
+    }
+
+    /// Work was placed on it, as a trial when it is not healthy.
+    pub fn note_placed(&mut self, now: Timestamp) {
+        if self.health(now) != Health::Up {
+            self.last_trial = now;
+        }
+    }
+
+    /// Takes back what a slot held, and remembers how it went.
+    pub fn release(&mut self, slot: Slot, outcome: Outcome) {
+        self.recent.note(outcome);
+        if outcome == Outcome::Fine {
+            // A trial that went well earns the next one at once, so that recovery takes seconds, not minutes.
+            self.last_trial = 0;
+        }
+        self.give_back(slot);
+    }
+
+    pub fn health(&self, now: Timestamp) -> Health {
         if now.saturating_sub(self.last_ping) >= OFFLINE_AFTER {
             Health::Down
         } else if self.recent.forced.count_ones() > BORNE {
@@ -92,7 +125,7 @@ impl Invoker {
     }
 
     /// Whether it may get work now. An unhealthy one is tried once in a while, which is how it recovers.
-    fn usable(&self, now: Timestamp) -> bool {
+    pub fn usable(&self, now: Timestamp) -> bool {
         match self.health(now) {
             Health::Up => true,
             Health::Unhealthy | Health::Unresponsive => {
@@ -103,7 +136,7 @@ impl Invoker {
     }
 
     /// Takes room for one activation, if there is.
-    fn try_take(&mut self, demand: &Demand<'_>) -> bool {
+    pub fn try_take(&mut self, demand: &Demand<'_>) -> bool {
         let needed = self.needed(demand);
         let fits = needed == 0 || self.free >= needed;
         if fits {
@@ -125,7 +158,7 @@ impl Invoker {
         }
     }
 
-    fn take(&mut self, demand: &Demand<'_>) {
+    pub fn take(&mut self, demand: &Demand<'_>) {
         self.free -= self.needed(demand);
         if let Some(shared) = demand.shared() {
             *self.shared.entry(shared).or_insert(0) += 1;
@@ -156,7 +189,7 @@ fn capacity(instance: &InvokerInstance, cluster_size: u32) -> i64 {
 }
 
 /// MB of a size such as `2048 MB`, `2 GB` or `1048576 B`; 0 when it cannot be read.
-fn megabytes(size: &str) -> i64 {
+pub(super) fn megabytes(size: &str) -> i64 {
     let size = size.trim();
     let digits = size.bytes().take_while(u8::is_ascii_digit).count();
     let number: i64 = size[..digits].parse().unwrap_or(0);
@@ -167,4 +200,3 @@ fn megabytes(size: &str) -> i64 {
         _ => number,
     }
 }
-

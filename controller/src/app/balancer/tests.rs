@@ -1,3 +1,4 @@
+use super::invoker::megabytes;
 use super::*;
 use proptest::prelude::*;
 

@@ -83,75 +83,93 @@ impl Frame {
         512 + 36 * self.logs.len() + text(&self.input) + plot
     }
 
+    /// What this frame does next.
     pub fn next(&mut self, limit: u32) -> Next {
         if self.ended.is_some() {
             return Next::Over;
         }
-        let cause = self.id;
-        match &mut self.plot {
-            Plot::Sequence { components, at, atomic } => match components.get(*at) {
-                Some(name) if *atomic < limit => Next::Component {
-                    name: name.clone(),
-                    input: self.input.take(),
-                    cause,
-                },
-                Some(_) | None => {
-                    self.end(sequences::too_long());
-                    Next::Over
-                }
-            },
+        match &self.plot {
+            Plot::Sequence { .. } => self.next_of_sequence(limit),
             Plot::Conductor {
                 turn: Turn::Component(_),
-                components,
                 ..
-            } if *components >= limit => {
-                self.turn_back(conductor::no_components_left());
-                self.next(limit)
+            } => self.next_component(limit),
+            Plot::Conductor {
+                turn: Turn::Conductor, ..
+            } => self.next_turn(limit),
+            Plot::Retry { .. } => self.next_run(),
+        }
+    }
+
+    fn next_of_sequence(&mut self, limit: u32) -> Next {
+        let Plot::Sequence { components, at, atomic } = &self.plot else {
+            unreachable!("only a sequence has bare components");
+        };
+        match components.get(*at) {
+            Some(name) if *atomic < limit => Next::Component {
+                name: name.clone(),
+                input: self.input.take(),
+                cause: self.id,
+            },
+            Some(_) | None => {
+                self.end(sequences::too_long());
+                Next::Over
             }
+        }
+    }
+
+    fn next_component(&mut self, limit: u32) -> Next {
+        match &mut self.plot {
             Plot::Conductor {
                 turn: Turn::Component(name),
                 components,
                 ..
-            } => {
+            } if *components < limit => {
                 *components += 1;
                 Next::Component {
                     name: name.clone(),
                     input: self.input.take(),
-                    cause,
+                    cause: self.id,
                 }
             }
-            Plot::Retry {
-                policy, runs, paused, ..
-            } if *paused => {
-                *paused = false;
-                Next::Pause(policy.pause_after(*runs).unwrap_or(0))
+            Plot::Sequence { .. } | Plot::Conductor { .. } | Plot::Retry { .. } => {
+                self.turn_back(conductor::no_components_left());
+                self.next_turn(limit)
             }
-            Plot::Retry { runs, .. } => {
-                *runs += 1;
-                Next::Component {
-                    name: self.head.called.clone(),
-                    input: self.input.clone(),
-                    cause,
-                }
-            }
-            Plot::Conductor { conductors, .. } if *conductors > 2 * limit => {
-                self.end(conductor::too_long());
-                Next::Over
-            }
-            Plot::Conductor {
-                state,
-                turn: Turn::Conductor,
-                conductors,
-                ..
-            } => {
-                *conductors += 1;
-                let input = conductor::with_state(self.input.take(), state.as_ref());
-                Next::Conductor {
-                    name: self.head.called.clone(),
-                    input,
-                    cause,
-                }
-            }
+        }
+    }
+
+    fn next_turn(&mut self, limit: u32) -> Next {
+        let Plot::Conductor { state, conductors, .. } = &mut self.plot else {
+            unreachable!("only a composition has turns");
+        };
+        if *conductors > 2 * limit {
+            self.end(conductor::too_long());
+            return Next::Over;
+        }
+        *conductors += 1;
+        Next::Conductor {
+            name: self.head.called.clone(),
+            input: conductor::with_state(self.input.take(), state.as_ref()),
+            cause: self.id,
+        }
+    }
+
+    fn next_run(&mut self) -> Next {
+        let Plot::Retry {
+            policy, runs, paused, ..
+        } = &mut self.plot
+        else {
+            unreachable!("only an action that is run again has runs");
+        };
+        if std::mem::take(paused) {
+            return Next::Pause(policy.pause_after(*runs).unwrap_or(0));
+        }
+        *runs += 1;
+        Next::Component {
+            name: self.head.called.clone(),
+            input: self.input.clone(),
+            cause: self.id,
         }
     }
 

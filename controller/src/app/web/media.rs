@@ -190,61 +190,76 @@ fn is_token(text: &str) -> bool {
 /// JSON in upstream's layout: objects over several lines, two blanks a level, arrays on one line. Numbers and strings
 /// keep their own text. `compact` is valid JSON without blanks.
 pub fn indented(compact: &str) -> String {
-    let (mut out, mut depth, mut in_string, mut escaped) = (String::with_capacity(compact.len() * 2), 0, false, false);
-    let mut inside: Vec<char> = Vec::new();
+    let mut layout = Layout {
+        out: String::with_capacity(compact.len() * 2),
+        inside: Vec::new(),
+    };
+    let (mut in_string, mut escaped) = (false, false);
     for c in compact.chars() {
-        if in_string {
-            out.push(c);
-            match c {
-                _ if escaped => escaped = false,
-                '\\' => escaped = true,
-                '"' => in_string = false,
-                _ => {}
-            }
+        if !in_string {
+            in_string = c == '"';
+            layout.token(c);
             continue;
         }
+        layout.out.push(c);
         match c {
-            '{' | '[' => {
-                inside.push(c);
-                out.push(c);
-                if c == '{' {
-                    depth += 1;
-                    line(&mut out, depth);
-                }
-            }
-            '}' => {
-                inside.pop();
-                depth -= 1;
-                // The blanks of a line that turned out to be empty go.
-                out.truncate(out.trim_end_matches(' ').len());
-                line(&mut out, depth);
-                out.push(c);
-            }
-            ']' => {
-                inside.pop();
-                out.push(c);
-            }
-            ',' if inside.last() == Some(&'{') => {
-                out.push(c);
-                line(&mut out, depth);
-            }
-            ',' | ':' => {
-                out.push(c);
-                out.push(' ');
-            }
-            _ => {
-                in_string = c == '"';
-                out.push(c);
-            }
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            '"' => in_string = false,
+            _ => {}
         }
     }
-    out
+    layout.out
 }
 
-fn line(out: &mut String, depth: usize) {
-    out.push('\n');
-    for _ in 0..depth {
-        out.push_str("  ");
+struct Layout {
+    out: String,
+    /// The brackets that are open.
+    inside: Vec<char>,
+}
+
+impl Layout {
+    /// A character outside of strings.
+    fn token(&mut self, c: char) {
+        match c {
+            '{' => {
+                self.open(c);
+                self.line();
+            }
+            '[' => self.open(c),
+            '}' => {
+                self.inside.pop();
+                // The blanks of a line that turned out to be empty go.
+                self.out.truncate(self.out.trim_end_matches(' ').len());
+                self.line();
+                self.out.push(c);
+            }
+            ']' => {
+                self.inside.pop();
+                self.out.push(c);
+            }
+            ',' if self.inside.last() == Some(&'{') => {
+                self.out.push(c);
+                self.line();
+            }
+            ',' | ':' => {
+                self.out.push(c);
+                self.out.push(' ');
+            }
+            _ => self.out.push(c),
+        }
+    }
+
+    fn open(&mut self, bracket: char) {
+        self.inside.push(bracket);
+        self.out.push(bracket);
+    }
+
+    fn line(&mut self) {
+        self.out.push('\n');
+        for _ in self.inside.iter().filter(|bracket| **bracket == '{') {
+            self.out.push_str("  ");
+        }
     }
 }
 
