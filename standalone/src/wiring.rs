@@ -117,9 +117,10 @@ impl Platform {
         supervisor.spawn(task("invoker", Stage::Work), move |cancel| {
             let work = invoker.take();
             async move {
-                let (mut invoker, duties) = work.context("the invoker was taken once already")?;
+                let (mut invoker, mut duties) = work.context("the invoker was taken once already")?;
                 tokio::select! {
                     () = cancel.cancelled() => {}
+                    () = duties.failed() => anyhow::bail!("a task of the controller ended by a fault of its own"),
                     () = invoker.failed() => anyhow::bail!("the invoker ended by a fault of its own; the log says which"),
                 }
                 let drained = invoker.drain(drain).await;
