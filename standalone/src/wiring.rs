@@ -176,15 +176,9 @@ fn open_bus(config: &Config, folder: &Folder) -> Result<Arc<dyn MessageBus>> {
 /// The configured backend, with the data folder out of sight and run-time files inside it.
 fn containers(config: &Config, folder: &Folder) -> Result<wsk_containers::Config> {
     let mut containers = config.containers.clone();
-    match &mut containers {
-        wsk_containers::Config::Process(process) => {
-            process
-                .hidden
-                .push(std::path::absolute(folder.path("")).context("the data folder")?);
-            process.run_dir.get_or_insert_with(|| folder.path("sandboxes"));
-        }
-        #[cfg(feature = "docker")]
-        wsk_containers::Config::Docker(_) => {}
+    if let Some(process) = containers.process_mut() {
+        process.hidden.push(std::path::absolute(folder.path("")).context("the data folder")?);
+        process.run_dir.get_or_insert_with(|| folder.path("sandboxes"));
     }
     Ok(containers)
 }

@@ -21,6 +21,19 @@ pub enum Config {
     Scripted(crate::scripted::Factory),
 }
 
+impl Config {
+    /// The settings of the process backend, when it is the one.
+    pub fn process_mut(&mut self) -> Option<&mut process::Config> {
+        match self {
+            Config::Process(process) => Some(process),
+            #[cfg(feature = "docker")]
+            Config::Docker(_) => None,
+            #[cfg(any(test, feature = "test-util"))]
+            Config::Scripted(_) => None,
+        }
+    }
+}
+
 impl PartialEq for Config {
     /// Whether both ask for the same backend with the same settings; a fake is equal to none.
     fn eq(&self, other: &Self) -> bool {
