@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use serde::Serialize;
-use wsk_entities::{Activation, ActivationId, EntityName};
+use wsk_entities::{Activation, ActivationId, EntityName, Namespace};
 use wsk_service::http::Response;
 use wsk_store::ActivationFilter;
 
 use super::query::malformed;
 use super::{Call, Error, Listing, Query, reply};
-use crate::app::{self, App};
+use crate::app::{self, App, UnderWay};
 
 #[derive(Serialize)]
 struct Count {
@@ -19,6 +19,17 @@ struct Count {
 #[derive(Serialize)]
 struct Logs<'a> {
     logs: &'a [String],
+}
+
+/// An activation without record.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Pending<'a> {
+    activation_id: ActivationId,
+    namespace: &'a Namespace,
+    name: &'a EntityName,
+    path: String,
+    state: &'static str,
 }
 
 /// `GET activations`.
@@ -48,9 +59,24 @@ pub async fn list(app: &Arc<App>, call: &Call<'_>) -> Result<Response, Error> {
     }
 }
 
-/// `GET activations/{id}`.
+/// `GET activations/{id}`. With `pending=true`, which is ours, one that has no record yet is shown too.
 pub async fn get(app: &Arc<App>, call: &Call<'_>) -> Result<Response, Error> {
-    Ok(reply::json(&record(app, call).await?.shown()))
+    match record(app, call).await {
+        Err(Error::App(app::Error::Missing)) if call.query().flag("pending", false)? => under_way(app, call),
+        record => Ok(reply::json(&record?.shown())),
+    }
+}
+
+fn under_way(app: &App, call: &Call<'_>) -> Result<Response, Error> {
+    let id = id(call)?;
+    let UnderWay { action, state } = app.under_way(&call.caller, id).ok_or(app::Error::Missing)?;
+    Ok(reply::json(&Pending {
+        activation_id: id,
+        namespace: call.caller.namespace(),
+        name: &action.name,
+        path: action.to_string(),
+        state: state.text(),
+    }))
 }
 
 /// `GET activations/{id}/result`.
@@ -66,8 +92,11 @@ pub async fn logs(app: &Arc<App>, call: &Call<'_>) -> Result<Response, Error> {
 }
 
 async fn record(app: &Arc<App>, call: &Call<'_>) -> Result<Activation, Error> {
-    let id: ActivationId = call.text().parse().map_err(Error::Path)?;
-    Ok(app.activation(&call.caller, &call.namespace, id).await?)
+    Ok(app.activation(&call.caller, &call.namespace, id(call)?).await?)
+}
+
+fn id(call: &Call<'_>) -> Result<ActivationId, Error> {
+    call.text().parse().map_err(Error::Path)
 }
 
 fn filter(query: Query<'_>) -> Result<ActivationFilter, Error> {

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use dashmap::DashMap;
 use tokio::sync::oneshot;
 use wsk_bus::messages::{Acknowledgement, Completed, InvokerInstance};
-use wsk_entities::{Activation, ActivationId, FullName, Timestamp};
+use wsk_entities::{Activation, ActivationId, FullName, Namespace, Timestamp};
 
 use super::balancer::{Balancer, Demand, Outcome, Placement, Slot};
 use super::throttle::Permit;
@@ -40,6 +40,8 @@ pub struct Boarding {
     pub permit: Option<Permit>,
     pub waiter: Option<oneshot::Sender<Answer>>,
     pub action: FullName,
+    /// Whose record it will be.
+    pub namespace: Namespace,
     /// When it is taken for lost.
     pub force_at: Timestamp,
 }
@@ -66,7 +68,13 @@ impl Flights {
     }
 
     /// Waits for an activation that a former life of this controller published. It holds no capacity here.
-    pub fn expect(&self, id: ActivationId, action: FullName, force_at: Timestamp) -> oneshot::Receiver<Answer> {
+    pub fn expect(
+        &self,
+        id: ActivationId,
+        action: FullName,
+        namespace: Namespace,
+        force_at: Timestamp,
+    ) -> oneshot::Receiver<Answer> {
         let (sender, receiver) = oneshot::channel();
         self.board(
             id,
@@ -75,6 +83,7 @@ impl Flights {
                 permit: None,
                 waiter: Some(sender),
                 action,
+                namespace,
                 force_at,
             },
         );
@@ -131,6 +140,12 @@ impl Flights {
 
     pub fn ping(&self, instance: &InvokerInstance, enabled: bool, now: Timestamp) {
         self.balancer().ping(instance, enabled, now);
+    }
+
+    /// The action of an activation of this namespace, while it is in flight.
+    pub fn action_of(&self, namespace: &Namespace, id: ActivationId) -> Option<FullName> {
+        let flight = self.table.get(&id).filter(|flight| flight.namespace == *namespace)?;
+        Some(flight.action.clone())
     }
 
     /// Id and action of everything in flight, for operators.

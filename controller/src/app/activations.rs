@@ -1,11 +1,49 @@
 //! Reading activation records.
 
-use wsk_entities::{Activation, ActivationId, ActivationSummary, Namespace};
+use wsk_entities::{Activation, ActivationId, ActivationSummary, FullName, Namespace};
 use wsk_store::{ActivationFilter, Page};
 
 use super::{App, Caller, Error};
 
+/// An activation that was accepted and has no record yet.
+#[derive(Debug)]
+pub struct UnderWay {
+    pub action: FullName,
+    pub state: State,
+}
+
+/// How far an activation without record is known to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// It was handed to an invoker.
+    Pending,
+    /// A composition whose activations run.
+    Running,
+}
+
+impl State {
+    pub fn text(self) -> &'static str {
+        match self {
+            State::Pending => "pending",
+            State::Running => "running",
+        }
+    }
+}
+
 impl App {
+    /// What is known of an activation of the caller's that has no record yet; an opt-in of ours. None when this controller
+    /// knows nothing of it.
+    pub fn under_way(&self, caller: &Caller, id: ActivationId) -> Option<UnderWay> {
+        let own = caller.namespace();
+        let pending = self
+            .work
+            .flights
+            .action_of(own, id)
+            .map(|action| (action, State::Pending));
+        let found = pending.or_else(|| Some((self.work.ledger.action_of(own, id)?, State::Running)));
+        found.map(|(action, state)| UnderWay { action, state })
+    }
+
     /// The record of an activation of the caller's namespace.
     ///
     /// # Errors

@@ -27,6 +27,9 @@ use machine::{Next, Outcome};
 use progress::Pending;
 pub use progress::Progress;
 
+/// Pause before an accepted composition tries again what the platform refused.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
+
 /// A composition that runs in this process.
 pub struct Run {
     progress: Progress,
@@ -34,6 +37,8 @@ pub struct Run {
     durable: bool,
     /// Of the component under way, when it was published in memory only.
     receipt: Option<Receipt>,
+    /// The machine before its last step, while the run is a promise: a step that cannot be taken now is taken later.
+    before: Option<Composition>,
     ended: Option<Arc<Activation>>,
 }
 
@@ -91,6 +96,7 @@ impl App {
             progress,
             durable: false,
             receipt: None,
+            before: None,
             ended: None,
         }));
         let (sender, receiver) = oneshot::channel();
@@ -176,6 +182,7 @@ impl Run {
             progress,
             durable: true,
             receipt: None,
+            before: None,
             ended: None,
         }
     }
@@ -193,7 +200,7 @@ impl Run {
         if let Some(receipt) = &self.receipt {
             receipt.persist().await.map_err(refused)?;
         }
-        app.work.ledger.hold(id);
+        app.work.ledger.hold(&self.progress);
         self.progress.step += 1;
         let message = Owed::Composition(Box::new(self.progress.clone())).message();
         let published = app
@@ -209,6 +216,7 @@ impl Run {
         if let Some(pending) = self.progress.pending.clone() {
             return self.rejoin(app, &pending).await;
         }
+        self.before = self.durable.then(|| self.progress.machine.clone());
         match self.progress.machine.next() {
             Next::Over => self.leave(app).await,
             Next::Pause(pause) => Moved::Pausing(Duration::from_millis(pause)),
@@ -230,8 +238,14 @@ impl Run {
         }
     }
 
+    /// Takes in that the next activation could not be started. What was accepted waits out a platform that is overloaded
+    /// or not all there yet.
     fn absorb(&mut self, outcome: Outcome, error: &Error) -> Moved {
         tracing::debug!(transid = %self.progress.transid, %error, ?outcome, "a component cannot run");
+        if let (Error::Unavailable(_), Some(before)) = (error, self.before.take()) {
+            self.progress.machine = before;
+            return Moved::Pausing(TRY_AGAIN);
+        }
         let namespace = self.progress.identity.namespace.name.clone();
         self.progress.machine.absorb(outcome, &namespace);
         Moved::Again
@@ -241,9 +255,10 @@ impl Run {
     async fn rejoin(&mut self, app: &Arc<App>, pending: &Pending) -> Moved {
         let (id, patience) = (pending.id, Duration::from_millis(pending.patience));
         let force_at: Timestamp = now() + pending.patience;
-        // First, so that an end between the two looks is not missed.
-        let answer = app.work.flights.expect(id, pending.action.clone(), force_at);
+        // Entered first, so that an end between the two looks is not missed.
         let namespace = self.progress.identity.namespace.name.clone();
+        let action = pending.action.clone();
+        let answer = app.work.flights.expect(id, action, namespace.clone(), force_at);
         match app.activations.get(&namespace, id).await {
             Ok(Some(record)) => {
                 app.work.flights.unexpect(id);

@@ -187,6 +187,7 @@ impl App {
                 permit: Some(self.work.throttle.enter(&identity.namespace.uuid)),
                 waiter: Some(waiter),
                 action: name,
+                namespace: identity.namespace.name.clone(),
                 force_at: at + force_after(action.limits.timeout),
             },
         );

@@ -38,6 +38,7 @@ use wsk_store::{ActivationStore, EntityStore, Stores};
 use crate::Config;
 
 pub use actions::{CodeWanted, FullAction};
+pub use activations::UnderWay;
 pub use balancer::Health;
 use cache::Cache;
 pub use changes::Overwrite;

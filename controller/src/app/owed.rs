@@ -7,7 +7,7 @@
 //!
 //! Invariant: one task at a time works on a composition; states of it that arrive meanwhile replace its older ones.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use dashmap::mapref::entry::Entry;
 use serde::{Deserialize, Serialize};
 use wsk_bus::messages::read;
 use wsk_bus::{Delivery, Key, Message, Payload, Subscription};
-use wsk_entities::{Activation, ActivationId};
+use wsk_entities::{Activation, ActivationId, FullName, Namespace};
 
 use super::App;
 use super::composition::{Progress, Run};
@@ -38,7 +38,15 @@ pub enum Owed {
 /// The compositions this controller works on, with the messages to commit at their end.
 pub struct Ledger {
     topic: Arc<str>,
-    open: DashMap<ActivationId, Arc<Mutex<Option<Delivery>>>>,
+    open: DashMap<ActivationId, Open>,
+}
+
+/// A composition that a task works on.
+struct Open {
+    namespace: Namespace,
+    action: FullName,
+    /// Its newest state, to be committed at the end.
+    state: Option<Delivery>,
 }
 
 impl Ledger {
@@ -55,16 +63,33 @@ impl Ledger {
     }
 
     /// Says that a task works on this composition, before its first promise is published.
-    pub fn hold(&self, id: ActivationId) {
-        self.open.entry(id).or_default();
+    pub fn hold(&self, progress: &Progress) {
+        let open = || Open::new(progress, None);
+        self.open.entry(progress.machine.id()).or_insert_with(open);
     }
 
     /// The record of a composition is stored: commits its newest state.
     pub fn close(&self, id: ActivationId) {
-        let held = self.open.remove(&id);
-        let held = held.and_then(|(_, held)| held.lock().expect("no holder of a delivery panics").take());
-        if let Some(delivery) = held {
+        let state = self.open.remove(&id).and_then(|(_, open)| open.state);
+        if let Some(delivery) = state {
             delivery.commit();
+        }
+    }
+
+    /// The action of a composition of this namespace, while it is under way.
+    pub fn action_of(&self, namespace: &Namespace, id: ActivationId) -> Option<FullName> {
+        let open = self.open.get(&id).filter(|open| open.namespace == *namespace)?;
+        Some(open.action.clone())
+    }
+}
+
+impl Open {
+    fn new(progress: &Progress, state: Option<Delivery>) -> Open {
+        let (namespace, action) = progress.label();
+        Open {
+            namespace,
+            action,
+            state,
         }
     }
 }
@@ -164,15 +189,14 @@ impl App {
                 });
             }
             Owed::Composition(progress) => match self.work.ledger.open.entry(owed.id()) {
-                Entry::Occupied(open) => {
-                    let mut held = open.get().lock().expect("no holder of a delivery panics");
-                    if let Some(older) = held.replace(delivery) {
+                Entry::Occupied(mut open) => {
+                    if let Some(older) = open.get_mut().state.replace(delivery) {
                         older.commit();
                     }
                 }
                 Entry::Vacant(place) => {
                     let fresh = progress.step == 0 && !delivery.redelivered();
-                    place.insert(Arc::new(Mutex::new(Some(delivery))));
+                    place.insert(Open::new(progress, Some(delivery)));
                     tokio::spawn(self.clone().bring_to_end((**progress).clone(), fresh));
                 }
             },

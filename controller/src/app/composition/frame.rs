@@ -72,6 +72,10 @@ impl Frame {
         }
     }
 
+    pub fn name(&self) -> &FullName {
+        &self.head.name
+    }
+
     /// Roughly the bytes it occupies.
     pub fn weight(&self) -> usize {
         let text = |json: &Option<Json>| json.as_ref().map_or(0, |json| json.as_str().len());

@@ -91,6 +91,14 @@ impl Composition {
         self.frames.first().expect("a composition has a frame until its end").id
     }
 
+    /// The action of the outermost frame.
+    pub fn name(&self) -> &FullName {
+        self.frames
+            .first()
+            .expect("a composition has a frame until its end")
+            .name()
+    }
+
     /// Begins a sequence inside the innermost frame.
     pub fn enter_sequence(&mut self, id: ActivationId, head: Head, components: Vec<FullName>, entry: Entry) {
         let plot = Plot::sequence(components, self.frames.last().map(|frame| &frame.plot));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use wsk_entities::{ActivationId, Exec, FullName, Identity, Json, TransactionId};
+use wsk_entities::{ActivationId, Exec, FullName, Identity, Json, Namespace, TransactionId};
 
 use super::frame::{Entry, Head};
 use super::{Composition, is_kept};
@@ -36,6 +36,11 @@ impl Progress {
             identity: self.identity.clone(),
             transid: self.transid.clone(),
         }
+    }
+
+    /// Whose it is, and the action it began with.
+    pub fn label(&self) -> (Namespace, FullName) {
+        (self.identity.namespace.name.clone(), self.machine.name().clone())
     }
 
     /// Whether its records are kept.

@@ -210,3 +210,27 @@ async fn a_slot_that_is_freed_without_answer_sends_to_the_store() {
         .await;
     assert_eq!((answer.status.as_u16(), api.app.in_flight_count()), (202, 0));
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_under_way_shows_on_request_to_its_owner_alone() {
+    let (api, _invoker) = ready(|_| Act::After(Duration::from_secs(5), success("{}"))).await;
+    let client = api.client("guest");
+    client.put("actions/s", sequence(&["/_/a"])).await.ok();
+    for (action, state) in [("a", "pending"), ("s", "running")] {
+        let answer = client.post(&format!("actions/{action}"), serde_json::json!({})).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let path = format!("activations/{}", id(&answer));
+        assert_eq!(client.get(&path).await.status, 404);
+        let shown = client.get(&format!("{path}?pending=true")).await.ok();
+        let path_of_action = format!("guest/{action}");
+        let expected = serde_json::json!({"activationId": id(&answer), "namespace": "guest", "name": action,
+                                          "path": path_of_action, "state": state});
+        assert_eq!(shown, expected);
+        assert_eq!(
+            api.client("other-ns").get(&format!("{path}?pending=true")).await.status,
+            404
+        );
+        let record = record(&client, &id(&answer)).await;
+        assert_eq!(client.get(&format!("{path}?pending=true")).await.ok(), record);
+    }
+}

@@ -182,3 +182,22 @@ fn a_sequence_accepted_late_survives_too() {
         assert_eq!(shown["response"]["result"], json!({"x": 1}));
     });
 }
+
+/// Nothing can run at first: what was accepted waits instead of failing.
+#[tokio::test(start_paused = true)]
+async fn an_accepted_sequence_waits_for_an_invoker() {
+    let api = Api::start().await;
+    furnish(&api).await;
+    let client = api.client("guest");
+    let answer = client.post("actions/s", json!({"x": 1})).await;
+    assert_eq!(answer.status, 202);
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    let invoker = Invoker::start(&api, echo).await;
+    let shown = record(&client, &id(&answer)).await;
+    assert_eq!(shown["response"]["result"], json!({"x": 1}));
+    let blocked = api.client("guest");
+    drop(invoker);
+    tokio::time::sleep(Duration::from_secs(11)).await;
+    let answer = blocked.post("actions/s?blocking=true", json!({})).await;
+    assert_eq!(answer.json()["response"]["result"]["error"], "Sequence failed.");
+}
