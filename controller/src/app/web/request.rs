@@ -354,4 +354,34 @@ mod tests {
         let text = "Illegal query: Invalid input 'z', expected HEXDIG (line 1, column 10): a&=b&&c=%zz\n         ^";
         assert_eq!(error, text);
     }
+
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Whatever a client sends is read or refused, and sets nothing that only the platform sets.
+        #[test]
+        fn nothing_from_outside_breaks_or_forges(
+            query in "[ -~äß%&=+;\\[\\]]{0,40}",
+            content_type in proptest::option::of("[a-z/+;= \"*]{0,30}|application/json|application/x-www-form-urlencoded|text/plain; charset=x"),
+            body in proptest::collection::vec(any::<u8>(), 0..60),
+            rest in "(/[ -~]{0,10}){0,3}",
+            raw in any::<bool>(),
+        ) {
+            let asked = Asked {
+                method: "post".into(),
+                headers: Object::new(),
+                rest: &rest,
+                query: Some(&query),
+                content_type: content_type.as_deref(),
+                body: &body,
+                user: Some("guest"),
+            };
+            let reading = if raw { Reading::Raw } else { Reading::Parsed };
+            if let Ok(arguments) = asked.arguments(reading, |_| false) {
+                prop_assert_eq!(arguments["__ow_user"].as_str(), "\"guest\"");
+                prop_assert_eq!(arguments["__ow_method"].as_str(), "\"post\"");
+                prop_assert!(Json::from(&arguments).is_object());
+            }
+        }
+    }
 }

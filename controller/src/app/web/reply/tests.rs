@@ -209,3 +209,48 @@ fn types_decide_how_a_body_is_written() {
         );
     }
 }
+
+use proptest::prelude::*;
+
+/// Results as actions make them: nested values, and the fields that mean something here.
+fn result() -> impl Strategy<Value = serde_json::Value> {
+    let leaf = prop_oneof![
+        Just(serde_json::Value::Null),
+        any::<bool>().prop_map(Into::into),
+        (-2000i64..2000).prop_map(Into::into),
+        any::<f64>().prop_map(Into::into),
+        "[ -~ä\\r\\n]{0,12}|aGVsbG8=|image/png|text/plain|application/json".prop_map(Into::into),
+    ];
+    leaf.prop_recursive(4, 24, 4, |inner| {
+        let name = "statusCode|headers|body|error|html|text|Content-Type|[a-zA-Z -]{0,8}";
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..4).prop_map(serde_json::Value::Array),
+            proptest::collection::vec((name, inner), 0..5).prop_map(|fields| fields.into_iter().collect()),
+        ]
+    })
+}
+
+proptest! {
+    /// Whatever an action returns is an answer that can be sent, or one of the refusals.
+    #[test]
+    fn every_result_is_answered(result in result(), extension in 0usize..5, failed in any::<bool>()) {
+        let json = Json::of(&result);
+        let response = if failed {
+            Response::failure(StatusCode::ApplicationError, &json, None)
+        } else {
+            Response::success(json, None)
+        };
+        if let Ok(answer) = answer(&response, Extension::ALL[extension].1) {
+            prop_assert!((200..=599).contains(&answer.status));
+            prop_assert!(answer.headers.iter().all(|(name, value)| is_header_name(name) && !value.contains(['\r', '\n'])));
+        }
+    }
+
+    /// The layout changes nothing but blanks.
+    #[test]
+    fn indented_text_means_the_same(result in result()) {
+        let compact = serde_json::to_string(&result).unwrap();
+        let again = Json::parse(&indented(&compact)).unwrap();
+        prop_assert_eq!(again.as_str(), compact);
+    }
+}
