@@ -7,6 +7,7 @@
 mod bad_input;
 mod cli;
 mod crash;
+mod disk;
 mod folder;
 mod harness;
 mod hostile;
