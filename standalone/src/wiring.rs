@@ -177,7 +177,9 @@ fn open_bus(config: &Config, folder: &Folder) -> Result<Arc<dyn MessageBus>> {
 fn containers(config: &Config, folder: &Folder) -> Result<wsk_containers::Config> {
     let mut containers = config.containers.clone();
     if let Some(process) = containers.process_mut() {
-        process.hidden.push(std::path::absolute(folder.path("")).context("the data folder")?);
+        process
+            .hidden
+            .push(std::path::absolute(folder.path("")).context("the data folder")?);
         process.run_dir.get_or_insert_with(|| folder.path("sandboxes"));
     }
     Ok(containers)

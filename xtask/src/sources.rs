@@ -10,8 +10,14 @@ const LONGEST: usize = 400;
 
 /// Longer files, each with the shape that explains it.
 const LONGER: &[(&str, &str)] = &[
-    ("controller/src/api/description/operations.rs", "a table: one entry per operation of the API"),
-    ("controller/src/api/description/schemas.rs", "a table: one schema per document of the API"),
+    (
+        "controller/src/api/description/operations.rs",
+        "a table: one entry per operation of the API",
+    ),
+    (
+        "controller/src/api/description/schemas.rs",
+        "a table: one schema per document of the API",
+    ),
 ];
 
 /// What no source may hold, and what to do instead.

@@ -61,7 +61,8 @@ pub struct Spec {
     /// Docker reference of the image. The process backend does not use it except in messages.
     pub image: String,
     /// What the process backend starts: `argv`, with `argv[0]` absolute, or looked up beside our own executable, then on
-    /// `PATH`. Empty when the kind exists as an image only: the process backend answers [`Error::ProgramMissing`].
+    /// `PATH`. Empty when the kind exists as an image only: the process backend answers [`Error::ImagePull`], as
+    /// it has no images.
     pub program: Vec<String>,
     /// Hard limit of memory in MiB, no swap beyond it. The weight in sharing the processor is proportional to it.
     pub memory_mb: u32,

@@ -18,7 +18,11 @@ pub(super) fn find(spec: &Spec) -> Result<PathBuf, Error> {
         program: name.to_owned(),
     };
     if name.is_empty() {
-        return Err(missing());
+        // An image is all there is, and nothing here can fetch or run one.
+        return Err(Error::ImagePull {
+            image: spec.image.clone(),
+            reason: "images take a Docker engine: configure [containers.docker]".to_owned(),
+        });
     }
     if Path::new(name).is_absolute() {
         return Some(PathBuf::from(name))
@@ -90,7 +94,8 @@ mod tests {
             own
         );
         assert!(find(&spec("sh", &[])).unwrap().is_absolute());
-        for missing in ["", "/nonexistent", "no-such-program-anywhere", "/usr"] {
+        assert!(matches!(find(&spec("", &[])), Err(Error::ImagePull { .. })));
+        for missing in ["/nonexistent", "no-such-program-anywhere", "/usr"] {
             let found = find(&spec(missing, &[]));
             assert!(matches!(found, Err(Error::ProgramMissing { program, .. }) if program == missing));
         }
