@@ -186,7 +186,7 @@ mod tests {
                     continue;
                 };
                 let mut request = [0; 4096];
-                stream.read(&mut request).await.unwrap();
+                assert!(stream.read(&mut request).await.unwrap() > 0);
                 let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\nconnection: close\r\n\r\n[\"guest\"]";
                 stream.write_all(answer).await.unwrap();
                 stream.shutdown().await.ok();
