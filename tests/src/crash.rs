@@ -81,18 +81,16 @@ async fn load(
     while !stop.load(Ordering::Relaxed) {
         n += 1;
         let invoke = "/api/v1/namespaces/_/actions/work";
-        if let Ok(answer) = platform.send(Method::POST, invoke, Some(&key), Some("{}".into())).await {
-            if answer.status == 202 {
-                promised.lock().await.activations.insert(answer.activation_id());
-            }
+        let answer = platform.send(Method::POST, invoke, Some(&key), Some("{}".into())).await;
+        if let Some(answer) = answer.ok().filter(|answer| answer.status == 202) {
+            promised.lock().await.activations.insert(answer.activation_id());
         }
         let name = format!("made-{round}-{worker}-{n}");
         let body = json!({"exec": shell("true")}).to_string();
         let create = format!("/api/v1/namespaces/_/actions/{name}");
-        if let Ok(answer) = platform.send(Method::PUT, &create, Some(&key), Some(body)).await {
-            if answer.status == 200 {
-                promised.lock().await.actions.insert(name);
-            }
+        let answer = platform.send(Method::PUT, &create, Some(&key), Some(body)).await;
+        if answer.is_ok_and(|answer| answer.status == 200) {
+            promised.lock().await.actions.insert(name);
         }
     }
 }

@@ -85,10 +85,10 @@ impl Connection {
                 bail!("{} closed the connection", request.address);
             }
             self.buffer.extend_from_slice(&chunk[..n]);
-            if let Some((status, at, length)) = head_of(&self.buffer)? {
-                if self.buffer.len() >= at + length {
-                    return Ok((status, self.buffer[at..at + length].to_vec()));
-                }
+            if let Some((status, at, length)) = head_of(&self.buffer)?
+                && self.buffer.len() >= at + length
+            {
+                return Ok((status, self.buffer[at..at + length].to_vec()));
             }
         }
     }
@@ -163,13 +163,13 @@ async fn closed_loop(requests: Vec<Request>, until: Instant) -> Result<u64> {
             if stream.read_buf(&mut buffer).await? == 0 {
                 bail!("{} closed the connection", request.address);
             }
-            if let Some((status, at, length)) = head_of(&buffer)? {
-                if buffer.len() >= at + length {
-                    if status != request.expect {
-                        bail!("status {status}: {}", String::from_utf8_lossy(&buffer[at..]));
-                    }
-                    break;
+            if let Some((status, at, length)) = head_of(&buffer)?
+                && buffer.len() >= at + length
+            {
+                if status != request.expect {
+                    bail!("status {status}: {}", String::from_utf8_lossy(&buffer[at..]));
                 }
+                break;
             }
         }
         calls += 1;

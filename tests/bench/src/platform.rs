@@ -61,10 +61,9 @@ impl Platform {
             .spawn()
             .context("cannot start ferrowhisk; `make build` makes it")?;
         let address = loop {
-            if let Ok(text) = std::fs::read_to_string(&url) {
-                if text.ends_with('\n') {
-                    break text.trim().trim_start_matches("http://").to_owned();
-                }
+            let announced = std::fs::read_to_string(&url).ok().filter(|text| text.ends_with('\n'));
+            if let Some(text) = announced {
+                break text.trim().trim_start_matches("http://").to_owned();
             }
             if let Some(status) = child.try_wait()? {
                 bail!(
