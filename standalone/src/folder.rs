@@ -51,7 +51,7 @@ impl Folder {
             .and_then(|()| writeln!(lock, "{}", std::process::id()))
             .with_context(|| format!("cannot write to the data folder {shown}"))?;
         Ok(Folder {
-            path: path.to_owned(),
+            path: std::path::absolute(path).with_context(|| format!("cannot find the data folder {shown}"))?,
             _lock: lock,
         })
     }
@@ -114,6 +114,13 @@ mod tests {
         assert!(error.contains(&std::process::id().to_string()), "{error}");
         drop(held);
         Folder::take(&path).unwrap();
+    }
+
+    #[test]
+    fn paths_hold_wherever_a_process_stands() {
+        let dir = tempfile::tempdir_in(".").unwrap();
+        let relative = Path::new(dir.path().file_name().unwrap());
+        assert!(Folder::take(relative).unwrap().path("sandboxes").is_absolute());
     }
 
     #[test]
