@@ -24,7 +24,7 @@ const GLOBALS: &[Global] = &[
     Global("global-auth", Some('u'), Some("KEY"), "authorization KEY"),
     Global("global-cert", None, Some("string"), "client cert"),
     Global("global-debug", Some('d'), None, "debug level output"),
-    Global("global-help", Some('h'), None, "help for the command"),
+    Global("global-help", Some('h'), None, "help"),
     Global("global-insecure", Some('i'), None, "bypass certificate checking"),
     Global("global-key", None, Some("string"), "client key"),
     Global("global-verbose", Some('v'), None, "verbose output"),

@@ -44,10 +44,10 @@ fn group(text: &mut String, command: &Command, name: &str, globals: Vec<Arg>) {
     }
     let (help, globals): (Vec<Arg>, Vec<Arg>) = globals.into_iter().partition(is_help);
     if name == "wsk" {
-        section(text, "Flags", help.iter().chain(&globals));
+        section(text, name, "Flags", help.iter().chain(&globals));
     } else {
-        section(text, "Flags", help.iter());
-        section(text, "Global Flags", globals.iter());
+        section(text, name, "Flags", help.iter());
+        section(text, name, "Global Flags", globals.iter());
     }
     let _ = write!(
         text,
@@ -67,18 +67,21 @@ fn leaf(text: &mut String, command: &Command, name: &str) {
     let flags = command.get_arguments().filter(|arg| !arg.is_positional());
     let (globals, own): (Vec<&Arg>, Vec<&Arg>) =
         flags.partition(|arg| arg.get_id().as_str().starts_with(GLOBAL_PREFIX) && !is_help(arg));
-    section(text, "Flags", own.into_iter());
-    section(text, "Global Flags", globals.into_iter());
+    section(text, name, "Flags", own.into_iter());
+    section(text, name, "Global Flags", globals.into_iter());
 }
 
-fn section<'a>(text: &mut String, title: &str, args: impl Iterator<Item = &'a Arg>) {
+fn section<'a>(text: &mut String, name: &str, title: &str, args: impl Iterator<Item = &'a Arg>) {
     let mut args: Vec<&Arg> = args.collect();
     args.sort_by_key(|arg| arg.get_long());
     let heads: Vec<String> = args.iter().map(|arg| head(arg)).collect();
     let width = heads.iter().map(String::len).max().unwrap_or(0);
     let _ = write!(text, "\n{title}:\n");
     for (arg, head) in args.iter().zip(&heads) {
-        let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+        let help = match is_help(arg) {
+            true => format!("help for {}", name.rsplit(' ').next().unwrap_or_default()),
+            false => arg.get_help().map(ToString::to_string).unwrap_or_default(),
+        };
         let _ = writeln!(text, "{head:<width$}   {help}{}", default(arg));
     }
 }
@@ -127,4 +130,59 @@ fn leaf_globals(command: &Command) -> Vec<Arg> {
         .filter(|arg| arg.get_id().as_str().starts_with(GLOBAL_PREFIX))
         .cloned()
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+    use crate::args::tuned;
+    use crate::commands::Cli;
+
+    /// Command, what follows it in the usage line (`/` for `|`), and its description.
+    const TEXTS: &str = include_str!("help_texts.txt");
+
+    #[test]
+    fn every_command_introduces_itself_as_upstream_does() {
+        let root = tuned(Cli::command());
+        for row in TEXTS.lines() {
+            let [words, tail, about] = row.split('|').collect::<Vec<_>>()[..] else {
+                panic!("{row}")
+            };
+            let path: Vec<String> = words.split(' ').map(str::to_owned).collect();
+            let command = path
+                .iter()
+                .fold(&root, |command, word| command.find_subcommand(word).unwrap());
+            let end = if command.has_subcommands() {
+                "[command]"
+            } else {
+                "[flags]"
+            };
+            let tail = if tail.is_empty() {
+                String::new()
+            } else {
+                format!("{} ", tail.replace('/', "|"))
+            };
+            let expected = format!("{about}\nUsage:\n  wsk {words} {tail}{end}\n\n");
+            let text = render(&root, &path);
+            assert!(text.starts_with(&expected), "{expected}---\n{text}");
+        }
+    }
+
+    #[test]
+    fn no_command_is_without_a_row() {
+        fn walk(command: &Command, path: &str, missing: &mut Vec<String>) {
+            for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
+                let path = format!("{path} {}", sub.get_name()).trim_start().to_owned();
+                if !TEXTS.lines().any(|row| row.split('|').next() == Some(path.as_str())) {
+                    missing.push(path.clone());
+                }
+                walk(sub, &path, missing);
+            }
+        }
+        let mut missing = Vec::new();
+        walk(&tuned(Cli::command()), "", &mut missing);
+        assert_eq!(missing, Vec::<String>::new());
+    }
 }

@@ -7,11 +7,11 @@ use crate::failure::Failure;
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// A tool set to help deploy your openwhisk packages using a manifest file.
+    #[command(about = "A tool set to help deploy your openwhisk packages using a manifest file.")]
     Deploy(Anything),
     /// Undeploy OpenWhisk assets from server
     Undeploy(Anything),
-    /// A tool to sync your OpenWhisk packages between client and server.
+    #[command(about = "A tool to sync your OpenWhisk packages between client and server.")]
     Sync(Anything),
     /// Export project assets from OpenWhisk
     Export(Anything),

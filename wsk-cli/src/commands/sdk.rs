@@ -1,9 +1,14 @@
 //! `wsk sdk`.
 
-use clap::{Args, Subcommand};
+use std::path::Path;
 
+use clap::{Args, CommandFactory as _, Subcommand};
+
+use super::Cli;
+use crate::args::tuned;
 use crate::context::Context;
-use crate::failure::Failure;
+use crate::failure::{Failure, Usage};
+use crate::files;
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -57,12 +62,58 @@ impl Install {
         }
     }
 
-    async fn run(self, _: &mut Context) -> Result<(), Failure> {
-        let _ = self.stdout;
+    async fn run(self, cx: &mut Context) -> Result<(), Failure> {
         match self.component()? {
-            Component::Docker | Component::Ios | Component::Completion => {
-                Err(Failure::new("This SDK component is not available in this build."))
-            }
+            Component::Docker => docker(cx).await,
+            Component::Ios => ios(cx).await,
+            Component::Completion => completion(cx, self.stdout),
         }
     }
+}
+
+const SKELETON: &str = "blackbox.tar.gz";
+const STARTER_APP: &str = "OpenWhiskIOSStarterApp.zip";
+const SCRIPT: &str = "wsk_cli_bash_completion.sh";
+
+/// Unpacks the skeleton of an action image into the working directory.
+async fn docker(cx: &mut Context) -> Result<(), Failure> {
+    let attempted = "The docker SDK installation failed";
+    let packed = download(cx, SKELETON, attempted).await?;
+    let unpacked = tar::Archive::new(flate2::read::GzDecoder::new(packed.as_slice())).unpack(".");
+    unpacked.map_err(|error| Failure::new(format!("{attempted}: {error}")).without_usage())?;
+    cx.out
+        .line("The docker skeleton is now installed at the current directory.")
+}
+
+async fn ios(cx: &mut Context) -> Result<(), Failure> {
+    let app = download(cx, STARTER_APP, "The iOS SDK installation failed").await?;
+    files::create(STARTER_APP, &app)?;
+    cx.out.line(format!(
+        "Downloaded OpenWhisk iOS starter app. Unzip '{STARTER_APP}' and open the project in Xcode."
+    ))
+}
+
+async fn download(cx: &Context, file: &str, attempted: &str) -> Result<Vec<u8>, Failure> {
+    if Path::new(file).exists() {
+        let text = format!("{attempted}: The file '{file}' already exists.  Delete it and retry.");
+        return Err(Failure::new(text).without_usage());
+    }
+    let fetched = cx.client()?.download(file).await;
+    fetched
+        .map(Into::into)
+        .map_err(|error| Failure::call(attempted, &error, Usage::Hidden))
+}
+
+fn completion(cx: &mut Context, to_stdout: bool) -> Result<(), Failure> {
+    let mut script = Vec::new();
+    let mut root = tuned(Cli::command());
+    clap_complete::generate(clap_complete::Shell::Bash, &mut root, "wsk", &mut script);
+    if to_stdout {
+        return cx.out.text(&String::from_utf8_lossy(&script));
+    }
+    files::create(SCRIPT, &script)?;
+    cx.out.line(format!(
+        "The bash auto-completion script ({SCRIPT}) is installed in the current directory.\nTo enable command line \
+         completion of wsk commands, source the auto completion script into your bash environment\n"
+    ))
 }

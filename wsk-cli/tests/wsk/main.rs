@@ -10,4 +10,5 @@ mod packages;
 mod platform;
 mod properties;
 mod rules;
+mod sdk;
 mod triggers;
