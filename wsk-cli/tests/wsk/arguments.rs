@@ -193,3 +193,18 @@ fn verbose_shows_the_traffic() {
     let run = platform.wsk_words(["-d", "action", "invoke", "x", "-r", "-p", "big", &long]);
     assert!(!run.out.contains("will be truncated") && run.out.contains(&long));
 }
+
+#[test]
+fn a_reader_that_goes_away_is_no_failure() {
+    let platform = Platform::answering([(200, "[]")]);
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_wsk"))
+        .args(["action", "list"])
+        .env("WSK_CONFIG_FILE", platform.path("props"))
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]));
+}
