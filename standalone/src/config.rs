@@ -38,6 +38,7 @@ settings! {
             "cluster_size": "Controllers that share the limits and the invokers.",
             "compositions": "Compositions that may run at the same time; more wait their turn.",
             "entity_cache": "Entities held in the cache.",
+            "entity_cache_bytes": "Size of the entities held in the cache, in bytes.",
         } = wsk_controller::Config::default(),
         /// The invoker.
         pub invoker: wsk_invoker::Config as foreign {
@@ -69,7 +70,7 @@ settings! {
             "user_metrics": "Actions with a series of their own in the metrics; further ones share the name `other`.",
             "seed": "Seed of the invoker's little randomness.",
         } = wsk_invoker::Config::default(),
-        /// Where actions run: `[containers.process]`, or `[containers.docker]` where an engine is wanted.
+        /// Where actions run: sandboxed processes of this machine, `[containers.process]`.
         pub containers: wsk_containers::Config as foreign {
             "process.hidden": "Folders that no action may see; the data folder is always among them.",
             "process.shown": "Further folders or files shown read-only to every action.",

@@ -40,13 +40,6 @@ pub fn report(config: &Config) -> Result<()> {
             here.display()
         );
     }
-    println!("\nDocker engine (only used when [containers.docker] is configured):");
-    let socket = std::path::Path::new("/var/run/docker.sock");
-    if socket.exists() {
-        println!("  found at {}", socket.display());
-    } else {
-        println!("  none; `apt-get install docker.io` brings one");
-    }
     Ok(())
 }
 
