@@ -100,7 +100,7 @@ impl App {
             ended: None,
         }));
         let (sender, receiver) = oneshot::channel();
-        tokio::spawn(self.clone().see_through(run.clone(), sender));
+        self.work.spawn(self.clone().see_through(run.clone(), sender));
         match tokio::time::timeout(limit, receiver).await {
             Ok(Ok(record)) => Ok(Started::Ended(record)),
             Ok(Err(_)) | Err(_) => run.lock().await.accept(self).await,

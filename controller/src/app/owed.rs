@@ -76,6 +76,11 @@ impl Ledger {
         }
     }
 
+    /// Hands every promise back to the bus.
+    pub fn let_go(&self) {
+        self.open.clear();
+    }
+
     /// The action of a composition of this namespace, while it is under way.
     pub fn action_of(&self, namespace: &Namespace, id: ActivationId) -> Option<FullName> {
         let open = self.open.get(&id).filter(|open| open.namespace == *namespace)?;
@@ -183,7 +188,7 @@ impl App {
         match &*owed {
             Owed::Record(record) => {
                 let (app, record) = (self.clone(), record.clone());
-                tokio::spawn(async move {
+                self.work.spawn(async move {
                     app.keep(record).await;
                     delivery.commit();
                 });
@@ -197,7 +202,7 @@ impl App {
                 Entry::Vacant(place) => {
                     let fresh = progress.step == 0 && !delivery.redelivered();
                     place.insert(Open::new(progress, Some(delivery)));
-                    tokio::spawn(self.clone().bring_to_end((**progress).clone(), fresh));
+                    self.work.spawn(self.clone().bring_to_end((**progress).clone(), fresh));
                 }
             },
         }

@@ -4,10 +4,10 @@
 //! pings, freeing what is overdue, and settling what the controller owes (see [`super::owed`]). Each duty calls straight
 //! into whoever waits; nothing is polled.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use wsk_bus::messages::{
     Acknowledgement, CACHE_INVALIDATION, ControllerIndex, HEALTH, Ping, completed_topic, invoker_topic, read,
 };
@@ -31,11 +31,16 @@ pub struct Work {
     pub flights: Flights,
     pub ledger: Ledger,
     pub index: ControllerIndex,
+    /// The compositions under way, a task each.
+    tasks: Mutex<JoinSet<()>>,
 }
 
-/// The controller's tasks; dropping it stops them.
-#[derive(Debug)]
-pub struct Duties(Vec<JoinHandle<()>>);
+/// The controller's tasks; dropping it stops them, the compositions under way included: what was promised is handed back
+/// to the bus for the next life.
+pub struct Duties {
+    tasks: Vec<JoinHandle<()>>,
+    app: Arc<App>,
+}
 
 impl Work {
     pub fn new(config: &Config) -> Work {
@@ -44,7 +49,20 @@ impl Work {
             flights: Flights::new(config.cluster_size),
             ledger: Ledger::new(config),
             index: ControllerIndex::new(&config.id),
+            tasks: Mutex::default(),
         }
+    }
+
+    /// Runs a task that ends with the controller's duties.
+    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let mut tasks = self.tasks.lock().expect("no panic under this lock");
+        while tasks.try_join_next().is_some() {}
+        tasks.spawn(task);
+    }
+
+    fn stop(&self) {
+        self.tasks.lock().expect("no panic under this lock").abort_all();
+        self.ledger.let_go();
     }
 }
 
@@ -53,7 +71,7 @@ impl Duties {
     pub async fn failed(&mut self) {
         std::future::poll_fn(|cx| {
             let ended = self
-                .0
+                .tasks
                 .iter_mut()
                 .any(|task| std::pin::Pin::new(task).poll(cx).is_ready());
             if ended {
@@ -68,9 +86,10 @@ impl Duties {
 
 impl Drop for Duties {
     fn drop(&mut self) {
-        for task in &self.0 {
+        for task in &self.tasks {
             task.abort();
         }
+        self.app.work.stop();
     }
 }
 
@@ -96,13 +115,17 @@ impl App {
         let owed = self
             .subscribe(self.work.ledger.topic(), &group, self.config.compositions.max(1))
             .await?;
-        Ok(Duties(vec![
+        let tasks = vec![
             tokio::spawn(hear_acknowledgements(self.clone(), acks)),
             tokio::spawn(hear_pings(self.clone(), pings)),
             tokio::spawn(sweep(self.clone())),
             tokio::spawn(super::changes::follow(self.clone(), changes)),
             tokio::spawn(super::owed::settle(self.clone(), owed)),
-        ]))
+        ];
+        Ok(Duties {
+            tasks,
+            app: self.clone(),
+        })
     }
 
     async fn declare(&self, topic: TopicConfig) -> Result<(), Error> {
