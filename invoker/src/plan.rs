@@ -1,6 +1,9 @@
 //! What the invoker knows of one revision of an action: everything a run needs, prepared once.
 
-use std::sync::{Arc, LazyLock};
+use std::{
+    path::PathBuf,
+    sync::{Arc, LazyLock},
+};
 
 use bytes::Bytes;
 use tokio::sync::Mutex;
@@ -41,6 +44,8 @@ pub(crate) struct Plan {
 pub(crate) struct Program {
     pub image: String,
     pub command: Vec<String>,
+    /// Where the command is started.
+    pub folder: Option<PathBuf>,
     pub managed: bool,
     /// Whether the end of a log is marked.
     pub sentinelled: bool,
@@ -52,6 +57,7 @@ impl Program {
         Program {
             image: runtime.image.reference(),
             command: runtime.process.as_ref().map(|p| p.program.clone()).unwrap_or_default(),
+            folder: runtime.process.as_ref().and_then(|p| p.folder.clone()),
             managed: true,
             sentinelled: runtime.sentinelled_logs,
         }
@@ -63,10 +69,11 @@ impl Program {
             Exec::Code { kind, .. } => manifest.resolve(kind).map(Program::of_runtime),
             Exec::Blackbox { image, .. } => {
                 let native = manifest.native(image).is_some();
-                let command = manifest.program(exec).map(|p| p.program.clone()).unwrap_or_default();
+                let program = manifest.program(exec);
                 Some(Program {
                     image: image.clone(),
-                    command,
+                    command: program.map(|p| p.program.clone()).unwrap_or_default(),
+                    folder: program.and_then(|p| p.folder.clone()),
                     managed: native,
                     sentinelled: native,
                 })

@@ -50,6 +50,10 @@ fn perform(value: &Value) -> Reply {
                 std::env::vars().map(|(k, v)| (k, v.into())).collect::<Map<_, _>>(),
             ));
         }
+        "folder" => {
+            let written = std::fs::write("written", "here").and_then(|()| std::env::current_dir());
+            return server::outcome(written.map(|folder| folder.display().to_string()));
+        }
         "print" => {
             print!("{}", text("out"));
             eprint!("{}", text("err"));

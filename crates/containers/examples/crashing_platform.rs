@@ -27,6 +27,7 @@ async fn main() {
             name: name.to_owned(),
             image: String::new(),
             program: vec![program.clone()],
+            folder: None,
             memory_mb: 128,
             concurrency: 1,
             env: Vec::new(),

@@ -30,6 +30,7 @@ async fn main() {
         name: "timing".to_owned(),
         image: String::new(),
         program: vec![program.clone()],
+        folder: None,
         memory_mb: 256,
         concurrency: 1,
         env: Vec::new(),

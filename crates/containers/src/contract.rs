@@ -8,6 +8,7 @@
 //! | `echo` | anything | answers the value itself |
 //! | `counts` | | answers `inits`, `runs`, `ticks` so far |
 //! | `env` | | answers its environment |
+//! | `folder` | | writes a file to its working folder, then answers where that is |
 //! | `print` | `out`, `err` | writes the two texts as they are |
 //! | `flood` | `lines` | writes so many lines of 99 `x` to stdout |
 //! | `sleep` | `ms` | answers later |
@@ -36,6 +37,8 @@ pub struct Subject {
     pub factory: Arc<dyn ContainerFactory>,
     /// How to start the program described above, with 128 MB, concurrency 1, and the variable `CONTRACT` set to `kept`.
     pub spec: Spec,
+    /// How to start the program `/nonexistent/program`.
+    pub missing: Spec,
     /// Whether memory limits are enforced here.
     pub limits_memory: bool,
 }
@@ -356,19 +359,12 @@ pub async fn destroyed_is_gone(subject: &Subject) {
 
 /// A program that is not there is named.
 pub async fn missing_programs_are_named(subject: &Subject) {
-    let program = vec!["/nonexistent/program".to_owned()];
-    let missing = subject
-        .factory
-        .create(Spec {
-            program,
-            ..subject.spec.clone()
-        })
-        .await;
+    let missing = subject.factory.create(subject.missing.clone()).await;
     match missing.err() {
         Some(Error::ProgramMissing { program, image }) => {
             assert_eq!(
                 (program.as_str(), image),
-                ("/nonexistent/program", subject.spec.image.clone())
+                ("/nonexistent/program", subject.missing.image.clone())
             );
         }
         other => panic!("expected a missing program, got {other:?}"),

@@ -37,14 +37,14 @@ pub mod contract;
 #[cfg(any(test, feature = "test-util"))]
 pub mod scripted;
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use async_trait::async_trait;
 
 pub use call::{Answer, Call, Payload};
 pub use config::{Config, open};
 #[cfg(feature = "docker")]
-pub use docker::Config as DockerConfig;
+pub use docker::{Config as DockerConfig, ReadOnly, Registry};
 pub use error::{CallError, Error};
 pub use layers::{Layer, LayerState};
 pub use logs::{LogLine, LogRequest, Logs, SENTINEL, Stream, Until};
@@ -64,6 +64,9 @@ pub struct Spec {
     /// `PATH`. Empty when the kind exists as an image only: the process backend answers [`Error::ImagePull`], as
     /// it has no images.
     pub program: Vec<String>,
+    /// A writable folder of the container's own in which the process backend starts the program, as the kind's image has
+    /// one; absolute. Default: the temporary folder. Images say it themselves.
+    pub folder: Option<PathBuf>,
     /// Hard limit of memory in MiB, no swap beyond it. The weight in sharing the processor is proportional to it.
     pub memory_mb: u32,
     /// How many `/run` may be in flight at once; at least 1.

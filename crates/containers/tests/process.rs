@@ -11,7 +11,7 @@ use std::{
 };
 
 use common::{example, is_root, spec};
-use wsk_containers::{Config, Guards, LayerState, ProcessConfig, contract, open};
+use wsk_containers::{Config, Error, Guards, LayerState, ProcessConfig, Spec, contract, open};
 
 async fn suite(config: ProcessConfig) {
     let run_dir = tempfile::tempdir().unwrap();
@@ -30,6 +30,10 @@ async fn suite(config: ProcessConfig) {
     contract::all(&contract::Subject {
         factory,
         spec: spec("contract_action"),
+        missing: Spec {
+            program: vec!["/nonexistent/program".to_owned()],
+            ..spec("contract_action")
+        },
         limits_memory,
     })
     .await;
@@ -43,6 +47,45 @@ async fn suite(config: ProcessConfig) {
 #[tokio::test]
 async fn contract_with_every_layer_of_this_machine() {
     suite(ProcessConfig::default()).await;
+}
+
+#[tokio::test]
+async fn a_kinds_folder_is_where_its_program_starts() {
+    let run_dir = tempfile::tempdir().unwrap();
+    let factory = open(&Config::Process(ProcessConfig {
+        run_dir: Some(run_dir.path().to_owned()),
+        ..ProcessConfig::default()
+    }))
+    .unwrap();
+    for folder in [Some("/nodejsAction"), None, Some("/deep/er"), Some("/nodejsAction")] {
+        let spec = Spec {
+            folder: folder.map(Into::into),
+            ..spec("contract_action")
+        };
+        let subject = contract::Subject {
+            factory: factory.clone(),
+            missing: spec.clone(),
+            spec,
+            limits_memory: false,
+        };
+        let container = contract::started(&subject).await;
+        let answer = contract::run(&*container, serde_json::json!({"do": "folder"})).await;
+        let told = contract::parsed(&answer);
+        assert_eq!(told["ok"], folder.unwrap_or("/tmp"), "{told}");
+        container.destroy().await.unwrap();
+    }
+    for impossible in ["relative", "/usr/own", "/tmp", "/tmp/own", "/a/../b", "/"] {
+        let spec = Spec {
+            folder: Some(impossible.into()),
+            ..spec("contract_action")
+        };
+        let refused = factory.create(spec).await.err();
+        assert!(
+            matches!(refused, Some(Error::Config { .. })),
+            "{impossible}: {refused:?}"
+        );
+    }
+    factory.shutdown().await.unwrap();
 }
 
 #[tokio::test]
@@ -94,6 +137,7 @@ fn contract_as_an_ordinary_user() {
     common::again_as_ordinary_user(&[
         "contract_with_every_layer_of_this_machine",
         "contract_without_namespaces",
+        "a_kinds_folder_is_where_its_program_starts",
     ]);
 }
 

@@ -1,5 +1,7 @@
 //! The runtimes manifest: which kinds exist, and what runs them.
 
+use std::path::PathBuf;
+
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
@@ -67,6 +69,9 @@ pub struct ProcessProgram {
     /// An interpreter that must be on `PATH` for the kind to be offered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub needs: Option<String>,
+    /// The working folder of the program, writable and its own; absolute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folder: Option<PathBuf>,
 }
 
 /// Prewarmed containers to hold for a kind.

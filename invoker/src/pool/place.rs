@@ -255,6 +255,7 @@ impl Pool {
             name: format!("wsk{}{}_{}_{prefix}_{suffix}", config.name, config.id, self.made),
             image: program.image.clone(),
             program: program.command.clone(),
+            folder: program.folder.clone(),
             memory_mb: slot.memory_mb,
             concurrency,
             env,

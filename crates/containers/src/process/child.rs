@@ -31,6 +31,8 @@ pub(super) struct Launch<'a> {
     pub(super) rooted: bool,
     /// Where to work when there is none.
     pub(super) working_folder: Option<&'a CStr>,
+    /// Where to work when there is one, instead of the temporary folder.
+    pub(super) folder: Option<CString>,
     /// Landlock rules.
     pub(super) rules: Option<RawFd>,
     pub(super) own_network: bool,
@@ -135,7 +137,7 @@ impl Launch<'_> {
         // SAFETY: the bytes are valid for their length.
         let named = unsafe { libc::sethostname(name.as_ptr().cast(), name.len() as _) };
         check("host name", named.into())?;
-        sys::chdir("working folder", c"/tmp")
+        sys::chdir("working folder", self.folder.as_deref().unwrap_or(c"/tmp"))
     }
 
     fn mount_own_folder(&self) -> Step {
@@ -151,21 +153,10 @@ impl Launch<'_> {
         )?;
         sys::write_file("user database", c"/run/box/passwd", libc::O_CREAT, &self.passwd)?;
         sys::write_file("user database", c"/run/box/group", libc::O_CREAT, &self.group)?;
-        sys::mkdir("temporary folder", c"/run/box/tmp", 0o777)?;
-        // Not through `mkdir`, whose mode the mask would cut.
-        // SAFETY: a terminated string.
-        check(
-            "temporary folder",
-            unsafe { libc::chmod(c"/run/box/tmp".as_ptr(), 0o1777) }.into(),
-        )?;
-        sys::mount(
-            "temporary folder",
-            Some(c"/run/box/tmp"),
-            c"/tmp",
-            None,
-            libc::MS_BIND,
-            None,
-        )?;
+        share("temporary folder", c"/run/box/tmp", c"/tmp")?;
+        if let Some(folder) = &self.folder {
+            share("own folder", c"/run/box/own", folder)?;
+        }
         if self.maps.is_some() {
             // Here the action is the owner of what was just made.
             let flags = flags | libc::MS_REMOUNT | libc::MS_BIND | libc::MS_RDONLY;
@@ -310,4 +301,13 @@ fn loopback_up() -> Step {
     );
     sys::close(socket);
     up.map(drop)
+}
+
+/// Makes a folder that everybody in the sandbox can write to and puts it where it is to be seen.
+fn share(step: &'static str, folder: &CStr, seen_at: &CStr) -> Step {
+    sys::mkdir(step, folder, 0o777)?;
+    // Not through `mkdir`, whose mode the mask would cut.
+    // SAFETY: a terminated string.
+    check(step, unsafe { libc::chmod(folder.as_ptr(), 0o1777) }.into())?;
+    sys::mount(step, Some(folder), seen_at, None, libc::MS_BIND, None)
 }

@@ -171,10 +171,13 @@ impl Plans {
         })
     }
 
-    /// The plan to use now, made anew when this program is not in it or the machine's settings changed, and where the
-    /// program is found in it.
-    fn current(&mut self, program: &Path) -> Result<(Arc<Plan>, PathBuf), Error> {
+    /// The plan to use now, made anew when this program or folder is not in it or the machine's settings changed, and where
+    /// the program is found in it.
+    fn current(&mut self, program: &Path, folder: Option<&Path>) -> Result<(Arc<Plan>, PathBuf), Error> {
         let (place, mut stale) = self.planner.place(program);
+        if let Some(folder) = folder {
+            stale |= self.planner.make_room(folder)?;
+        }
         if self.checked.elapsed() > PLAN_AGE {
             self.checked = Instant::now();
             stale |= self.planner.outdated();
@@ -200,7 +203,12 @@ impl Factory {
 
     fn order(&self, id: &str, spec: &Spec, sentinel: &str, user: Option<u32>) -> Result<Order, Error> {
         let named = program::find(spec)?;
-        let (plan, place) = self.plans.lock().expect("no panic while locked").current(&named)?;
+        let folder = spec.folder.as_deref();
+        let (plan, place) = self
+            .plans
+            .lock()
+            .expect("no panic while locked")
+            .current(&named, folder)?;
         let own_folder = self.own_folder(id);
         let invalid = |what: &str| Error::Step {
             id: id.to_owned(),
@@ -223,6 +231,7 @@ impl Factory {
                 65_536
             },
             user,
+            folder: spec.folder.clone(),
             own_folder,
         })
     }

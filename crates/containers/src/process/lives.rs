@@ -217,7 +217,7 @@ pub(super) async fn remove(group: &Group) -> io::Result<()> {
 }
 
 /// This many random bytes as text.
-pub(super) fn random_hex(bytes: usize) -> io::Result<String> {
+pub(crate) fn random_hex(bytes: usize) -> io::Result<String> {
     let mut buffer = vec![0_u8; bytes];
     // SAFETY: the buffer is valid for its length.
     let filled = unsafe { libc::getrandom(buffer.as_mut_ptr().cast(), bytes, 0) };

@@ -37,5 +37,7 @@ mod worker;
 pub use config::Guards;
 pub use config::{Config, Network};
 pub(crate) use factory::open;
+#[cfg(feature = "docker")]
+pub(crate) use lives::random_hex;
 
 use factory::Factory;

@@ -7,7 +7,7 @@ use std::{
     ffi::{CString, OsStr},
     fs,
     os::unix::ffi::OsStrExt,
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
     time::SystemTime,
 };
 
@@ -54,6 +54,8 @@ pub(super) struct Planner {
     hidden: Vec<PathBuf>,
     /// Programs that lie elsewhere, in the order in which they were met.
     programs: Vec<PathBuf>,
+    /// Folders that some sandboxes have for themselves, in the order in which they were met.
+    own: Vec<PathBuf>,
     stamps: Vec<Stamp>,
     /// Shows the whole machine: the hole a test wants to see.
     open: bool,
@@ -137,6 +139,7 @@ impl Planner {
             shown,
             hidden: config.hidden.clone(),
             programs: Vec::new(),
+            own: Vec::new(),
             stamps: Vec::new(),
             open,
         };
@@ -156,6 +159,27 @@ impl Planner {
             self.stamps = self.current_stamps();
         }
         (Path::new("/").join(program_target(number, program)), known.is_none())
+    }
+
+    /// Makes room for a folder that a sandbox has for itself; whether the plan must be made anew for that.
+    pub(super) fn make_room(&mut self, folder: &Path) -> Result<bool, Error> {
+        if self.own.iter().any(|own| own == folder) {
+            return Ok(false);
+        }
+        let taken = |other: &Path| folder.starts_with(other) || other.starts_with(folder);
+        let plain = folder
+            .components()
+            .skip(1)
+            .all(|part| matches!(part, Component::Normal(_)));
+        let reserved = OWN.iter().chain(&["/dev", "/etc", "/run"]).map(Path::new);
+        if !folder.is_absolute() || !plain || reserved.chain(self.shown.iter().map(PathBuf::as_path)).any(taken) {
+            return Err(Error::Config {
+                setting: "folder of the kind's process",
+                reason: format!("{} cannot be a sandbox's own", folder.display()),
+            });
+        }
+        self.own.push(folder.to_owned());
+        Ok(true)
     }
 
     /// Whether a copied file changed since it was copied.
@@ -227,6 +251,9 @@ impl Planner {
         entries.furnish()?;
         for (number, program) in self.programs.iter().enumerate() {
             entries.show_as(program, &program_target(number, program))?;
+        }
+        for folder in &self.own {
+            entries.folder(folder, 0o755)?;
         }
         if self.open {
             entries.open_up();

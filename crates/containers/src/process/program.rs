@@ -75,6 +75,7 @@ mod tests {
             name: String::new(),
             image: "example/image".to_owned(),
             program: vec![program.to_owned()],
+            folder: None,
             memory_mb: 128,
             concurrency: 1,
             env: env

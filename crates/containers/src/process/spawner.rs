@@ -55,6 +55,8 @@ pub(super) struct Order {
     pub(super) tmp_mb: u32,
     /// User to become, as root.
     pub(super) user: Option<u32>,
+    /// Where to work, in a root of its own, instead of the temporary folder.
+    pub(super) folder: Option<PathBuf>,
     /// The writable folder of a sandbox without a root of its own.
     pub(super) own_folder: Option<PathBuf>,
 }

@@ -260,6 +260,11 @@ impl Worker {
             build: (unmapped && rooted).then_some((&order.plan, self.root_folder.as_c_str())),
             rooted,
             working_folder: None,
+            folder: order
+                .folder
+                .as_ref()
+                .map(|folder| c_string(folder.as_os_str().as_bytes()))
+                .transpose()?,
             rules: None,
             own_network: common.own_network,
             tmp_options: c_string(format!(

@@ -12,6 +12,7 @@ fn spec() -> Spec {
         name: "contract".to_owned(),
         image: "example/contract:1".to_owned(),
         program: vec!["contract".to_owned()],
+        folder: None,
         memory_mb: 128,
         concurrency: 1,
         env: vec![("CONTRACT".to_owned(), "kept".to_owned())],
@@ -83,6 +84,10 @@ async fn keeps_the_contract() {
     contract::all(&contract::Subject {
         factory: Arc::new(factory),
         spec: spec(),
+        missing: Spec {
+            program: vec!["/nonexistent/program".to_owned()],
+            ..spec()
+        },
         limits_memory: true,
     })
     .await;

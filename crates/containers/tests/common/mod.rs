@@ -25,6 +25,7 @@ pub fn spec(program: &str) -> Spec {
         name: "test".to_owned(),
         image: "example/test:1".to_owned(),
         program: vec![example(program)],
+        folder: None,
         memory_mb: 128,
         concurrency: 1,
         env: vec![

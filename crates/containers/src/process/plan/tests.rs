@@ -72,3 +72,16 @@ fn a_data_folder_below_something_shown_is_covered() {
     };
     assert_eq!(plan.entries.last(), Some(&hide));
 }
+
+#[test]
+fn a_folder_of_a_sandboxs_own_is_there_once_it_was_asked_for() {
+    let mut planner = Planner::new(&Config::default(), false).unwrap();
+    assert!(planner.make_room(Path::new("/deep/er")).unwrap());
+    assert!(!planner.make_room(Path::new("/deep/er")).unwrap());
+    let targets = targets(&planner.plan().unwrap());
+    let at = |target: &str| targets.iter().position(|other| other == target).unwrap();
+    assert!(at("deep") < at("deep/er"));
+    for taken in ["/usr/x", "/", "/tmp", "/dev/x", "x", "/x/../usr"] {
+        assert!(planner.make_room(Path::new(taken)).is_err(), "{taken}");
+    }
+}

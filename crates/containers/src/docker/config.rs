@@ -1,0 +1,99 @@
+//! Settings of the Docker backend.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+/// How to reach the engine and how its containers are made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "snake_case", deny_unknown_fields)]
+pub struct Config {
+    /// Address of the engine: `unix:///path` or `tcp://host:port`.
+    pub engine: String,
+    /// Tells the containers of this platform from those of others on the same engine. What a crashed platform of the same
+    /// identity left behind is removed at start, so platforms on different machines that share an engine need different ones.
+    pub identity: String,
+    /// Network of the containers: `bridge`, the name of a network, or `host`. On `host` each container is told a free port
+    /// by the variable `PORT`, which images of ours obey and others may not.
+    pub network: String,
+    /// Which containers cannot write to their image's files.
+    pub read_only_root: ReadOnly,
+    /// Folders in memory that every container can write to; they count as its memory.
+    pub tmpfs: Vec<String>,
+    /// Folders that stay writable where the root is read-only. What the image has there is seen.
+    pub writable: Vec<String>,
+    /// Most of a container's memory that each folder in memory may take, in percent.
+    pub tmpfs_percent: u32,
+    /// Capabilities given back after all were taken, such as `CHOWN`.
+    pub cap_add: Vec<String>,
+    /// Most processes and threads in one container.
+    pub pids: u32,
+    /// Most open files of one process in a container.
+    pub open_files: u32,
+    /// Log driver of the containers; it must be one whose logs the engine can read.
+    pub log_driver: String,
+    /// Options of the log driver.
+    pub log_options: BTreeMap<String, String>,
+    /// Largest log in bytes kept for one activation while it runs; what goes beyond is counted and dropped.
+    pub log_buffer_bytes: usize,
+    /// The log of an image that writes no end marks is taken to be complete when nothing came for so many milliseconds.
+    pub log_quiet_ms: u64,
+    /// Longest wait in milliseconds for one step of the engine.
+    pub engine_timeout_ms: u64,
+    /// Longest wait in milliseconds for an image to be pulled.
+    pub pull_timeout_ms: u64,
+    /// Images below this prefix are never pulled, whoever names them.
+    pub local_prefix: Option<String>,
+    /// Credentials by registry host; `docker.io` for images that name none.
+    pub registries: BTreeMap<String, Registry>,
+}
+
+/// Which containers have a read-only root.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReadOnly {
+    /// Those of managed images, whose needs are known.
+    #[default]
+    Managed,
+    /// All; a user's image that writes elsewhere fails.
+    Always,
+    Never,
+}
+
+/// Access to a private registry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub struct Registry {
+    pub username: String,
+    /// File that holds the password; read at each pull, so that it can be renewed.
+    pub password_file: PathBuf,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let texts = |list: &[&str]| list.iter().map(|text| (*text).to_owned()).collect();
+        let log_options = [("max-size", "64m"), ("max-file", "2")];
+        Config {
+            engine: "unix:///var/run/docker.sock".to_owned(),
+            identity: "ferrowhisk".to_owned(),
+            network: "bridge".to_owned(),
+            read_only_root: ReadOnly::default(),
+            tmpfs: texts(&["/tmp"]),
+            writable: texts(&["/action", "/nodejsAction"]),
+            tmpfs_percent: 75,
+            cap_add: Vec::new(),
+            pids: 1024,
+            open_files: 1024,
+            log_driver: "json-file".to_owned(),
+            log_options: log_options
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                .into(),
+            log_buffer_bytes: 10 * 1024 * 1024,
+            log_quiet_ms: 100,
+            engine_timeout_ms: 30_000,
+            pull_timeout_ms: 600_000,
+            local_prefix: None,
+            registries: BTreeMap::new(),
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! Follows a container's log as the engine tells it, as long as the container lives, into a [`Splitter`].
+//!
+//! The engine cuts long lines into frames of 16 KB, each with a time of its own before it; the splitter joins them.
+
+use std::{
+    pin::pin,
+    sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
+};
+
+use bollard::{container::LogOutput, query_parameters::LogsOptions};
+use futures_util::StreamExt;
+use tokio::{sync::Notify, time::Instant};
+
+use super::{
+    container::{Ended, end_of},
+    engine::Engine,
+};
+use crate::{LogRequest, Logs, Stream, Until, splitter::Splitter};
+
+/// Both streams of one container.
+pub(super) struct Output {
+    inner: Mutex<Inner>,
+    /// Told when something came and when nothing more will.
+    progress: Notify,
+    /// Collectors take turns, first come first served, so that logs go to activations in order.
+    turn: tokio::sync::Mutex<()>,
+    /// How long nothing must have come for a log without an end mark to be complete.
+    quiet: Duration,
+}
+
+struct Inner {
+    splitter: Splitter,
+    /// When something came last.
+    touched: Instant,
+    /// The engine's time of the last frame of each stream, so that a stream that broke can be taken up again.
+    last_ns: [u64; 2],
+    ended: bool,
+}
+
+/// Time before a broken stream is taken up again. The news that the container ended comes sooner.
+const AGAIN: Duration = Duration::from_millis(200);
+
+impl Output {
+    pub(super) fn new(sentinel: &str, capacity: usize, quiet: Duration) -> Arc<Output> {
+        Arc::new(Output {
+            inner: Mutex::new(Inner {
+                splitter: Splitter::new(sentinel, capacity),
+                touched: Instant::now(),
+                last_ns: [0; 2],
+                ended: false,
+            }),
+            progress: Notify::new(),
+            turn: tokio::sync::Mutex::new(()),
+            quiet,
+        })
+    }
+
+    /// Reads until the container has ended and all it said was read.
+    pub(super) async fn follow(&self, engine: &Engine, name: &str, mut ended: Ended) {
+        loop {
+            let was_over = ended.borrow().is_some();
+            let to_its_end = self.follow_once(engine, name).await;
+            let over = tokio::time::timeout(AGAIN, end_of(&mut ended)).await.is_ok();
+            // What the container said last may have come after a stream that broke.
+            if was_over || (over && to_its_end) {
+                break;
+            }
+        }
+        self.end();
+    }
+
+    /// Whether the stream came to its end instead of breaking.
+    async fn follow_once(&self, engine: &Engine, name: &str) -> bool {
+        let Ok(api) = engine.api().await else { return false };
+        let known = self.lock().last_ns;
+        let since = known[0].min(known[1]) / 1_000_000_000;
+        let options = LogsOptions {
+            follow: true,
+            stdout: true,
+            stderr: true,
+            timestamps: true,
+            since: i32::try_from(since).unwrap_or(0),
+            tail: "all".to_owned(),
+            ..Default::default()
+        };
+        let mut frames = api.logs(name, Some(options));
+        while let Some(frame) = frames.next().await {
+            match frame {
+                Ok(LogOutput::StdOut { message }) => self.take_in(Stream::Stdout, &message, known),
+                Ok(LogOutput::StdErr { message }) => self.take_in(Stream::Stderr, &message, known),
+                // Only of containers with a terminal.
+                Ok(LogOutput::StdIn { .. } | LogOutput::Console { .. }) => {}
+                Err(error) => {
+                    tracing::debug!(container = name, %error, "log stream broke");
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    /// `known` is the time of each stream's last frame when this reading began: what is not later was read before.
+    fn take_in(&self, stream: Stream, frame: &[u8], known: [u64; 2]) {
+        let Some((time_ns, text)) = stamped(frame) else {
+            tracing::warn!("a log frame of the engine has no time");
+            return;
+        };
+        if time_ns <= known[stream as usize] {
+            return;
+        }
+        let mut inner = self.lock();
+        inner.splitter.feed(stream, text, time_ns);
+        inner.last_ns[stream as usize] = time_ns;
+        inner.touched = Instant::now();
+        drop(inner);
+        self.progress.notify_waiters();
+    }
+
+    /// Nothing more will come.
+    fn end(&self) {
+        self.lock().ended = true;
+        self.progress.notify_waiters();
+    }
+
+    /// Waits until everything was read, at most so long.
+    pub(super) async fn wait_for_end(&self, longest: Duration) {
+        let _ = tokio::time::timeout(longest, self.wait_until(|inner| inner.ended)).await;
+    }
+
+    /// The log of the next activation; see [`Container::logs`](crate::Container::logs).
+    pub(super) async fn collect(&self, request: LogRequest) -> Logs {
+        let _turn = self.turn.lock().await;
+        let complete = match request.until {
+            Until::Sentinel => {
+                let told = self.wait_until(|inner| inner.ended || inner.splitter.complete());
+                let _ = tokio::time::timeout(request.wait, told).await;
+                self.lock().splitter.complete()
+            }
+            Until::Drained => {
+                let _ = tokio::time::timeout(request.wait.max(self.quiet), self.wait_for_quiet()).await;
+                true
+            }
+        };
+        let mut inner = self.lock();
+        let time_ns = inner.last_ns[0].max(inner.last_ns[1]);
+        let mut logs = inner.splitter.take(request.limit_bytes, time_ns);
+        logs.incomplete = !complete;
+        logs
+    }
+
+    async fn wait_until(&self, reached: impl Fn(&Inner) -> bool) {
+        loop {
+            let mut progress = pin!(self.progress.notified());
+            progress.as_mut().enable();
+            if reached(&self.lock()) {
+                return;
+            }
+            progress.await;
+        }
+    }
+
+    async fn wait_for_quiet(&self) {
+        let began = Instant::now();
+        loop {
+            let (over, touched) = {
+                let inner = self.lock();
+                (inner.ended || inner.splitter.complete(), inner.touched.max(began))
+            };
+            let until = touched + self.quiet;
+            if over || Instant::now() >= until {
+                return;
+            }
+            let over = self.wait_until(|inner| inner.ended || inner.splitter.complete());
+            let _ = tokio::time::timeout_at(until, over).await;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().expect("no panic while locked")
+    }
+}
+
+/// Takes the time off the beginning of a frame.
+fn stamped(frame: &[u8]) -> Option<(u64, &[u8])> {
+    let space = memchr::memchr(b' ', frame)?;
+    let time: jiff::Timestamp = std::str::from_utf8(&frame[..space]).ok()?.parse().ok()?;
+    Some((u64::try_from(time.as_nanosecond()).ok()?, &frame[space + 1..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn output() -> Arc<Output> {
+        Output::new("=END=", 10_000, Duration::from_millis(100))
+    }
+
+    fn feed(output: &Output, stream: Stream, nanoseconds: u32, text: &str) {
+        let frame = format!("2026-01-02T03:04:05.{nanoseconds:09}Z {text}");
+        output.take_in(stream, frame.as_bytes(), [0; 2]);
+    }
+
+    fn request(until: Until, wait_ms: u64) -> LogRequest {
+        LogRequest {
+            limit_bytes: 1_000,
+            until,
+            wait: Duration::from_millis(wait_ms),
+        }
+    }
+
+    #[test]
+    fn times_are_the_engines() {
+        let (time_ns, text) = stamped(b"1970-01-01T00:00:01.000000002Z a b\n").unwrap();
+        assert_eq!((time_ns, text), (1_000_000_002, &b"a b\n"[..]));
+        assert_eq!(stamped(b"no time here"), None);
+        assert_eq!(stamped(b""), None);
+    }
+
+    #[tokio::test]
+    async fn frames_of_one_line_are_joined_and_told_only_once() {
+        let output = output();
+        feed(&output, Stream::Stdout, 1, "half ");
+        feed(&output, Stream::Stdout, 2, "a line\n");
+        feed(&output, Stream::Stdout, 3, "=END=\n");
+        feed(&output, Stream::Stderr, 4, "=END=\n");
+        // Taken up again after a break.
+        let known = output.lock().last_ns;
+        output.take_in(Stream::Stdout, b"2026-01-02T03:04:05.000000002Z a line\n", known);
+        let logs = output.collect(request(Until::Sentinel, 1_000)).await;
+        assert_eq!(logs.lines.len(), 1);
+        assert_eq!(logs.lines[0].text, "half a line");
+        assert_eq!(logs.lines[0].time_ns % 1_000_000_000, 2);
+        assert!(!logs.incomplete);
+        assert!(output.collect(request(Until::Sentinel, 1)).await.lines.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_log_without_an_end_mark_is_complete_once_nothing_comes() {
+        let output = output();
+        let began = Instant::now();
+        let late = async {
+            tokio::time::sleep(Duration::from_millis(90)).await;
+            feed(&output, Stream::Stdout, 1, "late\n");
+        };
+        let (logs, ()) = tokio::join!(output.collect(request(Until::Drained, 5_000)), late);
+        assert_eq!(logs.lines.len(), 1);
+        assert_eq!(began.elapsed().as_millis(), 190);
+        output.end();
+        let began = Instant::now();
+        assert!(!output.collect(request(Until::Drained, 5_000)).await.incomplete);
+        assert!(output.collect(request(Until::Sentinel, 5_000)).await.incomplete);
+        assert_eq!(began.elapsed(), Duration::ZERO, "nothing can come any more");
+    }
+}
