@@ -1,6 +1,9 @@
 //! Follows a container's log as the engine tells it, as long as the container lives, into a [`Splitter`].
 //!
-//! The engine cuts long lines into frames of 16 KB, each with a time of its own before it; the splitter joins them.
+//! The engine cuts long lines into frames of 16 KB, each with a time before it, the same for all of a line; the splitter
+//! joins them. What was read before comes again when a stream that broke is taken up again, and, from engines seen in
+//! practice, when the log file was rotated. Within a stream times only grow, which tells the old from the new; while a
+//! clock that was set back catches up, lines are lost.
 
 use std::{
     pin::pin,
@@ -33,9 +36,23 @@ struct Inner {
     splitter: Splitter,
     /// When something came last.
     touched: Instant,
-    /// The engine's time of the last frame of each stream, so that a stream that broke can be taken up again.
-    last_ns: [u64; 2],
+    marks: [Mark; 2],
     ended: bool,
+}
+
+/// How far a stream was read.
+#[derive(Debug, Clone, Copy, Default)]
+struct Mark {
+    /// The engine's time of the last frame.
+    time_ns: u64,
+    /// More frames of the same line are to come.
+    within_line: bool,
+}
+
+impl Mark {
+    fn is_new(self, time_ns: u64) -> bool {
+        time_ns > self.time_ns || (time_ns == self.time_ns && self.within_line)
+    }
 }
 
 /// Time before a broken stream is taken up again. The news that the container ended comes sooner.
@@ -47,7 +64,7 @@ impl Output {
             inner: Mutex::new(Inner {
                 splitter: Splitter::new(sentinel, capacity),
                 touched: Instant::now(),
-                last_ns: [0; 2],
+                marks: [Mark::default(); 2],
                 ended: false,
             }),
             progress: Notify::new(),
@@ -60,58 +77,57 @@ impl Output {
     pub(super) async fn follow(&self, engine: &Engine, name: &str, mut ended: Ended) {
         loop {
             let was_over = ended.borrow().is_some();
-            let to_its_end = self.follow_once(engine, name).await;
-            let over = tokio::time::timeout(AGAIN, end_of(&mut ended)).await.is_ok();
-            // What the container said last may have come after a stream that broke.
-            if was_over || (over && to_its_end) {
+            self.follow_once(engine, name).await;
+            // A stream that began earlier may have missed what came last: the rest of a line, or what followed a break.
+            if was_over {
                 break;
             }
+            let _ = tokio::time::timeout(AGAIN, end_of(&mut ended)).await;
         }
         self.end();
     }
 
-    /// Whether the stream came to its end instead of breaking.
-    async fn follow_once(&self, engine: &Engine, name: &str) -> bool {
-        let Ok(api) = engine.api().await else { return false };
-        let known = self.lock().last_ns;
-        let since = known[0].min(known[1]) / 1_000_000_000;
+    async fn follow_once(&self, engine: &Engine, name: &str) {
+        let Ok(api) = engine.api().await else { return };
+        let since = self.lock().marks.map(|mark| mark.time_ns / 1_000_000_000);
         let options = LogsOptions {
             follow: true,
             stdout: true,
             stderr: true,
             timestamps: true,
-            since: i32::try_from(since).unwrap_or(0),
+            since: i32::try_from(since[0].min(since[1])).unwrap_or(0),
             tail: "all".to_owned(),
             ..Default::default()
         };
         let mut frames = api.logs(name, Some(options));
         while let Some(frame) = frames.next().await {
             match frame {
-                Ok(LogOutput::StdOut { message }) => self.take_in(Stream::Stdout, &message, known),
-                Ok(LogOutput::StdErr { message }) => self.take_in(Stream::Stderr, &message, known),
+                Ok(LogOutput::StdOut { message }) => self.take_in(Stream::Stdout, &message),
+                Ok(LogOutput::StdErr { message }) => self.take_in(Stream::Stderr, &message),
                 // Only of containers with a terminal.
                 Ok(LogOutput::StdIn { .. } | LogOutput::Console { .. }) => {}
                 Err(error) => {
                     tracing::debug!(container = name, %error, "log stream broke");
-                    return false;
+                    return;
                 }
             }
         }
-        true
     }
 
-    /// `known` is the time of each stream's last frame when this reading began: what is not later was read before.
-    fn take_in(&self, stream: Stream, frame: &[u8], known: [u64; 2]) {
+    fn take_in(&self, stream: Stream, frame: &[u8]) {
         let Some((time_ns, text)) = stamped(frame) else {
             tracing::warn!("a log frame of the engine has no time");
             return;
         };
-        if time_ns <= known[stream as usize] {
+        let mut inner = self.lock();
+        if !inner.marks[stream as usize].is_new(time_ns) {
             return;
         }
-        let mut inner = self.lock();
         inner.splitter.feed(stream, text, time_ns);
-        inner.last_ns[stream as usize] = time_ns;
+        inner.marks[stream as usize] = Mark {
+            time_ns,
+            within_line: !text.ends_with(b"\n"),
+        };
         inner.touched = Instant::now();
         drop(inner);
         self.progress.notify_waiters();
@@ -143,7 +159,7 @@ impl Output {
             }
         };
         let mut inner = self.lock();
-        let time_ns = inner.last_ns[0].max(inner.last_ns[1]);
+        let time_ns = inner.marks[0].time_ns.max(inner.marks[1].time_ns);
         let mut logs = inner.splitter.take(request.limit_bytes, time_ns);
         logs.incomplete = !complete;
         logs
@@ -198,7 +214,7 @@ mod tests {
 
     fn feed(output: &Output, stream: Stream, nanoseconds: u32, text: &str) {
         let frame = format!("2026-01-02T03:04:05.{nanoseconds:09}Z {text}");
-        output.take_in(stream, frame.as_bytes(), [0; 2]);
+        output.take_in(stream, frame.as_bytes());
     }
 
     fn request(until: Until, wait_ms: u64) -> LogRequest {
@@ -221,18 +237,20 @@ mod tests {
     async fn frames_of_one_line_are_joined_and_told_only_once() {
         let output = output();
         feed(&output, Stream::Stdout, 1, "half ");
-        feed(&output, Stream::Stdout, 2, "a line\n");
+        feed(&output, Stream::Stdout, 1, "a line\n");
         feed(&output, Stream::Stdout, 3, "=END=\n");
         feed(&output, Stream::Stderr, 4, "=END=\n");
-        // Taken up again after a break.
-        let known = output.lock().last_ns;
-        output.take_in(Stream::Stdout, b"2026-01-02T03:04:05.000000002Z a line\n", known);
+        // All of it comes again.
+        feed(&output, Stream::Stdout, 1, "half ");
+        feed(&output, Stream::Stdout, 1, "a line\n");
+        feed(&output, Stream::Stdout, 3, "=END=\n");
+        feed(&output, Stream::Stderr, 4, "=END=\n");
         let logs = output.collect(request(Until::Sentinel, 1_000)).await;
         assert_eq!(logs.lines.len(), 1);
         assert_eq!(logs.lines[0].text, "half a line");
-        assert_eq!(logs.lines[0].time_ns % 1_000_000_000, 2);
+        assert_eq!(logs.lines[0].time_ns % 1_000_000_000, 1);
         assert!(!logs.incomplete);
-        assert!(output.collect(request(Until::Sentinel, 1)).await.lines.is_empty());
+        assert!(output.collect(request(Until::Sentinel, 1)).await.incomplete);
     }
 
     #[tokio::test(start_paused = true)]
