@@ -9,7 +9,8 @@ use bytes::Bytes;
 use tokio::sync::Mutex;
 use wsk_bus::messages::ActivationMessage;
 use wsk_entities::{
-    Action, ActionLimits, Code, Exec, FullName, Json, LimitBounds, Manifest, Parameters, Runtime, UserLimits, Version,
+    Action, ActionLimits, Code, Exec, FullName, Image, Json, LimitBounds, Manifest, Parameters, Runtime, UserLimits,
+    Version,
 };
 use wsk_store::Revision;
 
@@ -68,14 +69,15 @@ impl Program {
         match exec {
             Exec::Code { kind, .. } => manifest.resolve(kind).map(Program::of_runtime),
             Exec::Blackbox { image, .. } => {
-                let native = manifest.native(image).is_some();
+                let native = manifest.native(image);
                 let program = manifest.program(exec);
                 Some(Program {
-                    image: image.clone(),
+                    // The operator says which tag stands for one that the user left out.
+                    image: native.map_or_else(|| image.clone(), Image::reference),
                     command: program.map(|p| p.program.clone()).unwrap_or_default(),
                     folder: program.and_then(|p| p.folder.clone()),
-                    managed: native,
-                    sentinelled: native,
+                    managed: native.is_some(),
+                    sentinelled: native.is_some(),
                 })
             }
             Exec::Sequence { .. } => None,
