@@ -14,7 +14,7 @@ pub struct Config {
     /// identity left behind is removed at start, so platforms on different machines that share an engine need different ones.
     pub identity: String,
     /// Network of the containers: `bridge`, the name of a network, or `host`. On `host` each container is told a free port
-    /// by the variable `PORT`, which images of ours obey and others may not.
+    /// by the variable `PORT`, which images of ours obey and others may not, and everybody who reaches the machine reaches it.
     pub network: String,
     /// Which containers cannot write to their image's files.
     pub read_only_root: ReadOnly,

@@ -113,6 +113,7 @@ const DEVICE_LINKS: &[(&str, &str)] = &[
 
 /// Folders that every sandbox has for itself.
 const OWN: &[&str] = &["/tmp", "/proc", "/run/box", "/dev/shm"];
+const RESERVED: &[&str] = &["/dev", "/etc", "/run"];
 
 /// Where a sandbox has what is its own, relative to the root: its user database and its temporary folder.
 pub(super) const BOX: &str = "run/box";
@@ -161,25 +162,23 @@ impl Planner {
         (Path::new("/").join(program_target(number, program)), known.is_none())
     }
 
-    /// Makes room for a folder that a sandbox has for itself; whether the plan must be made anew for that.
+    /// Makes room for a sandbox's own folder; whether the plan must be made anew for that.
     pub(super) fn make_room(&mut self, folder: &Path) -> Result<bool, Error> {
-        if self.own.iter().any(|own| own == folder) {
-            return Ok(false);
-        }
+        let known = self.own.iter().any(|own| own == folder);
         let taken = |other: &Path| folder.starts_with(other) || other.starts_with(folder);
         let plain = folder
             .components()
             .skip(1)
             .all(|part| matches!(part, Component::Normal(_)));
-        let reserved = OWN.iter().chain(&["/dev", "/etc", "/run"]).map(Path::new);
+        let reserved = OWN.iter().chain(RESERVED).map(Path::new);
         if !folder.is_absolute() || !plain || reserved.chain(self.shown.iter().map(PathBuf::as_path)).any(taken) {
             return Err(Error::Config {
                 setting: "folder of the kind's process",
                 reason: format!("{} cannot be a sandbox's own", folder.display()),
             });
         }
-        self.own.push(folder.to_owned());
-        Ok(true)
+        self.own.extend((!known).then(|| folder.to_owned()));
+        Ok(!known)
     }
 
     /// Whether a copied file changed since it was copied.
