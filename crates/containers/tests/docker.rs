@@ -276,7 +276,7 @@ async fn a_killed_platform_leaves_nothing_that_sweep_does_not_find() {
 
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
-        .args(["--ignored", "--exact", "--nocapture", "the_platform_that_is_killed"])
+        .args(["--exact", "--nocapture", "the_platform_that_is_killed"])
         .env("FERROWHISK_TEST_CRASH_IDENTITY", &stage.identity)
         .env("FERROWHISK_TEST_CRASH_IMAGE", stage.spec("1").image);
     let mut platform = command.stdout(Stdio::piped()).spawn().unwrap();
@@ -306,9 +306,12 @@ async fn a_killed_platform_leaves_nothing_that_sweep_does_not_find() {
     stage.clear(&["1"]).await;
 }
 
+/// Does nothing unless another test started it, which kills it too.
 #[tokio::test]
-#[ignore = "is started, and killed, by another test"]
 async fn the_platform_that_is_killed() {
+    if std::env::var_os("FERROWHISK_TEST_CRASH_IDENTITY").is_none() {
+        return;
+    }
     let variable = |name: &str| std::env::var(name).unwrap();
     let config = DockerConfig {
         engine: variable("FERROWHISK_TEST_DOCKER"),
