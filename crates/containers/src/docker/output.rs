@@ -37,7 +37,18 @@ struct Inner {
     /// When something came last.
     touched: Instant,
     marks: [Mark; 2],
+    /// Where the present reading of each stream is.
+    places: [Place; 2],
     ended: bool,
+}
+
+/// A position in a stream as the engine tells it.
+#[derive(Debug, Clone, Copy, Default)]
+struct Place {
+    /// The time of the line.
+    time_ns: u64,
+    /// Bytes of the line that were told before.
+    offset: usize,
 }
 
 /// How far a stream was read.
@@ -45,13 +56,23 @@ struct Inner {
 struct Mark {
     /// The engine's time of the last frame.
     time_ns: u64,
+    /// Bytes of its line that were taken in.
+    taken: usize,
     /// More frames of the same line are to come.
     within_line: bool,
 }
 
 impl Mark {
-    fn is_new(self, time_ns: u64) -> bool {
-        time_ns > self.time_ns || (time_ns == self.time_ns && self.within_line)
+    /// The part of a frame that was not taken in before: a line without an end may be told again, and further.
+    fn fresh(self, place: Place, text: &[u8]) -> &[u8] {
+        if place.time_ns > self.time_ns {
+            return text;
+        }
+        if place.time_ns < self.time_ns || !self.within_line {
+            return &[];
+        }
+        let known = self.taken.saturating_sub(place.offset).min(text.len());
+        &text[known..]
     }
 }
 
@@ -65,6 +86,7 @@ impl Output {
                 splitter: Splitter::new(sentinel, capacity),
                 touched: Instant::now(),
                 marks: [Mark::default(); 2],
+                places: [Place::default(); 2],
                 ended: false,
             }),
             progress: Notify::new(),
@@ -89,7 +111,11 @@ impl Output {
 
     async fn follow_once(&self, engine: &Engine, name: &str) {
         let Ok(api) = engine.api().await else { return };
-        let since = self.lock().marks.map(|mark| mark.time_ns / 1_000_000_000);
+        let since = {
+            let mut inner = self.lock();
+            inner.places = [Place::default(); 2];
+            inner.marks.map(|mark| mark.time_ns / 1_000_000_000)
+        };
         let options = LogsOptions {
             follow: true,
             stdout: true,
@@ -120,12 +146,20 @@ impl Output {
             return;
         };
         let mut inner = self.lock();
-        if !inner.marks[stream as usize].is_new(time_ns) {
+        let (mark, place) = (inner.marks[stream as usize], &mut inner.places[stream as usize]);
+        if place.time_ns != time_ns {
+            *place = Place { time_ns, offset: 0 };
+        }
+        let here = *place;
+        place.offset += text.len();
+        let fresh = mark.fresh(here, text);
+        if fresh.is_empty() {
             return;
         }
-        inner.splitter.feed(stream, text, time_ns);
+        inner.splitter.feed(stream, fresh, time_ns);
         inner.marks[stream as usize] = Mark {
             time_ns,
+            taken: here.offset + text.len(),
             within_line: !text.ends_with(b"\n"),
         };
         inner.touched = Instant::now();
@@ -251,6 +285,23 @@ mod tests {
         assert_eq!(logs.lines[0].time_ns % 1_000_000_000, 1);
         assert!(!logs.incomplete);
         assert!(output.collect(request(Until::Sentinel, 1)).await.incomplete);
+    }
+
+    #[tokio::test]
+    async fn a_line_without_an_end_is_told_once_and_goes_on() {
+        let output = output();
+        feed(&output, Stream::Stderr, 1, "half ");
+        // The stream is read again from its beginning, now with more of the line.
+        output.lock().places = [Place::default(); 2];
+        feed(&output, Stream::Stderr, 1, "half ");
+        feed(&output, Stream::Stderr, 1, "a line");
+        output.lock().places = [Place::default(); 2];
+        feed(&output, Stream::Stderr, 1, "half ");
+        feed(&output, Stream::Stderr, 1, "a line");
+        output.end();
+        let logs = output.collect(request(Until::Drained, 1_000)).await;
+        let texts: Vec<_> = logs.lines.iter().map(|line| line.text.as_str()).collect();
+        assert_eq!(texts, ["half a line"]);
     }
 
     #[tokio::test(start_paused = true)]
