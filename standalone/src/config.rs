@@ -70,7 +70,8 @@ settings! {
             "user_metrics": "Actions with a series of their own in the metrics; further ones share the name `other`.",
             "seed": "Seed of the invoker's little randomness.",
         } = wsk_invoker::Config::default(),
-        /// Where actions run: sandboxed processes of this machine, `[containers.process]`.
+        /// Where actions run: sandboxed processes of this machine (`[containers.process]`), or a Docker engine's containers
+        /// (`[containers.docker]`, see `docs/how-to/use-docker.md`).
         pub containers: wsk_containers::Config as foreign {
             "process.hidden": "Folders that no action may see; the data folder is always among them.",
             "process.shown": "Further folders or files shown read-only to every action.",
