@@ -3,7 +3,8 @@
 use std::{
     collections::HashMap,
     io,
-    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener},
+    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    os::unix::net::UnixStream,
     sync::{
         Arc, Mutex, MutexGuard, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -273,12 +274,33 @@ impl ContainerFactory for Factory {
             ),
         };
         vec![
-            layer("engine", LayerState::On, self.config.engine.clone()),
+            reached(&self.config.engine),
             layer("memory-limit", LayerState::On, limits),
             layer("capabilities", LayerState::On, "none, and no new privileges".to_owned()),
             layer("read-only-root", root.0, root.1.to_owned()),
             layer("network-namespace", network.0, network.1.to_owned()),
         ]
+    }
+}
+
+/// Whether somebody listens at the engine's address.
+fn reached(engine: &str) -> Layer {
+    let connected = match (engine.strip_prefix("unix://"), engine.strip_prefix("tcp://")) {
+        (Some(path), _) => UnixStream::connect(path).map(drop),
+        (None, Some(address)) => TcpStream::connect(address).map(drop),
+        (None, None) => Err(io::Error::other("neither unix:// nor tcp://")),
+    };
+    let (state, detail) = match connected {
+        Ok(()) => (LayerState::On, engine.to_owned()),
+        Err(error) => (
+            LayerState::Missing,
+            format!("{engine}: {error}; start the engine, or name another in containers.docker.engine"),
+        ),
+    };
+    Layer {
+        name: "engine",
+        state,
+        detail,
     }
 }
 
@@ -292,4 +314,20 @@ fn address_of(container: &ContainerInspectResponse) -> Option<IpAddr> {
     networks
         .values()
         .find_map(|network| network.ip_address.as_deref()?.parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_engine_that_does_not_listen_is_missing() {
+        let dir = tempfile::tempdir().unwrap();
+        let engine = format!("unix://{}", dir.path().join("sock").display());
+        let layer = reached(&engine);
+        assert_eq!(layer.state, LayerState::Missing);
+        assert!(layer.detail.contains(&engine), "{}", layer.detail);
+        let _listener = std::os::unix::net::UnixListener::bind(dir.path().join("sock")).unwrap();
+        assert_eq!(reached(&engine).state, LayerState::On);
+    }
 }
