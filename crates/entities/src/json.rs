@@ -16,7 +16,8 @@ const MAX_DEPTH: usize = 500;
 /// An object whose values keep their own text. The last of a repeated key wins.
 pub type Object = indexmap::IndexMap<String, Json>;
 
-/// One JSON value, held as compact text: numbers keep every digit, lone surrogate escapes survive, clones are cheap.
+/// One JSON value, held as compact text: numbers keep every digit, clones are cheap. An escaped surrogate without its
+/// partner, which no UTF-8 can hold, becomes `?`, as upstream shows it.
 #[derive(Clone)]
 pub struct Json(Arc<RawValue>);
 
@@ -92,7 +93,7 @@ impl Json {
         }
     }
 
-    /// A tree of this value. Lone surrogates, which a tree cannot hold, become U+FFFD.
+    /// A tree of this value.
     pub fn to_value(&self) -> Value {
         parse_tree(self.as_str())
             .or_else(|_| parse_tree(&without_lone_surrogates(self.as_str())))
@@ -112,13 +113,42 @@ fn parse_tree(text: &str) -> Result<Value, serde_json::Error> {
     Value::deserialize(&mut parser)
 }
 
-/// Drops blanks between tokens and checks the depth. The text is valid JSON already.
+/// Drops blanks between tokens and lone surrogates, and checks the depth. The text is valid JSON already.
 fn compact(text: &str) -> Result<Cow<'_, str>, String> {
-    let (mut depth, mut in_string, mut escaped, mut blanks) = (0usize, false, false, false);
+    let Findings { blanks, surrogates } = survey(text)?;
+    let text = if surrogates {
+        Cow::Owned(without_lone_surrogates(text))
+    } else {
+        Cow::Borrowed(text)
+    };
+    Ok(if blanks {
+        Cow::Owned(without_blanks(&text))
+    } else {
+        text
+    })
+}
+
+/// What of a text must be rewritten.
+struct Findings {
+    blanks: bool,
+    /// There are escapes that may be surrogates.
+    surrogates: bool,
+}
+
+fn survey(text: &str) -> Result<Findings, String> {
+    let (mut depth, mut in_string, mut escaped, mut unicode) = (0usize, false, false, false);
+    let (mut blanks, mut surrogates) = (false, false);
     for b in text.bytes() {
         if in_string {
             match b {
-                _ if escaped => escaped = false,
+                _ if unicode => {
+                    unicode = false;
+                    surrogates |= matches!(b, b'd' | b'D');
+                }
+                _ if escaped => {
+                    escaped = false;
+                    unicode = b == b'u';
+                }
                 b'\\' => escaped = true,
                 b'"' => in_string = false,
                 _ => {}
@@ -138,9 +168,10 @@ fn compact(text: &str) -> Result<Cow<'_, str>, String> {
             _ => {}
         }
     }
-    if !blanks {
-        return Ok(Cow::Borrowed(text));
-    }
+    Ok(Findings { blanks, surrogates })
+}
+
+fn without_blanks(text: &str) -> String {
     let (mut out, mut in_string, mut escaped) = (String::with_capacity(text.len()), false, false);
     for c in text.chars() {
         if in_string {
@@ -156,10 +187,10 @@ fn compact(text: &str) -> Result<Cow<'_, str>, String> {
             out.push(c);
         }
     }
-    Ok(Cow::Owned(out))
+    out
 }
 
-/// Replaces `\uD800`…`\uDFFF` escapes that have no partner by `\ufffd`.
+/// Replaces `\uD800`…`\uDFFF` escapes that have no partner by `?`.
 fn without_lone_surrogates(text: &str) -> String {
     let unit = |at: usize| -> Option<u32> {
         let hex = text.get(at..at + 6)?.strip_prefix("\\u")?;
@@ -173,7 +204,7 @@ fn without_lone_surrogates(text: &str) -> String {
                 at += 12;
             }
             ('\\', Some(0xD800..=0xDFFF)) => {
-                out.push_str("\\ufffd");
+                out.push('?');
                 at += 6;
             }
             ('\\', _) => {
@@ -259,13 +290,13 @@ mod tests {
     }
 
     #[test]
-    fn lone_surrogates_are_carried_and_shown_as_replacement() {
-        let json = Json::parse(r#"{"x":"\ud83d","y":"\ud83d\ude00","z":"\\ud83d"}"#).unwrap();
-        assert_eq!(json.as_str(), r#"{"x":"\ud83d","y":"\ud83d\ude00","z":"\\ud83d"}"#);
-        let tree = json.to_value();
-        assert_eq!(tree["x"], "\u{fffd}");
-        assert_eq!(tree["y"], "😀");
-        assert_eq!(tree["z"], "\\ud83d");
+    fn lone_surrogates_become_question_marks() {
+        let text = r#"{"x":"a\ud83db", "y":"\uD83D\uDE00","z":"\\ud83d","v":"\ud7ff\udc00\ud83d","\udead":1}"#;
+        let json = Json::parse(text).unwrap();
+        let kept = r#"{"x":"a?b","y":"\uD83D\uDE00","z":"\\ud83d","v":"\ud7ff??","?":1}"#;
+        assert_eq!(json.as_str(), kept);
+        assert_eq!(json.to_value()["y"], "😀");
+        assert_eq!(serde_json::from_str::<Json>(text).unwrap().as_str(), kept);
     }
 
     #[test]

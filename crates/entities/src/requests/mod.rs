@@ -103,7 +103,7 @@ fn borrow(json: &str) -> Option<IndexMap<String, &RawValue>> {
     }
 }
 
-/// The text of a JSON string; lone surrogates become U+FFFD.
+/// The text of a JSON string; lone surrogates become `?`.
 fn text(json: &Json) -> Option<String> {
     text_of(json.as_str())
 }
