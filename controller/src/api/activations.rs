@@ -107,9 +107,9 @@ fn filter(query: Query<'_>) -> Result<ActivationFilter, Error> {
     })
 }
 
-/// `action` or `package/action`; blanks of a path (a slash before, after, doubled) do not count.
+/// `action` or `package/action`; blanks of a path (a slash before, after, doubled) do not count. A blank name is no filter.
 fn name(query: Query<'_>) -> Result<Option<String>, Error> {
-    let Some(given) = query.get("name").filter(|name| !name.is_empty()) else {
+    let Some(given) = query.get("name").filter(|name| !name.trim().is_empty()) else {
         return Ok(None);
     };
     let refused = || {

@@ -191,7 +191,9 @@ fn options(management: bool) -> Response {
 
 /// Renders an error, and adds the headers of a surface where upstream has them.
 fn finish(surface: Surface, result: Result<Response, Error>, request: &Request) -> Response {
-    let result = result.and_then(|response| acceptable(response, request));
+    let result = result
+        .map_err(|error| presentable(error, request))
+        .and_then(|response| acceptable(response, request));
     let (mut response, with_cors) = match result {
         Ok(response) => (response, true),
         Err(error) => (error.response(&request.transid, Layout::Compact), error.has_cors()),
@@ -200,6 +202,14 @@ fn finish(surface: Surface, result: Result<Response, Error>, request: &Request) 
         cors::add(surface, cors::ALLOWED_HEADERS, response.headers_mut());
     }
     response
+}
+
+/// An error that a handler answers with is negotiated like any answer; one of the layer before it is sent as it is.
+fn presentable(error: Error, request: &Request) -> Error {
+    if error.has_cors() && !request::accepts(&request.parts.headers, "application/json") {
+        return Error::NotAcceptable("application/json".to_owned());
+    }
+    error
 }
 
 /// Refuses an answer whose type the request's `Accept` excludes. A body that is empty has no type.

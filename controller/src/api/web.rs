@@ -11,7 +11,7 @@ use super::cors::{self, Surface};
 use super::error::render;
 use super::invoke::{request_headers, with_id};
 use super::router::WebPath;
-use super::{Error, Layout, Request, reply, request};
+use super::{Error, Layout, Request, presentable, reply, request};
 use crate::app::App;
 use crate::app::web::{Answer, Asked, Entity, Exported, Extension, Ran, Signed, Unfit};
 
@@ -45,13 +45,9 @@ pub async fn handle(app: &Arc<App>, request: &Request, path: WebPath<'_>) -> Res
     answer_exported(app, request, &path, &exported, extension)
         .await
         .unwrap_or_else(|error| {
+            let error = presentable(error, request);
             let with_cors = error.has_cors() && !exported.custom_options();
-            let layout = if matches!(error, Error::NotAcceptable(_)) {
-                Layout::Compact
-            } else {
-                Layout::Indented
-            };
-            let mut response = failure(request, error, layout);
+            let mut response = failure(request, error, Layout::Indented);
             if with_cors {
                 add_cors(request, &mut response);
             }
@@ -209,6 +205,11 @@ fn message(request: &Request, status: StatusCode, error: String) -> Result<Respo
 }
 
 fn failure(request: &Request, error: Error, layout: Layout) -> Response {
+    let error = presentable(error, request);
+    let layout = match error {
+        Error::NotAcceptable(_) => Layout::Compact,
+        _ => layout,
+    };
     error.response(&request.transid, layout)
 }
 

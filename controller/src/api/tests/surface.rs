@@ -110,13 +110,6 @@ async fn content_types_and_representations() {
     let html = client.send("GET", "actions/a", None, &[("accept", "text/html")]).await;
     let text = "Resource representation is only available with these types:\napplication/json";
     assert_eq!(html.refusal(), (406, text.into()));
-    assert_eq!(
-        client
-            .send("GET", "actions/none", None, &[("accept", "text/html")])
-            .await
-            .status,
-        404
-    );
 }
 
 #[tokio::test]
@@ -174,4 +167,57 @@ async fn limits_show_what_applies() {
     body["limits"] = serde_json::json!({"instances": 6});
     let text = "Max action instance concurrency must not exceed your namespace concurrency of 5.";
     assert_eq!(instances.put("actions/c", body).await.refusal(), (400, text.into()));
+}
+
+/// What a handler answers is negotiated, its errors included; what the layer before it refuses is sent as it is.
+#[tokio::test]
+async fn errors_of_handlers_are_negotiated_too() {
+    let api = Api::start().await;
+    let client = api.client("guest");
+    let asked = |path: &'static str, accept: &'static str| {
+        let client = client.clone();
+        async move {
+            client
+                .send("GET", path, None, &[("accept", accept)])
+                .await
+                .status
+                .as_u16()
+        }
+    };
+    let web = "/api/v1/web/guest/default/none.json";
+    for (path, accept, status) in [
+        ("actions/none", "text/html", 406),
+        ("actions/none", "text/html, application/*;q=0.1", 404),
+        ("actions/none", "bogus", 404),
+        ("actions?limit=x", "text/html", 400),
+        ("actions/a%23", "text/html", 400),
+        ("nope", "text/html", 404),
+        (web, "text/html", 406),
+        (web, "application/json", 404),
+    ] {
+        assert_eq!(asked(path, accept).await, status, "{path} for {accept}");
+    }
+    let answer = client
+        .send("GET", "actions/none", None, &[("accept", "text/html")])
+        .await;
+    let text = "Resource representation is only available with these types:\napplication/json";
+    assert_eq!(answer.refusal(), (406, text.into()));
+    assert_eq!(answer.header("access-control-allow-origin"), None);
+}
+
+#[tokio::test]
+async fn a_blank_name_is_no_filter_of_activations() {
+    let api = Api::start().await;
+    let client = api.client("guest");
+    for (name, status) in [
+        ("", 200),
+        ("%20", 200),
+        ("+", 200),
+        ("/", 400),
+        ("%20a", 400),
+        ("a//b", 200),
+    ] {
+        let answer = client.get(&format!("activations?name={name}")).await;
+        assert_eq!(answer.status, status, "{name}");
+    }
 }
