@@ -9,9 +9,16 @@
 // Answers are written after everything the action printed: stdout and stderr are pipes that are made to block, so the
 // proxy only has to read what they hold when the answer arrives.
 
+const Module = require('module');
 const { Socket } = require('net');
+const path = require('path');
 const util = require('util');
 const service = require('./src/service');
+
+// User code finds the modules that are installed for everybody (`npm install --global`), as upstream's image brings some.
+process.env.NODE_PATH = path.join(path.dirname(process.execPath), '..', 'lib', 'node_modules');
+Module._initPaths();
+delete process.env.NODE_PATH;
 
 const CHANNEL = 10;
 const HEADER = 12;

@@ -333,6 +333,19 @@ async fn the_environment_follows_init_and_run() {
     }
 }
 
+/// As upstream's image brings some: what `npm install --global` put beside this node.
+#[tokio::test]
+async fn modules_that_are_installed_for_everybody_are_found() {
+    let source = "function main() { const path = require('path'); \
+        const shared = path.join(path.dirname(process.execPath), '..', 'lib', 'node_modules'); \
+        return {sought: require.resolve.paths('x').includes(shared), seen: 'NODE_PATH' in process.env}; }";
+    let Some(proxy) = initialised(source).await else { return };
+    assert_eq!(
+        proxy.run(json!({})).await,
+        answer(200, r#"{"sought":true,"seen":false}"#)
+    );
+}
+
 #[tokio::test]
 async fn large_code_is_taken() {
     let Some(proxy) = start().await else { return };
