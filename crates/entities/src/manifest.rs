@@ -172,12 +172,45 @@ impl Manifest {
         self.blackboxes.iter().find(|i| i.matches(image))
     }
 
-    /// What the process backend runs for `exec`; none for sequences and images it does not know.
+    /// What the process backend runs for `exec`; none for sequences and images it does not know. The image of a managed
+    /// kind, named as a blackbox, is that kind's program.
     pub fn program(&self, exec: &Exec) -> Option<&ProcessProgram> {
         match exec {
             Exec::Code { kind, .. } => self.resolve(kind)?.process.as_ref(),
-            Exec::Blackbox { image, .. } => self.native(image)?.process.as_ref(),
+            Exec::Blackbox { image, .. } => match self.native(image) {
+                Some(native) => native.process.as_ref(),
+                None => self.kinds().find(|k| k.image.matches(image))?.process.as_ref(),
+            },
             Exec::Sequence { .. } => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_that_the_manifest_knows_has_its_program() {
+        let manifest = Manifest::parse(
+            r#"{"runtimes":{"python":[{"kind":"python:3","image":{"prefix":"a","name":"py","tag":"1"},
+                "process":{"program":["proxy","python"]}}]},
+                "blackboxes":[{"prefix":"a","name":"skeleton","tag":"1","process":{"program":["proxy","native"]}}]}"#,
+        )
+        .unwrap();
+        let program = |image: &str| {
+            let exec = Exec::Blackbox {
+                image: image.to_owned(),
+                code: None,
+                main: None,
+                binary: false,
+            };
+            manifest.program(&exec).map(|p| p.program[1].clone())
+        };
+        assert_eq!(program("a/skeleton").as_deref(), Some("native"));
+        assert_eq!(program("a/py:1").as_deref(), Some("python"), "a managed kind's");
+        assert_eq!(program("a/py").as_deref(), Some("python"));
+        assert_eq!(program("a/py:2"), None);
+        assert_eq!(program("b/py:1"), None);
     }
 }
