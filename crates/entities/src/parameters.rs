@@ -13,6 +13,10 @@ pub struct Parameter {
     /// Offered as environment at `/init` and left out of `/run`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub init: bool,
+    /// Whether the value is never shown, nor stored in clear: `true` where its owner said so. `false` only in requests, where
+    /// it takes the mark away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret: Option<bool>,
     /// Name of the algorithm when the value is stored encrypted; never sent by clients.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encryption: Option<String>,
@@ -21,6 +25,29 @@ pub struct Parameter {
 /// An ordered set of parameters; the last of a repeated key wins.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Parameters(Vec<Parameter>);
+
+impl Parameter {
+    /// A plain parameter.
+    pub fn new(key: &str, value: Json) -> Parameter {
+        Parameter {
+            key: key.to_owned(),
+            value,
+            init: false,
+            secret: None,
+            encryption: None,
+        }
+    }
+
+    /// Whether its owner marked it secret.
+    pub fn is_secret(&self) -> bool {
+        self.secret == Some(true)
+    }
+
+    /// Whether `value` is not the value itself but what it was encrypted to.
+    pub fn is_sealed(&self) -> bool {
+        self.encryption.is_some()
+    }
+}
 
 impl Parameters {
     pub fn new() -> Parameters {
@@ -40,7 +67,17 @@ impl Parameters {
     }
 
     pub fn get(&self, key: &str) -> Option<&Json> {
-        self.0.iter().find(|p| p.key == key).map(|p| &p.value)
+        self.entry(key).map(|p| &p.value)
+    }
+
+    /// The parameter under `key` with all that is said of it.
+    pub fn entry(&self, key: &str) -> Option<&Parameter> {
+        self.0.iter().find(|p| p.key == key)
+    }
+
+    /// Those whose value is stored encrypted.
+    pub fn sealed(&self) -> impl Iterator<Item = &Parameter> {
+        self.0.iter().filter(|p| p.is_sealed())
     }
 
     /// Whether the value under `key` is exactly the JSON value `true`.
@@ -55,12 +92,7 @@ impl Parameters {
 
     /// Sets `key` to `value`, keeping its place when it is there already.
     pub fn set(&mut self, key: &str, value: Json) {
-        self.insert(Parameter {
-            key: key.to_owned(),
-            value,
-            init: false,
-            encryption: None,
-        });
+        self.insert(Parameter::new(key, value));
     }
 
     pub fn insert(&mut self, parameter: Parameter) {
@@ -111,21 +143,25 @@ impl Parameters {
 fn parameter(item: &Json) -> Option<Parameter> {
     let mut fields = item.object()?;
     let key = fields.get("key")?.string()?;
-    let init = match fields.get("init").map(Json::as_str) {
-        None | Some("false") => false,
-        Some("true") => true,
-        Some(_) => return None,
+    let flag = |name: &str| match fields.get(name).map(Json::as_str) {
+        None => Some(None),
+        Some("false") => Some(Some(false)),
+        Some("true") => Some(Some(true)),
+        Some(_) => None,
     };
-    let encryption = match fields.get("encryption") {
-        None => None,
-        Some(name) => Some(name.string()?),
+    let (init, secret) = (flag("init")?.unwrap_or(false), flag("secret")?);
+    let value = match fields.swap_remove("value") {
+        // The value that is there already stays.
+        None if secret == Some(true) => Json::null(),
+        value => value?,
     };
-    let value = fields.swap_remove("value")?;
     Some(Parameter {
         key,
         value,
         init,
-        encryption,
+        secret,
+        // Only we say what is encrypted: what a client claims to be would be taken for our own work.
+        encryption: None,
     })
 }
 

@@ -26,6 +26,7 @@ fn parameters() -> impl Strategy<Value = Parameters> {
             key,
             value: Json::parse(value).unwrap(),
             init,
+            secret: None,
             encryption: None,
         };
         pairs.into_iter().map(parameter).collect()

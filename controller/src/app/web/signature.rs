@@ -92,13 +92,7 @@ mod tests {
     }
 
     fn bound(key: &str, value: &str) -> Parameters {
-        let parameter = Parameter {
-            key: key.into(),
-            value: Json::from(value),
-            init: false,
-            encryption: None,
-        };
-        Parameters::from_iter([parameter])
+        Parameters::from_iter([Parameter::new(key, Json::from(value))])
     }
 
     /// The example of GitHub's documentation of webhook signatures.

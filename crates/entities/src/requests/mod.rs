@@ -49,6 +49,15 @@ impl PutBody {
             .collect();
         let parameters = present(&fields, "parameters").map(Parameters::from_json).transpose()?;
         let annotations = present(&fields, "annotations").map(Parameters::from_json).transpose()?;
+        if annotations
+            .iter()
+            .flat_map(Parameters::iter)
+            .any(|a| a.secret.is_some())
+        {
+            return Err(Error::malformed(
+                "annotations cannot be secret: whoever may list the entity reads them",
+            ));
+        }
         within("exec", exec.as_ref().map(exec::size), MAX_CODE)?;
         within("parameters", parameters.as_ref().map(Parameters::size), max_parameters)?;
         within(
