@@ -16,6 +16,8 @@ settings! {
         pub api_host: String = String::new(),
         /// Runtimes manifest to use instead of the bundled one; empty: the bundled one.
         pub manifest: String = String::new(),
+        /// Whether the system catalog, the packages of `/whisk.system`, is installed and kept up to date at start.
+        pub catalog: bool = true,
         /// Longest time a shutdown waits for what is running.
         pub drain: Duration = Duration::from_secs(20),
         /// Logs.

@@ -5,6 +5,7 @@
 //! answers; nothing accepted is lost by a shutdown or a kill.
 
 mod arguments;
+mod catalog;
 mod config;
 mod doctor;
 mod folder;

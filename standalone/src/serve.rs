@@ -11,9 +11,9 @@ use wsk_service::phase::Phases;
 use wsk_service::supervise::{OnCancel, OnFailure, Stage, Supervisor, Task};
 use wsk_service::{http, telemetry};
 
-use crate::Config;
 use crate::folder::Folder;
 use crate::wiring::{InProcess, Platform};
+use crate::{Config, catalog};
 
 /// Runs the platform until a signal. Returns once everything accepted is safe.
 pub fn serve(config: Config) -> Result<()> {
@@ -67,6 +67,9 @@ async fn live(mut config: Config, folder: Folder) -> Result<()> {
             anyhow::Ok(())
         }
     });
+    if config.catalog {
+        catalog::supervise(&mut supervisor, &platform);
+    }
     platform.supervise(&mut supervisor, drain.mul_f64(0.4));
     announce(&folder, address)?;
     let ended = supervisor.run(drain + STORAGE).await;

@@ -9,6 +9,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("wsk-entities", &[]),
     ("wsk-service", &[]),
     ("wsk-proxy", &[]),
+    ("wsk-catalog", &[]),
     ("xtask", &[]),
     ("wsk-client", &["wsk-entities"]),
     ("wsk-store", &["wsk-entities"]),
@@ -62,6 +63,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "wsk-controller",
             "wsk-invoker",
             "wsk-gateway",
+            "wsk-catalog",
         ],
     ),
     (

@@ -1,0 +1,6 @@
+'use strict';
+// Gives back what it was given.
+
+function main(params) {
+  return params;
+}
