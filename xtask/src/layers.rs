@@ -10,6 +10,8 @@ const EDGES: &[(&str, &[&str])] = &[
     ("wsk-service", &[]),
     ("wsk-proxy", &[]),
     ("wsk-catalog", &[]),
+    ("wsk-demo", &[]),
+    ("wsk-fuzz", &[]),
     ("xtask", &[]),
     ("wsk-client", &["wsk-entities"]),
     ("wsk-store", &["wsk-entities"]),
@@ -26,6 +28,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "wsk-identity",
             "wsk-secrets",
             "wsk-service",
+            "wsk-fuzz",
         ],
     ),
     (
@@ -39,7 +42,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "wsk-service",
         ],
     ),
-    ("wsk-gateway", &["wsk-entities", "wsk-identity", "wsk-service"]),
+    ("wsk-gateway", &["wsk-entities", "wsk-identity", "wsk-service", "wsk-fuzz"]),
     (
         "wsk-cli",
         &[
@@ -81,6 +84,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "wsk-invoker",
             "wsk-gateway",
             "wsk-standalone",
+            "wsk-demo",
         ],
     ),
     ("wsk-bench", &["wsk-store", "wsk-bus", "wsk-entities"]),
