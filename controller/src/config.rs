@@ -28,6 +28,9 @@ pub struct Config {
     pub entity_cache: usize,
     /// Most bytes of parameters and annotations held in the cache.
     pub entity_cache_bytes: usize,
+    /// Which parameters of entities are stored encrypted.
+    #[serde(skip)]
+    pub sealed: wsk_secrets::Scope,
 }
 
 impl Default for Config {
@@ -44,6 +47,7 @@ impl Default for Config {
             compositions: 10_000,
             entity_cache: 10_000,
             entity_cache_bytes: 64 * 1024 * 1024,
+            sealed: wsk_secrets::Scope::Marked,
         }
     }
 }

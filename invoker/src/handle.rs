@@ -11,6 +11,7 @@ use wsk_bus::messages::{HEALTH, InvokerInstance, Ping, invoker_topic};
 use wsk_bus::{Durability, Key, Message, MessageBus, TopicConfig};
 use wsk_containers::ContainerFactory;
 use wsk_entities::Manifest;
+use wsk_secrets::Vault;
 use wsk_store::{ActivationStore, EntityStore};
 
 use crate::ack::Acks;
@@ -76,6 +77,7 @@ impl Invoker {
         entities: Arc<dyn EntityStore>,
         activations: Arc<dyn ActivationStore>,
         factory: Arc<dyn ContainerFactory>,
+        secrets: Arc<Vault>,
     ) -> Result<Handle, Error> {
         let stems = if config.prewarm {
             Stem::of(&manifest)?
@@ -103,6 +105,7 @@ impl Invoker {
             acks: Acks::new(bus.clone(), instance.clone(), config.ack_attempts, metrics),
             starts: Semaphore::new(config.parallel_starts.max(1)),
             factory: factory.clone(),
+            secrets,
             records: sender,
             open: open.clone(),
             activations,

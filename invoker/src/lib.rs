@@ -34,6 +34,7 @@ pub mod pool;
 mod record;
 mod records;
 mod run;
+mod unlock;
 
 pub use config::Config;
 pub use error::Error;

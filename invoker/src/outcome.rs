@@ -61,6 +61,8 @@ pub enum Fault {
     Deleted,
     Incompatible,
     Fetch,
+    /// A secret parameter does not open; the text says which, and which key it would take.
+    Locked(String),
     /// A limit of the action is outside what the namespace may use now; the text says which.
     Limit(String),
     Blocked,
@@ -267,6 +269,7 @@ impl Fault {
             Fault::Incompatible => "Action version is not compatible and cannot be invoked.".into(),
             Fault::Fetch => "Action could not be fetched.".into(),
             Fault::Limit(text) => text.clone().into(),
+            Fault::Locked(text) => format!("The action was not run: {text}.").into(),
             Fault::Blocked => "The action was not invoked due to a blacklisted namespace.".into(),
             Fault::Attempts { allowed } => format!(
                 "The invoker that had this activation stopped before it was recorded. The action may have run, and its \
@@ -292,6 +295,7 @@ impl Fault {
             | Fault::Provision
             | Fault::Incompatible
             | Fault::Fetch
+            | Fault::Locked(_)
             | Fault::Attempts { .. }
             | Fault::GivenUp { .. } => StatusCode::WhiskError,
         }

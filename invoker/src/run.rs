@@ -5,11 +5,15 @@
 //! to their environment.
 
 use bytes::Bytes;
+use serde::Serializer as _;
 use wsk_bus::messages::ActivationMessage;
 use wsk_containers::Payload;
 use wsk_entities::{Json, Object};
+use wsk_secrets::{Vault, Zeroizing};
 
+use crate::outcome::Fault;
 use crate::plan::Plan;
+use crate::unlock;
 
 /// Payloads up to this size are copied into the body; one write of one piece is cheaper than three.
 const COPIED: usize = 16 << 10;
@@ -25,8 +29,19 @@ impl AsRef<[u8]> for Text {
     }
 }
 
-/// The body of `/run`. `deadline` is in milliseconds since the epoch.
-pub(crate) fn run_body(plan: &Plan, message: &ActivationMessage, deadline: u64) -> Payload {
+/// The body of `/run`. `opened` are the arguments where some of them were locked; `deadline` is in milliseconds since the
+/// epoch.
+pub(crate) fn run_body(
+    plan: &Plan,
+    message: &ActivationMessage,
+    opened: Option<Zeroizing<Vec<u8>>>,
+    deadline: u64,
+) -> Payload {
+    if let Some(opened) = opened {
+        let mut out = Vec::with_capacity(plan.context.len() + 320);
+        context(&mut out, plan, message, deadline);
+        return Payload::from_parts([Bytes::from_static(HEAD), Bytes::from_owner(opened), out.into()]);
+    }
     let value = arguments(message);
     let text = value.as_ref().map_or("{}", Json::as_str);
     let copied = if text.len() <= COPIED { text.len() } else { 0 };
@@ -78,7 +93,16 @@ fn arguments(message: &ActivationMessage) -> Option<Json> {
 }
 
 /// The body of `/init`. `code` is a JSON string, absent where the image carries the code.
-pub(crate) fn init_body(plan: &Plan, message: &ActivationMessage, code: Option<Bytes>, deadline: u64) -> Payload {
+///
+/// # Errors
+/// [`Fault::Locked`] for an init parameter that does not open.
+pub(crate) fn init_body(
+    vault: &Vault,
+    plan: &Plan,
+    message: &ActivationMessage,
+    code: Option<Bytes>,
+    deadline: u64,
+) -> Result<Payload, Fault> {
     let mut head = Vec::with_capacity(256);
     head.extend_from_slice(b"{\"value\":{\"name\":");
     push_string(&mut head, plan.name.name.as_str());
@@ -87,19 +111,30 @@ pub(crate) fn init_body(plan: &Plan, message: &ActivationMessage, code: Option<B
     if code.is_some() {
         head.extend_from_slice(b",\"code\":");
     }
-    let mut tail = Vec::with_capacity(512);
+    let env = environment(vault, plan, message, deadline)?;
+    // Its final size from the start: growing would leave copies of secrets behind that nobody wipes.
+    let size = env.iter().map(|(name, value)| 6 * (name.len() + value.len()) + 6);
+    let mut tail = Zeroizing::new(Vec::with_capacity(64 + size.sum::<usize>()));
     tail.extend_from_slice(if plan.binary {
         b",\"binary\":true,\"env\":"
     } else {
         b",\"binary\":false,\"env\":"
     });
-    serde_json::to_writer(&mut tail, &environment(plan, message, deadline)).expect("strings serialise");
+    let variables = env.iter().map(|(name, value)| (name, value.as_str()));
+    let mut writer = serde_json::Serializer::new(&mut *tail);
+    writer.collect_map(variables).expect("strings serialise");
     tail.extend_from_slice(b"}}");
-    Payload::from_parts([head.into(), code.unwrap_or_default(), tail.into()])
+    let tail = Bytes::from_owner(tail);
+    Ok(Payload::from_parts([head.into(), code.unwrap_or_default(), tail]))
 }
 
 /// Init parameters below the context of the activation that causes the start.
-fn environment(plan: &Plan, message: &ActivationMessage, deadline: u64) -> indexmap::IndexMap<String, String> {
+fn environment(
+    vault: &Vault,
+    plan: &Plan,
+    message: &ActivationMessage,
+    deadline: u64,
+) -> Result<indexmap::IndexMap<String, Zeroizing<String>>, Fault> {
     let arguments = if message.init_args.is_empty() {
         None
     } else {
@@ -109,10 +144,11 @@ fn environment(plan: &Plan, message: &ActivationMessage, deadline: u64) -> index
     let mut env = indexmap::IndexMap::new();
     for name in &message.init_args {
         if let Some(value) = arguments.get(name) {
-            env.insert(name.clone(), as_variable(value));
+            let value = unlock::value(vault, message, name, value)?;
+            env.insert(name.clone(), Zeroizing::new(unlock::variable(&value).into_owned()));
         }
     }
-    let mut set = |name: &str, value: String| env.insert(name.to_owned(), value);
+    let mut set = |name: &str, value: String| env.insert(name.to_owned(), Zeroizing::new(value));
     set("__OW_NAMESPACE", message.user.namespace.name.to_string());
     set("__OW_ACTION_NAME", plan.name.slashed());
     set("__OW_ACTION_VERSION", plan.version.to_string());
@@ -122,20 +158,7 @@ fn environment(plan: &Plan, message: &ActivationMessage, deadline: u64) -> index
     if plan.provide_api_key {
         set("__OW_API_KEY", message.user.authkey.api_key.to_string());
     }
-    env
-}
-
-/// Strings as they are, `null` as nothing, all else as compact JSON.
-fn as_variable(value: &Json) -> String {
-    if value.is_null() {
-        return String::new();
-    }
-    if !value.as_str().starts_with('"') {
-        return value.as_str().to_owned();
-    }
-    value
-        .string()
-        .unwrap_or_else(|| value.to_value().as_str().unwrap_or_default().to_owned())
+    Ok(env)
 }
 
 /// A JSON string with this content.

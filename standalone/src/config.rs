@@ -1,8 +1,11 @@
 //! Everything that can be configured, in one document.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use wsk_service::config::{Duration, Size};
+use anyhow::{Context as _, Result, bail};
+use wsk_secrets::{Keys, Scope, Vault};
+use wsk_service::config::{Duration, Secret, Size};
 use wsk_service::settings;
 
 settings! {
@@ -26,6 +29,8 @@ settings! {
         pub retention: Retention as section = Retention::default(),
         /// The journal of accepted activations.
         pub journal: Journal as section = Journal::default(),
+        /// How secret parameters are kept.
+        pub secrets: Secrets as section = Secrets::default(),
         /// The edge.
         pub gateway: wsk_gateway::Config as section = Default::default(),
         /// The controller.
@@ -99,6 +104,37 @@ settings! {
         pub age: Duration = Duration::from_secs(7 * 24 * 3600),
         /// Most activation records kept.
         pub count: u64 = 1_000_000,
+    }
+}
+
+settings! {
+    /// How secret parameters are kept, see `docs/extensions.md`.
+    pub struct Secrets {
+        /// File with a key per line, base64 of 32 bytes (aes-256) or 16 (aes-128): the first encrypts, all decrypt. Made on first use; `secrets.keys` in the data folder when not set.
+        pub key_file: String = String::new(),
+        /// The keys themselves, separated by commas, instead of a file.
+        pub keys: Secret = Secret::new(""),
+        /// Whether the parameters of all entities are encrypted at rest, not only those that are marked secret.
+        pub all: bool = false,
+    }
+}
+
+impl Secrets {
+    /// The keys in force; `file` is where they are when nothing else is said.
+    pub fn vault(&self, file: PathBuf) -> Result<Arc<Vault>> {
+        let keys = match (self.keys.reveal(), self.key_file.as_str()) {
+            ("", "") => Keys::File(file),
+            ("", named) => Keys::File(named.into()),
+            (given, "") => Keys::Given(given.to_owned().into()),
+            (_, _) => bail!("secrets.keys and secrets.key_file are both set; set one of them"),
+        };
+        Ok(Arc::new(
+            Vault::open_with(keys).context("the keys of secret parameters")?,
+        ))
+    }
+
+    pub fn scope(&self) -> Scope {
+        if self.all { Scope::All } else { Scope::Marked }
     }
 }
 

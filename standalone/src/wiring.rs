@@ -32,6 +32,9 @@ pub struct Platform {
 /// How often old records are looked for.
 const RETENTION_EVERY: Duration = Duration::from_secs(60);
 
+/// The key file in the data folder, where no other is configured.
+const SECRETS: &str = "secrets.keys";
+
 /// The controller of this process, without a socket in between.
 pub struct InProcess(pub Arc<App>);
 
@@ -63,13 +66,18 @@ impl Platform {
         subjects::ensure(&*stores.subjects, folder, &mut rng).await?;
         let authenticator = Arc::new(Authenticator::new(stores.subjects.clone()));
         let bus = open_bus(config, folder)?;
+        let secrets = config.secrets.vault(folder.path(SECRETS))?;
         let factory = wsk_containers::open(&containers(config, folder)?).context("containers")?;
         let app = App::new(wsk_controller::Parts {
-            config: config.controller.clone(),
+            config: wsk_controller::Config {
+                sealed: config.secrets.scope(),
+                ..config.controller.clone()
+            },
             manifest: manifest.clone(),
             stores: stores.clone(),
             identities: authenticator.clone(),
             bus: bus.clone(),
+            secrets: secrets.clone(),
             rng,
         });
         let duties = app.take_up_duties().await.context("the controller")?;
@@ -84,6 +92,7 @@ impl Platform {
             stores.entities,
             stores.activations.clone(),
             factory,
+            secrets,
         )
         .await
         .context("the invoker")?;

@@ -68,7 +68,7 @@ async fn answer_exported(
     let known = request.caller.identity().is_some();
     let mut response = if options && !custom {
         Response::new(Body::empty())
-    } else if options || (exported.admits(known, secret) && exported.trusts(&signed(request))) {
+    } else if options || (exported.admits(known, secret) && exported.trusts(app, &signed(request))) {
         // An action that answers its own preflight does so for everybody.
         match app
             .run_exported(exported, asked(request, path), extension)

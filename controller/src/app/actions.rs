@@ -10,6 +10,7 @@ use wsk_entities::{
 use super::cache::Value;
 use super::changes::Overwrite;
 use super::entitlement::{CONFORMANCE, package_of};
+use super::secrets::veiled;
 use super::{App, Caller, Error, now};
 
 /// Whether an answer shows the code.
@@ -65,7 +66,7 @@ impl App {
     /// An action with the parameters of its package and binding merged in.
     pub async fn get_action(&self, caller: &Caller, name: &FullName, code: CodeWanted) -> Result<FullAction, Error> {
         let resolved = self.resolve_action(caller, name).await?;
-        let (action, parameters) = (Arc::clone(&resolved.action), Arc::clone(&resolved.parameters));
+        let (action, parameters) = (Arc::clone(&resolved.action), self.shown(&resolved.parameters)?);
         let code = match code {
             CodeWanted::No => {
                 return Ok(FullAction {
@@ -86,7 +87,7 @@ impl App {
             Err(Error::Missing) => {
                 self.cache.forget(&action.full_name());
                 let resolved = self.resolve_action(caller, name).await?;
-                let (action, parameters) = (Arc::clone(&resolved.action), Arc::clone(&resolved.parameters));
+                let (action, parameters) = (Arc::clone(&resolved.action), self.shown(&resolved.parameters)?);
                 let code = self.code_of(&action).await?;
                 Ok(FullAction {
                     action,
@@ -129,17 +130,18 @@ impl App {
                 .await?
             }
         }
-        let action = match found.as_deref().map(|entry| &entry.value) {
-            Some(Value::Action(stored)) => updated(stored, put),
-            _ => created(name, put),
+        let (mut action, stored) = match found.as_deref().map(|entry| &entry.value) {
+            Some(Value::Action(stored)) => (updated(stored, put), Some(&stored.parameters)),
+            _ => (created(name, put), None),
         };
+        action.parameters = self.sealed(action.parameters, stored, &action.annotations)?;
         let code = self.code_of(&action).await.map_err(lost_race)?;
         let entity = Entity::Action(action);
         self.write(&entity, found.as_deref()).await?;
         let Entity::Action(action) = entity else {
             unreachable!("an action was written")
         };
-        let parameters = Arc::new(action.parameters.clone());
+        let parameters = self.shown(&Arc::new(action.parameters.clone()))?;
         Ok(FullAction {
             action: Arc::new(action),
             parameters,
@@ -155,7 +157,7 @@ impl App {
         };
         let code = self.code_of(action).await.map_err(lost_race)?;
         self.erase(name, &entry.revision).await?;
-        let parameters = Arc::new(action.parameters.clone());
+        let parameters = Arc::new(veiled(&action.parameters));
         Ok(FullAction {
             action: Arc::clone(action),
             parameters,

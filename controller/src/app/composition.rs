@@ -14,7 +14,9 @@ use std::time::Duration;
 
 use tokio::sync::{Mutex, oneshot};
 use wsk_bus::{Durability, Receipt};
-use wsk_entities::{Action, Activation, ActivationId, Exec, FullName, Identity, Json, Timestamp, TransactionId};
+use wsk_entities::{
+    Action, Activation, ActivationId, Exec, FullName, Identity, Json, Parameters, Timestamp, TransactionId,
+};
 
 use super::acks::Answer;
 use super::invoke::{GRACE, Launch, Ready, Started, arguments, refused};
@@ -124,6 +126,7 @@ impl App {
             machine: Composition::new(self.config.sequence_length),
             step: 0,
             pending: None,
+            sealed: Parameters::new(),
         };
         // The name it was called by: through a binding when there was one.
         let called = match &target.binding {
@@ -281,6 +284,7 @@ impl Run {
             caller: &self.progress.caller(),
             target,
             arguments: arguments(target, input),
+            sealed: &self.progress.sealed,
             cause: Some(cause),
             blocking: true,
         };

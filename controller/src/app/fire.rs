@@ -18,6 +18,7 @@ use super::entitlement::CONFORMANCE;
 use super::invoke::{Launch, Ready, arguments, check_final};
 use super::owed::Owed;
 use super::retry::Policy;
+use super::secrets::sealed_of;
 use super::throttle::Kind;
 use super::{App, Caller, Error, now};
 use crate::metrics;
@@ -28,6 +29,13 @@ struct Batch {
     messages: Vec<(Arc<str>, Message)>,
     /// What holds capacity until it was published.
     placed: Vec<ActivationId>,
+}
+
+/// What the actions of a trigger are given.
+struct Given {
+    json: Json,
+    /// The trigger's sealed parameters.
+    sealed: Parameters,
 }
 
 /// One line of a trigger's record.
@@ -106,7 +114,7 @@ impl App {
         caller: &Caller,
         rule: &'a str,
         link: &RuleLink,
-        given: &Json,
+        given: &Given,
         batch: &mut Batch,
     ) -> Line<'a> {
         let action = link.action.to_string();
@@ -149,27 +157,29 @@ impl App {
         self: &Arc<App>,
         caller: &Caller,
         name: &FullName,
-        given: &Json,
+        given: &Given,
         policy: Option<Policy>,
         batch: &mut Batch,
     ) -> Result<ActivationId, Error> {
         self.charge_invocation(caller)?;
         let target = self.resolve_action(caller, name).await?;
         self.check_runnable(&target)?;
-        check_final(&target, given)?;
+        check_final(&target, &given.json)?;
         let policy = policy.or_else(|| Policy::of(&target.action.annotations));
         if policy.is_some() || is_composed(&target.action) {
-            let progress = self.begin(caller, &target, Some(given.clone()), policy).await?;
+            let mut progress = self.begin(caller, &target, Some(given.json.clone()), policy).await?;
+            progress.sealed = given.sealed.clone();
             let id = progress.machine.id();
             let message = Owed::Composition(Box::new(progress)).message();
             batch.messages.push((self.work.ledger.topic().clone(), message));
             return Ok(id);
         }
-        let arguments = arguments(&target, Some(given.clone()));
+        let arguments = arguments(&target, Some(given.json.clone()));
         let Ready { id, topic, message, .. } = self.prepare(&Launch {
             caller,
             target: &target,
             arguments,
+            sealed: &given.sealed,
             cause: None,
             blocking: false,
         })?;
@@ -180,11 +190,14 @@ impl App {
 }
 
 /// What the actions are given: the trigger's parameters, then the request's headers, then the body; later wins.
-fn given(trigger: &Trigger, headers: Json, payload: &Json) -> Json {
+fn given(trigger: &Trigger, headers: Json, payload: &Json) -> Given {
     let mut given: Object = trigger.parameters.to_object();
     given.insert("__ow_headers".to_owned(), headers);
     given.extend(payload.object().unwrap_or_default());
-    Json::from(&given)
+    Given {
+        json: Json::from(&given),
+        sealed: sealed_of(trigger),
+    }
 }
 
 fn record(

@@ -12,12 +12,13 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 use wsk_bus::messages::{ActionRef, ActivationMessage};
 use wsk_bus::{Durability, Key, Message, Receipt};
-use wsk_entities::{Action, Activation, ActivationId, Exec, FullName, Json, Namespace, Object, Timestamp};
+use wsk_entities::{Action, Activation, ActivationId, Exec, FullName, Json, Namespace, Object, Parameters, Timestamp};
 
 use super::acks::{Answer, Boarding};
 use super::balancer::{Demand, Placement};
 use super::limits::parse_size;
 use super::retry::Policy;
+use super::secrets::locked;
 use super::throttle::Kind;
 use super::wait::Wait;
 use super::{App, Caller, Error, ResolvedAction, now};
@@ -41,6 +42,8 @@ pub struct Launch<'a> {
     pub caller: &'a Caller,
     pub target: &'a ResolvedAction,
     pub arguments: Option<Json>,
+    /// Sealed parameters among what it was given, of the trigger that fired it.
+    pub sealed: &'a Parameters,
     pub cause: Option<ActivationId>,
     pub blocking: bool,
 }
@@ -127,6 +130,7 @@ impl App {
                 caller,
                 target,
                 arguments,
+                sealed: &Parameters::new(),
                 cause: None,
                 blocking: wait != Wait::No,
             },
@@ -246,7 +250,7 @@ impl App {
                 .filter(|p| p.init)
                 .map(|p| p.key.clone())
                 .collect(),
-            locked_args: Default::default(),
+            locked_args: locked(&target.parameters, launch.sealed, launch.arguments.as_ref()),
             cause: launch.cause,
             trace_context: None,
         };

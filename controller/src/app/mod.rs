@@ -20,6 +20,7 @@ mod packages;
 mod resolve;
 mod retry;
 mod rules;
+mod secrets;
 mod sequences;
 mod throttle;
 mod triggers;
@@ -33,6 +34,7 @@ use rand::rngs::StdRng;
 use wsk_bus::MessageBus;
 use wsk_entities::{ActivationId, Bounds, Identity, LimitBounds, Manifest, Timestamp, TransactionId};
 use wsk_identity::Authenticator;
+use wsk_secrets::Vault;
 use wsk_store::{ActivationStore, EntityStore, Stores};
 
 use crate::Config;
@@ -61,6 +63,8 @@ pub struct App {
     pub(crate) identities: Arc<Authenticator>,
     pub(crate) bus: Arc<dyn MessageBus>,
     pub(crate) chance: Chance,
+    /// The keys of secret parameters.
+    secrets: Arc<Vault>,
     cache: Cache,
     work: Work,
 }
@@ -72,6 +76,7 @@ pub struct Parts {
     pub stores: Stores,
     pub identities: Arc<Authenticator>,
     pub bus: Arc<dyn MessageBus>,
+    pub secrets: Arc<Vault>,
     pub rng: StdRng,
 }
 
@@ -94,6 +99,7 @@ impl App {
             stores,
             identities,
             bus,
+            secrets,
             rng,
         } = parts;
         let cache = Cache::new(config.entity_cache, config.entity_cache_bytes);
@@ -111,6 +117,7 @@ impl App {
             identities,
             bus,
             chance: Chance::new(rng),
+            secrets,
             cache,
             work,
         })

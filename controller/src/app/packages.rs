@@ -10,6 +10,7 @@ use wsk_store::{Page, Visibility};
 
 use super::changes::Overwrite;
 use super::entitlement::package_of;
+use super::secrets::veiled;
 use super::{App, Caller, Error, now};
 
 const BINDING_ANNOTATION: &str = "binding";
@@ -31,7 +32,7 @@ pub enum Contents {
 #[derive(Debug)]
 pub struct FullPackage {
     package: Arc<Package>,
-    parameters: Parameters,
+    parameters: Arc<Parameters>,
     contents: Vec<Action>,
 }
 
@@ -55,6 +56,7 @@ impl App {
             None => (Arc::clone(&provider), provider.parameters.clone()),
             Some(binding) => (Arc::clone(binding), provider.parameters.merged(&binding.parameters)),
         };
+        let parameters = self.shown(&Arc::new(parameters))?;
         Ok(FullPackage {
             package,
             parameters,
@@ -88,16 +90,18 @@ impl App {
             }
             self.check_binding(binding).await?;
         }
-        let package = match stored {
+        let mut package = match stored {
             Some(stored) => updated(stored, put),
             None => created(name, put),
         };
+        let before = stored.map(|stored| &stored.parameters);
+        package.parameters = self.sealed(package.parameters, before, &package.annotations)?;
         let entity = Entity::Package(package);
         self.write(&entity, found.as_deref()).await?;
         let Entity::Package(package) = entity else {
             unreachable!("a package was written")
         };
-        Ok(package)
+        self.shown_package(package)
     }
 
     /// Deletes a package and gives it back. The caller owns the namespace.
@@ -112,7 +116,10 @@ impl App {
             }
         }
         self.erase(name, &entry.revision).await?;
-        Ok(Arc::clone(package))
+        Ok(Arc::new(Package {
+            parameters: veiled(&package.parameters),
+            ..(**package).clone()
+        }))
     }
 
     async fn check_binding(&self, binding: &Binding) -> Result<(), Error> {

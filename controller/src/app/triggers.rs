@@ -8,6 +8,7 @@ use wsk_entities::{Collection, Entity, FullName, Trigger, TriggerLimits, Version
 use super::cache::{Entry, Value};
 use super::changes::Overwrite;
 use super::entitlement::CONFORMANCE;
+use super::secrets::veiled;
 use super::{App, Error, now};
 
 /// Names the action that feeds a trigger; the platform only checks that it could be one.
@@ -17,9 +18,8 @@ impl App {
     /// The trigger stored under this name. Errors: 404, and 409 for an entity of another collection.
     pub async fn get_trigger(&self, name: &FullName) -> Result<Arc<Trigger>, Error> {
         let entry = self.find(name).await?.ok_or(Error::Missing)?;
-        trigger_of(&entry)
-            .cloned()
-            .ok_or_else(|| Error::Conflict(CONFORMANCE.into()))
+        let trigger = trigger_of(&entry).ok_or_else(|| Error::Conflict(CONFORMANCE.into()))?;
+        self.shown_trigger(trigger)
     }
 
     /// Creates or updates a trigger. The caller owns the namespace.
@@ -30,19 +30,26 @@ impl App {
         put: TriggerPut,
     ) -> Result<Arc<Trigger>, Error> {
         let found = self.to_put(Collection::Triggers, name, overwrite).await?;
-        let trigger = match found.as_deref().and_then(trigger_of) {
+        let stored = found.as_deref().and_then(trigger_of);
+        let mut trigger = match stored {
             Some(stored) => updated(stored, put),
             None => created(name, put)?,
         };
+        let before = stored.map(|stored| &stored.parameters);
+        trigger.parameters = self.sealed(trigger.parameters, before, &trigger.annotations)?;
         let entry = self.write(&Entity::Trigger(trigger), found.as_deref()).await?;
-        Ok(Arc::clone(trigger_of(&entry).expect("a trigger was written")))
+        self.shown_trigger(trigger_of(&entry).expect("a trigger was written"))
     }
 
     /// Deletes a trigger and gives it back. Its rules stay, inactive. The caller owns the namespace.
     pub async fn delete_trigger(&self, name: &FullName) -> Result<Arc<Trigger>, Error> {
         let entry = self.fresh(Collection::Triggers, name).await?.ok_or(Error::Missing)?;
         self.erase(name, &entry.revision).await?;
-        Ok(Arc::clone(trigger_of(&entry).expect("triggers were asked for")))
+        let trigger = trigger_of(&entry).expect("triggers were asked for");
+        Ok(Arc::new(Trigger {
+            parameters: veiled(&trigger.parameters),
+            ..(**trigger).clone()
+        }))
     }
 }
 

@@ -9,9 +9,10 @@ use crate::{Error, Vault};
 pub const ANNOTATION: &str = "secret-parameters";
 
 /// Which parameters are stored sealed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Scope {
     /// Those that are marked.
+    #[default]
     Marked,
     /// All of them, as upstream's switch has it.
     All,

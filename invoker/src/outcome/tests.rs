@@ -300,6 +300,7 @@ fn every_fault_has_its_status() {
         (Fault::Incompatible, 3),
         (Fault::Fetch, 3),
         (Fault::Limit(image()), 1),
+        (Fault::Locked(image()), 3),
         (Fault::Blocked, 1),
         (Fault::Attempts { allowed: 1 }, 3),
         (Fault::GivenUp { attempts: 21 }, 3),

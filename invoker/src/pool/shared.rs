@@ -7,6 +7,7 @@ use tokio::sync::Semaphore;
 use wsk_bus::messages::ActivationMessage;
 use wsk_containers::{Call, ContainerFactory, LogRequest, Payload, Until};
 use wsk_entities::Activation;
+use wsk_secrets::Vault;
 use wsk_service::clock;
 use wsk_store::ActivationStore;
 
@@ -27,6 +28,8 @@ pub(crate) struct Shared {
     pub factory: Arc<dyn ContainerFactory>,
     pub activations: Arc<dyn ActivationStore>,
     pub actions: Actions,
+    /// The keys of locked arguments.
+    pub secrets: Arc<Vault>,
     pub acks: Acks,
     pub records: Sender,
     pub open: Arc<Open>,

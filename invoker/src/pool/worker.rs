@@ -21,6 +21,7 @@ use crate::outcome::{self, Fault, Time, Verdict};
 use crate::plan::Plan;
 use crate::record::Timing;
 use crate::run;
+use crate::unlock;
 
 /// What the pool hears of work under way.
 pub(crate) enum Report {
@@ -170,7 +171,19 @@ pub(crate) async fn init(place: Place, container: Arc<dyn Container>, bound: Arc
     };
     shared.metrics.inits.inc();
     let (at, began) = (clock::now(), Instant::now());
-    let body = run::init_body(plan, &job.message, code, at + u64::from(plan.limits.timeout));
+    let body = match run::init_body(
+        &shared.secrets,
+        plan,
+        &job.message,
+        code,
+        at + u64::from(plan.limits.timeout),
+    ) {
+        Ok(body) => body,
+        Err(fault) => {
+            outbox.put(Report::InitFailed { slot, again: None });
+            return fail(shared, Some(bound.plan.clone()), job, fault).await;
+        }
+    };
     let result = container.init(shared.call(plan, body)).await;
     let took = millis(began.elapsed());
     let time = Time {
@@ -209,8 +222,17 @@ pub(crate) async fn init(place: Place, container: Arc<dyn Container>, bound: Arc
 pub(crate) async fn run(place: Place, container: Arc<dyn Container>, bound: Arc<Bound>, job: Job) {
     let Place { shared, outbox, slot } = &place;
     let plan = &*bound.plan;
+    let opened = match unlock::arguments(&shared.secrets, &job.message) {
+        Ok(opened) => opened,
+        Err(fault) => {
+            let (slot, again) = (*slot, None);
+            let after = After::Keep;
+            outbox.put(Report::RunEnded { slot, after, again });
+            return fail(shared.clone(), Some(bound.plan.clone()), job, fault).await;
+        }
+    };
     let (at, began) = (clock::now(), Instant::now());
-    let body = run::run_body(plan, &job.message, at + u64::from(plan.limits.timeout));
+    let body = run::run_body(plan, &job.message, opened, at + u64::from(plan.limits.timeout));
     let result = container.run(shared.call(plan, body)).await;
     let took = millis(began.elapsed());
     let time = Time {

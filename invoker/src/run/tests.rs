@@ -20,9 +20,11 @@ fn a_variable_is_text() {
         (r#"{"a":[1]}"#, r#"{"a":[1]}"#),
     ];
     for (json, text) in rows {
-        assert_eq!(as_variable(&Json::parse(json).unwrap()), text);
+        let json = Json::parse(json).unwrap();
+        assert_eq!(unlock::variable(&unlock::Value::Plain(&json)), text);
     }
-    assert_eq!(as_variable(&Json::parse(r#""\ud83d""#).unwrap()), "\u{fffd}");
+    let lone = Json::parse(r#""\ud83d""#).unwrap();
+    assert_eq!(unlock::variable(&unlock::Value::Plain(&lone)), "?");
 }
 
 #[test]

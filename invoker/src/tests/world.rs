@@ -31,6 +31,7 @@ pub(super) struct World {
     factory: scripted::Factory,
     pub config: Config,
     manifest: Arc<Manifest>,
+    pub secrets: Arc<wsk_secrets::Vault>,
     invoker: Option<Handle>,
     acks: Box<dyn Subscription>,
     health: Box<dyn Subscription>,
@@ -90,6 +91,7 @@ impl World {
             factory,
             config,
             manifest,
+            secrets: Arc::new(wsk_secrets::Vault::empty()),
             invoker: None,
             acks,
             health,
@@ -108,6 +110,7 @@ impl World {
             self.stores.entities.clone(),
             self.records.clone(),
             Arc::new(self.factory.clone()),
+            self.secrets.clone(),
         );
         self.invoker = Some(invoker.await.unwrap());
     }

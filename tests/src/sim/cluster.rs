@@ -265,7 +265,9 @@ impl Cluster {
         let bus: Arc<dyn MessageBus> = Seen::new(self.bus.clone(), &life, &self.sky);
         let stores = seams::stores(&self.stores, &life, &self.sky);
         let (manifest, factory) = (self.manifest.clone(), Arc::new(factory));
-        let started = Invoker::start(config, manifest, bus, stores.entities, stores.activations, factory).await;
+        let secrets = Arc::new(wsk_secrets::Vault::empty());
+        let (entities, records) = (stores.entities, stores.activations);
+        let started = Invoker::start(config, manifest, bus, entities, records, factory, secrets).await;
         let machine = &mut self.machines[which];
         machine.invoker = Some(started.expect("nothing refuses an invoker"));
         machine.life = life;
@@ -297,6 +299,7 @@ impl Cluster {
             identities: Arc::new(Authenticator::new(stores.subjects.clone())),
             stores,
             bus: Seen::new(self.bus.clone(), &life, &self.sky),
+            secrets: Arc::new(wsk_secrets::Vault::empty()),
             rng: StdRng::seed_from_u64(self.plan.seed.wrapping_mul(1000) + self.lives),
         });
         let duties = app.take_up_duties().await.expect("nothing refuses a controller");

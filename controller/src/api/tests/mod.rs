@@ -6,6 +6,7 @@ mod fuzz;
 mod packages;
 mod rules;
 mod running;
+mod secrets;
 mod surface;
 
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use rand::rngs::StdRng;
 use serde_json::Value;
 use wsk_entities::{Identity, Manifest, Namespace, TransactionId, UserLimits};
 use wsk_identity::{Authenticator, Outcome};
+use wsk_secrets::{Keys, Vault};
 
 use super::Request;
 use crate::Config;
@@ -32,6 +34,7 @@ const MANIFEST: &str = r#"{"runtimes":{
 pub struct Api {
     pub app: Arc<App>,
     subjects: Arc<dyn wsk_store::SubjectStore>,
+    pub secrets: Arc<Vault>,
     _duties: Duties,
 }
 
@@ -48,6 +51,12 @@ pub struct Answer {
     pub status: StatusCode,
     pub headers: HeaderMap,
     pub text: String,
+}
+
+/// Keys of a fixed value.
+fn vault() -> Arc<Vault> {
+    let key = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=".to_owned();
+    Arc::new(Vault::open_with(Keys::Given(key.into())).unwrap())
 }
 
 pub fn identity(name: &str, limits: UserLimits) -> Arc<Identity> {
@@ -86,6 +95,7 @@ impl Api {
             || wsk_bus::open(&wsk_bus::Config::default()).unwrap(),
             |api| api.app.bus.clone(),
         );
+        let secrets = over.map_or_else(vault, |api| api.secrets.clone());
         let app = App::new(Parts {
             config: Config {
                 id: if over.is_some() { "1".into() } else { "0".into() },
@@ -95,19 +105,21 @@ impl Api {
             identities: Arc::new(Authenticator::new(stores.subjects.clone())),
             stores,
             bus,
+            secrets: secrets.clone(),
             rng: StdRng::seed_from_u64(1),
         });
         let duties = app.take_up_duties().await.unwrap();
         Api {
             app,
             subjects,
+            secrets,
             _duties: duties,
         }
     }
 
     /// The next life of a controller whose tasks are gone: the same name, stores and bus.
     pub async fn reborn(dead: Api) -> Api {
-        let subjects = dead.subjects.clone();
+        let (subjects, secrets) = (dead.subjects.clone(), dead.secrets.clone());
         let parts = Parts {
             config: dead.app.config.clone(),
             manifest: dead.app.manifest.clone(),
@@ -118,6 +130,7 @@ impl Api {
             },
             identities: dead.app.identities.clone(),
             bus: dead.app.bus.clone(),
+            secrets: secrets.clone(),
             rng: StdRng::seed_from_u64(2),
         };
         // What the dead one held in its hands goes back to the bus.
@@ -127,6 +140,7 @@ impl Api {
         Api {
             app,
             subjects,
+            secrets,
             _duties: duties,
         }
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use wsk_entities::{ActivationId, Exec, FullName, Identity, Json, Namespace, TransactionId};
+use wsk_entities::{ActivationId, Exec, FullName, Identity, Json, Namespace, Parameters, TransactionId};
 
 use super::frame::{Entry, Head};
 use super::{Composition, is_kept};
@@ -19,6 +19,9 @@ pub struct Progress {
     /// Counts the states of one composition.
     pub step: u32,
     pub(super) pending: Option<Pending>,
+    /// Sealed parameters of the trigger that fired it, which its input holds.
+    #[serde(default, skip_serializing_if = "Parameters::is_empty")]
+    pub sealed: Parameters,
 }
 
 /// The activation under way.

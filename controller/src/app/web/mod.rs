@@ -106,9 +106,12 @@ impl Exported {
     }
 
     /// Whether a request was signed as the action demands of webhooks, if it does.
-    pub fn trusts(&self, signed: &Signed<'_>) -> bool {
-        let required = self.target.action.annotations.get(signature::ANNOTATION);
-        required.is_none_or(|required| signed.satisfies(required, &self.target.parameters, super::now()))
+    pub fn trusts(&self, app: &App, signed: &Signed<'_>) -> bool {
+        let Some(required) = self.target.action.annotations.get(signature::ANNOTATION) else {
+            return true;
+        };
+        let parameters = app.opened(&self.target.parameters);
+        parameters.is_some_and(|parameters| signed.satisfies(required, &parameters, super::now()))
     }
 
     /// Whether a request may run the action: `secret` is what it sent in `X-Require-Whisk-Auth`, `known` whether it came
