@@ -1,4 +1,4 @@
-//! Where entities, subjects and activation records are kept.
+//! Where entities, subjects, activation records and API routes are kept.
 //!
 //! # Contract
 //!
@@ -16,6 +16,7 @@
 //!
 //! What is valid and who may ask is decided above this crate; caching too.
 
+mod apis;
 #[cfg(any(test, feature = "test-util"))]
 pub mod contract;
 mod embedded;
@@ -30,6 +31,7 @@ use wsk_entities::{
     Identity, Namespace, SubjectDocument, Timestamp, UserLimits,
 };
 
+pub use apis::{Api, ApiStore, Subscription};
 pub use embedded::Config as EmbeddedConfig;
 pub use error::Error;
 
@@ -185,6 +187,11 @@ pub enum Config {
 
 /// Opens the stores of a configuration. Errors say which file or server, and what to do.
 pub async fn open(config: &Config) -> Result<Stores, Error> {
+    open_all(config).await.map(|(stores, _)| stores)
+}
+
+/// Opens the stores of a configuration, and that of API routes, which only a gateway needs.
+pub async fn open_all(config: &Config) -> Result<(Stores, Arc<dyn ApiStore>), Error> {
     match config {
         Config::Embedded(config) => embedded::open(config).await,
     }

@@ -4,6 +4,7 @@
 //! (with whatever must live as long), and [`contract_suite!`](crate::contract_suite) makes one test of each check. [`durability`] is for adapters that can be
 //! closed and opened again.
 
+pub mod apis;
 pub mod durability;
 mod entities;
 mod records;

@@ -7,6 +7,7 @@
 //! Without a path the database lives in memory and every call runs on its caller, without threads: tests and simulations
 //! on a paused clock stay deterministic.
 
+mod apis;
 mod database;
 mod document;
 mod entities;
@@ -27,7 +28,7 @@ mod tests;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::{Error, Stores, metrics};
+use crate::{ApiStore, Error, Stores, metrics};
 
 /// The embedded store.
 #[derive(Debug, Clone, serde::Deserialize, serde::Serialize)]
@@ -62,7 +63,7 @@ impl Config {
     }
 }
 
-pub(crate) async fn open(config: &Config) -> Result<Stores, Error> {
+pub(crate) async fn open(config: &Config) -> Result<(Stores, Arc<dyn ApiStore>), Error> {
     metrics::show();
     let database = Arc::new(match &config.path {
         None => database::Database::in_memory()?,
@@ -72,11 +73,12 @@ pub(crate) async fn open(config: &Config) -> Result<Stores, Error> {
             opened.map_err(|e| Error::Unavailable(e.to_string()))??
         }
     });
-    Ok(Stores {
+    let stores = Stores {
         entities: Arc::new(entities::Entities::new(database.clone())),
         subjects: Arc::new(subjects::Subjects::new(database.clone())),
-        activations: Arc::new(records::Records::new(database, config)),
-    })
+        activations: Arc::new(records::Records::new(database.clone(), config)),
+    };
+    Ok((stores, Arc::new(apis::Apis::new(database))))
 }
 
 /// SQLite's integers are signed; times and counts beyond them mean "the end".

@@ -87,6 +87,27 @@ CREATE TABLE tally (
 ) WITHOUT ROWID;
 ";
 
+/// What came after the first files were written and an older program does not mind; made wherever it is missing.
+const LATER: &str = "
+CREATE TABLE IF NOT EXISTS apis (
+    tenant TEXT NOT NULL,
+    base TEXT NOT NULL,
+    id TEXT NOT NULL,
+    revision INTEGER NOT NULL,
+    hosts TEXT NOT NULL,
+    doc TEXT NOT NULL,
+    PRIMARY KEY (tenant, base)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS subscriptions (
+    tenant TEXT NOT NULL,
+    api TEXT NOT NULL,
+    client TEXT NOT NULL,
+    secret TEXT,
+    PRIMARY KEY (tenant, api, client)
+) WITHOUT ROWID;
+INSERT OR IGNORE INTO counters VALUES ('apis', 0);
+";
+
 /// What a connection is for; decides how much it may cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
@@ -128,7 +149,7 @@ pub fn ensure_ours(conn: &Connection) -> Result<(), Error> {
 
 /// Makes the tables in an empty file.
 pub fn ensure(conn: &mut Connection) -> Result<(), Error> {
-    if is_current(conn)? {
+    if is_current(conn)? && has_later(conn)? {
         return Ok(());
     }
     // Another process may be doing the same: look again under the lock.
@@ -138,7 +159,14 @@ pub fn ensure(conn: &mut Connection) -> Result<(), Error> {
         tx.pragma_update(None, "application_id", APPLICATION)?;
         tx.pragma_update(None, "user_version", VERSION)?;
     }
+    tx.execute_batch(LATER)?;
     Ok(tx.commit()?)
+}
+
+/// Whether [`LATER`] has been made; its last statement stands for all.
+fn has_later(conn: &Connection) -> Result<bool, Error> {
+    let mut query = conn.prepare("SELECT 1 FROM counters WHERE name = 'apis'")?;
+    Ok(query.exists([])?)
 }
 
 /// Whether the file has our tables; false when it is empty. Errors: [`Error::Unusable`].

@@ -1,3 +1,4 @@
+mod apis;
 mod faults;
 mod groups;
 mod plans;
@@ -17,7 +18,7 @@ fn config(path: Option<&Path>) -> Config {
 }
 
 async fn on_file(path: &Path) -> Stores {
-    open(&config(Some(path))).await.unwrap()
+    open(&config(Some(path))).await.unwrap().0
 }
 
 async fn in_folder() -> (Stores, tempfile::TempDir) {
@@ -29,7 +30,7 @@ mod in_memory {
     use super::*;
 
     async fn fresh() -> (Stores, ()) {
-        (open(&config(None)).await.unwrap(), ())
+        (open(&config(None)).await.unwrap().0, ())
     }
 
     crate::contract_suite!(fresh);
