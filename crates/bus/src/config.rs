@@ -9,6 +9,9 @@ use std::path::PathBuf;
 pub enum Config {
     /// Everything in this process; the shape for standalone, tests and simulations.
     InProcess(InProcess),
+    /// Apache Kafka, 2.6 or later; the shape for more than one machine.
+    #[cfg(feature = "kafka")]
+    Kafka(Kafka),
 }
 
 /// Options of the in-process bus.
@@ -31,6 +34,31 @@ pub struct Journal {
     pub max_bytes: u64,
     /// Most durable publishes that wait for the writer; more wait their turn without failing.
     pub queue: usize,
+}
+
+/// Options of the bus on Kafka.
+#[cfg(feature = "kafka")]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Kafka {
+    /// Addresses to begin with, `host:port` separated by commas.
+    pub brokers: String,
+    /// Who this process is, such as `invoker0`. Two processes of one name take each other's subscriptions away, and the one
+    /// that loses says so.
+    pub instance: String,
+    /// Put before every topic's name.
+    pub topic_prefix: String,
+    /// Copies of each topic that is made; with three, `min.insync.replicas=2` on the brokers keeps what was accepted
+    /// through the loss of one.
+    pub replication: i32,
+    /// Longest wait for the brokers' word on one operation, in milliseconds.
+    pub timeout_ms: u64,
+    /// Time after which a member that is silent loses its subscription to another, in milliseconds.
+    pub session_timeout_ms: u64,
+    /// Messages of one topic that this process fetches ahead of its consumers.
+    pub fetch_ahead: usize,
+    /// Further settings of librdkafka by their names, such as `security.protocol`, `ssl.ca.location`, `sasl.username`.
+    pub properties: std::collections::BTreeMap<String, String>,
 }
 
 /// How a topic shares its messages out.
@@ -68,6 +96,22 @@ impl Default for Journal {
             segment_bytes: 16 << 20,
             max_bytes: 512 << 20,
             queue: 4096,
+        }
+    }
+}
+
+#[cfg(feature = "kafka")]
+impl Default for Kafka {
+    fn default() -> Self {
+        Self {
+            brokers: "127.0.0.1:9092".to_owned(),
+            instance: String::new(),
+            topic_prefix: String::new(),
+            replication: 1,
+            timeout_ms: 30_000,
+            session_timeout_ms: 10_000,
+            fetch_ahead: 2_000,
+            properties: std::collections::BTreeMap::new(),
         }
     }
 }

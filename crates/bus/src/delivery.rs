@@ -32,6 +32,9 @@ pub(crate) enum Published {
     Settled,
     /// In memory; may be journalled later.
     Volatile(in_process::Volatile),
+    /// On its way to the broker.
+    #[cfg(feature = "kafka")]
+    Sent(crate::kafka::Sent),
 }
 
 impl dyn Subscription {
@@ -101,6 +104,8 @@ impl Receipt {
         match &self.inner {
             Published::Settled => Ok(()),
             Published::Volatile(message) => message.persist().await,
+            #[cfg(feature = "kafka")]
+            Published::Sent(sent) => sent.confirmed().await,
         }
     }
 }

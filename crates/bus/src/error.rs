@@ -79,6 +79,24 @@ pub enum Error {
         /// Its folder.
         dir: PathBuf,
     },
+    /// The broker refused, or could not be reached in time. Of a publish that ran out of time nobody knows whether it took
+    /// effect.
+    #[error("Kafka at {brokers} did not {operation} `{topic}`: {reason}")]
+    Broker {
+        /// Where it is, as configured.
+        brokers: String,
+        /// What was asked.
+        operation: &'static str,
+        /// On which topic.
+        topic: String,
+        /// What the client library said.
+        reason: String,
+        /// Whether trying again may help.
+        transient: bool,
+    },
+    /// The configuration of the bus cannot be used.
+    #[error("the configuration of the bus is not usable: {0}")]
+    Configuration(String),
     /// The bus is closed.
     #[error("the message bus is closed")]
     Closed,
@@ -89,11 +107,13 @@ impl Error {
     pub fn retryable(&self) -> bool {
         match self {
             Self::TopicFull { .. } | Self::JournalFull { .. } | Self::DiskFull { .. } | Self::Disk { .. } => true,
+            Self::Broker { transient, .. } => *transient,
             Self::UnknownTopic { .. }
             | Self::KindMismatch { .. }
             | Self::GroupTaken { .. }
             | Self::TooLarge { .. }
             | Self::InUse { .. }
+            | Self::Configuration(_)
             | Self::Closed => false,
         }
     }

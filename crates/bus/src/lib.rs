@@ -26,7 +26,8 @@
 //! *Durability.* `publish(.., Durable)` and [`Receipt::persist`] return only when the message would survive SIGKILL and
 //! power loss. A durable message is delivered only once it is durable, so a publish that failed was not run.
 //! A publish whose future is dropped may or may not take effect. An adapter opened without a disk (memory only, for tests
-//! and simulations) keeps durable messages as long as the process lives.
+//! and simulations) keeps durable messages as long as the process lives. One that writes everything to disk may bring a
+//! volatile message back after a restart, too.
 //!
 //! *Back-pressure.* Every topic is bounded in messages and bytes that wait (messages in flight are bounded by
 //! `max_in_flight`). A full queue refuses **at once** with [`Error::TopicFull`]; the bus never makes a publisher wait for a
@@ -45,10 +46,14 @@ pub mod contract;
 mod delivery;
 mod error;
 mod in_process;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod message;
 pub mod messages;
 mod metrics;
 
+#[cfg(feature = "kafka")]
+pub use config::Kafka;
 pub use config::{Config, InProcess, Journal, TopicConfig, TopicKind};
 pub use delivery::{Delivery, Receipt, Subscription};
 pub use error::Error;
@@ -106,9 +111,12 @@ pub trait MessageBus: Send + Sync {
 /// Opens the adapter that the configuration names.
 ///
 /// # Errors
-/// [`Error::InUse`] when another process holds the journal, [`Error::Disk`] when it cannot be read or created.
+/// [`Error::InUse`] when another process holds the journal, [`Error::Disk`] when it cannot be read or created,
+/// [`Error::Configuration`] when a setting is not one. Kafka need not be there yet: what needs it waits and then says so.
 pub fn open(config: &Config) -> Result<Arc<dyn MessageBus>, Error> {
     match config {
         Config::InProcess(config) => Ok(Arc::new(in_process::Bus::open(config)?)),
+        #[cfg(feature = "kafka")]
+        Config::Kafka(config) => Ok(Arc::new(kafka::Bus::open(config)?)),
     }
 }

@@ -14,8 +14,19 @@ pub(crate) struct Entry {
     pub(super) size: usize,
     pub(super) deliveries: AtomicU32,
     fate: Mutex<Fate>,
-    /// Where its commit is noted; none in memory.
-    journal: Option<Arc<journal::Shared>>,
+    keeper: Keeper,
+}
+
+/// Who must know of a commit.
+#[derive(Debug)]
+enum Keeper {
+    /// Nobody: the message is in memory only.
+    None,
+    /// The journal, once the message is in it.
+    Journal(Arc<journal::Shared>),
+    /// The reader of a Kafka topic.
+    #[cfg(feature = "kafka")]
+    Reader(Arc<crate::kafka::Fetch>, i64),
 }
 
 /// What has become of a message. Locked before the journal's inbox, so that a commit mark never overtakes its message.
@@ -49,7 +60,17 @@ impl Entry {
             message,
             deliveries: AtomicU32::new(0),
             fate: Mutex::default(),
-            journal,
+            keeper: journal.map_or(Keeper::None, Keeper::Journal),
+        }
+    }
+
+    /// A message read from Kafka. `maybe_seen`: an earlier reader may have handed it out.
+    #[cfg(feature = "kafka")]
+    pub(crate) fn fetched(message: Message, from: Arc<crate::kafka::Fetch>, offset: i64, maybe_seen: bool) -> Self {
+        Self {
+            deliveries: AtomicU32::new(u32::from(maybe_seen)),
+            keeper: Keeper::Reader(from, offset),
+            ..Self::new(message, None)
         }
     }
 
@@ -68,6 +89,11 @@ impl Entry {
 
     /// Counts a delivery and gives its number.
     pub(super) fn deliver(&self) -> u32 {
+        match &self.keeper {
+            Keeper::None | Keeper::Journal(_) => {}
+            #[cfg(feature = "kafka")]
+            Keeper::Reader(reader, offset) => reader.handed_out(*offset),
+        }
         self.deliveries.fetch_add(1, Ordering::Relaxed).saturating_add(1)
     }
 
@@ -78,17 +104,22 @@ impl Entry {
     fn commit(&self) {
         let mut fate = self.fate();
         fate.committed = true;
-        if let (Some(seq), Some(journal)) = (fate.journalled, &self.journal) {
-            journal.mark(seq);
+        match (&self.keeper, fate.journalled) {
+            (Keeper::Journal(journal), Some(seq)) => journal.mark(seq),
+            (Keeper::None | Keeper::Journal(_), _) => {}
+            #[cfg(feature = "kafka")]
+            (Keeper::Reader(reader, offset), _) => reader.finish(*offset),
         }
     }
 }
 
 impl Volatile {
     pub(crate) async fn persist(&self) -> Result<(), Error> {
-        match &self.entry.journal {
-            Some(journal) => journal.persist(&self.entry, &self.topic).await,
-            None => Ok(()),
+        match &self.entry.keeper {
+            Keeper::Journal(journal) => journal.persist(&self.entry, &self.topic).await,
+            Keeper::None => Ok(()),
+            #[cfg(feature = "kafka")]
+            Keeper::Reader(..) => Ok(()),
         }
     }
 }

@@ -8,6 +8,10 @@ mod entry;
 mod journal;
 mod queue;
 mod topic;
+#[cfg(feature = "kafka")]
+pub(crate) use entry::Entry as Held;
+#[cfg(feature = "kafka")]
+pub(crate) use queue::{Queue, Seat};
 
 use crate::delivery::{Published, Receipt, Subscription};
 use crate::{Durability, Error, Message, MessageBus, TopicConfig, config, metrics};

@@ -24,7 +24,7 @@ pub(crate) struct Reservation {
 /// A subscriber's place at the queue; outlives the subscription while deliveries are in flight.
 #[derive(Debug)]
 pub(crate) struct Seat {
-    pub(super) queue: Arc<Queue>,
+    pub(crate) queue: Arc<Queue>,
     in_flight: AtomicUsize,
     max_in_flight: usize,
 }
@@ -56,7 +56,7 @@ struct Sleeper {
 type SeatId = usize;
 
 impl Queue {
-    pub(super) fn new(config: &TopicConfig) -> Self {
+    pub(crate) fn new(config: &TopicConfig) -> Self {
         let state = State {
             ready: VecDeque::new(),
             ready_bytes: 0,
@@ -75,7 +75,7 @@ impl Queue {
         }
     }
 
-    pub(super) fn reconfigure(&self, config: &TopicConfig) {
+    pub(crate) fn reconfigure(&self, config: &TopicConfig) {
         let mut state = self.lock();
         state.max_messages = config.max_messages;
         state.max_bytes = config.max_bytes;
@@ -115,7 +115,7 @@ impl Queue {
     }
 
     /// Adds a message, dropping the oldest ones where it does not fit: the broadcast's way.
-    pub(super) fn push_dropping(&self, entry: Arc<Entry>) {
+    pub(crate) fn push_dropping(&self, entry: Arc<Entry>) {
         let mut dropped = Vec::new();
         let mut state = self.lock();
         while state.ready.len() >= state.max_messages || state.ready_bytes + entry.size > state.max_bytes {
@@ -145,17 +145,27 @@ impl Queue {
     }
 
     /// Adds a message that an earlier process accepted, above any bound.
-    pub(super) fn restore(&self, entry: Arc<Entry>) {
+    pub(crate) fn restore(&self, entry: Arc<Entry>) {
         let waker = self.lock().push_back(entry);
         wake(waker);
     }
 
-    pub(super) fn depth(&self) -> u64 {
+    /// Forgets what waits: somebody else has it now.
+    #[cfg(feature = "kafka")]
+    pub(crate) fn clear(&self) {
+        let mut state = self.lock();
+        state.ready_bytes = 0;
+        let forgotten = std::mem::take(&mut state.ready);
+        drop(state);
+        drop(forgotten);
+    }
+
+    pub(crate) fn depth(&self) -> u64 {
         self.lock().ready.len() as u64
     }
 
     /// Ends every subscription and forgets what waits; the journal, if any, still has it.
-    pub(super) fn close(&self) {
+    pub(crate) fn close(&self) {
         let mut state = self.lock();
         state.closed = true;
         let forgotten = std::mem::take(&mut state.ready);
@@ -221,7 +231,7 @@ impl Drop for Reservation {
 }
 
 impl Seat {
-    pub(super) fn new(queue: Arc<Queue>, max_in_flight: usize) -> Self {
+    pub(crate) fn new(queue: Arc<Queue>, max_in_flight: usize) -> Self {
         Self {
             queue,
             in_flight: AtomicUsize::new(0),
@@ -233,7 +243,7 @@ impl Seat {
         std::ptr::from_ref(self).addr()
     }
 
-    pub(super) fn poll_next(self: &Arc<Self>, cx: &mut Context<'_>) -> Poll<Option<Delivery>> {
+    pub(crate) fn poll_next(self: &Arc<Self>, cx: &mut Context<'_>) -> Poll<Option<Delivery>> {
         let mut state = self.queue.lock();
         state.forget(self.id());
         if state.closed {
@@ -278,7 +288,7 @@ impl Seat {
     }
 
     /// Leaves the queue; a wake-up meant for this seat goes to the next.
-    pub(super) fn leave(&self) {
+    pub(crate) fn leave(&self) {
         let mut state = self.queue.lock();
         state.forget(self.id());
         let waker = state.next_hungry();

@@ -1,0 +1,308 @@
+//! The bus on Apache Kafka: OpenWhisk's topics, one partition each.
+//!
+//! **Invariants.** Every record is produced idempotently with `acks=all`; a publish is durable when the brokers say so. What a
+//! group has finished is committed by hand, and never before its consumer said so; see [`offsets`] for how out-of-order ends
+//! survive a restart. One thread reads a topic for all its members in this process and hands messages over through the same
+//! queue as the in-process bus, so that order, redelivery and the bound in flight are the same code.
+//!
+//! **Where the contract is met in a way of its own.** A queue's group is its topic's name, whatever its members call it. The
+//! bound of a queue counts messages; their bytes are bounded by the topic's retention. Fullness is known at once for what
+//! this process publishes and reads, and after a look at the group's commits for what others read. A batch of which the
+//! brokers refused a part is reported as failed, though the other part will run. A message that a reader which was killed
+//! might have handed out counts as redelivered.
+
+mod log;
+mod offsets;
+mod reader;
+mod sent;
+mod topics;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, RwLock};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::config::FromClientConfigAndContext;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
+
+use crate::delivery::{Delivery, Published, Receipt, Subscription};
+use crate::in_process::Seat;
+use crate::{Durability, Error, Key, Message, MessageBus, TopicConfig, TopicKind, config};
+use log::{Group, Log};
+pub(crate) use reader::Fetch;
+pub(crate) use sent::Sent;
+use sent::{Outcome, Reports};
+
+/// How long to wait before a new topic is looked at again.
+const SETTLING: Duration = Duration::from_millis(50);
+
+/// The adapter.
+pub(crate) struct Bus {
+    shared: Arc<Shared>,
+    admin: AdminClient<DefaultClientContext>,
+    producer: Arc<ThreadedProducer<Reports>>,
+    logs: RwLock<HashMap<Arc<str>, Arc<Log>>>,
+    closed: AtomicBool,
+}
+
+/// What every part needs of the configuration.
+#[derive(Debug)]
+struct Shared {
+    config: config::Kafka,
+    client: ClientConfig,
+}
+
+/// One subscriber.
+struct Member {
+    seat: Arc<Seat>,
+    /// Keeps the reader going.
+    _group: Arc<Group>,
+}
+
+impl Shared {
+    fn timeout(&self) -> Duration {
+        Duration::from_millis(self.config.timeout_ms)
+    }
+
+    /// A refusal of the brokers, or of the library on their behalf.
+    fn error(&self, operation: &'static str, topic: &str, error: &KafkaError) -> Error {
+        let transient = !matches!(
+            error.rdkafka_error_code(),
+            Some(
+                RDKafkaErrorCode::TopicAuthorizationFailed
+                    | RDKafkaErrorCode::GroupAuthorizationFailed
+                    | RDKafkaErrorCode::ClusterAuthorizationFailed
+                    | RDKafkaErrorCode::Authentication
+                    | RDKafkaErrorCode::InvalidTopic
+                    | RDKafkaErrorCode::PolicyViolation
+                    | RDKafkaErrorCode::InvalidReplicationFactor
+                    | RDKafkaErrorCode::Fatal
+                    | RDKafkaErrorCode::Fenced
+            )
+        );
+        Error::Broker {
+            brokers: self.config.brokers.clone(),
+            operation,
+            topic: topic.to_owned(),
+            reason: error.to_string(),
+            transient,
+        }
+    }
+}
+
+impl Bus {
+    /// Sets the clients up; the brokers are first asked when something needs them.
+    pub(crate) fn open(config: &config::Kafka) -> Result<Self, Error> {
+        let mut client = ClientConfig::new();
+        client.set("bootstrap.servers", &config.brokers);
+        if !config.instance.is_empty() {
+            client.set("client.id", &config.instance);
+        }
+        for (name, value) in &config.properties {
+            client.set(name, value);
+        }
+        let unusable = |error: KafkaError| Error::Configuration(error.to_string());
+        let mut producing = client.clone();
+        producing
+            .set("enable.idempotence", "true")
+            .set("acks", "all")
+            .set("linger.ms", "0")
+            .set("message.timeout.ms", config.timeout_ms.to_string())
+            .set("message.max.bytes", "2000000");
+        let producer = ThreadedProducer::from_config_and_context(&producing, Reports).map_err(unusable)?;
+        Ok(Self {
+            admin: client.create().map_err(unusable)?,
+            producer: Arc::new(producer),
+            shared: Arc::new(Shared {
+                config: config.clone(),
+                client,
+            }),
+            logs: RwLock::default(),
+            closed: AtomicBool::new(false),
+        })
+    }
+
+    fn log(&self, name: &str) -> Result<Arc<Log>, Error> {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(Error::Closed);
+        }
+        let logs = self.logs.read().expect("no panic under this lock");
+        logs.get(name)
+            .cloned()
+            .ok_or_else(|| Error::UnknownTopic { topic: name.to_owned() })
+    }
+
+    fn send(&self, log: &Arc<Log>, message: &Message) -> Result<Sent, Error> {
+        let outcome = Arc::new(Outcome::new(self.shared.clone(), log.clone()));
+        let (key, body) = (key_bytes(&message.key), message.encode());
+        let mut record = BaseRecord::with_opaque_to(&log.full, outcome.clone())
+            .partition(0)
+            .payload(&body[..]);
+        if let Some(key) = &key {
+            record = record.key(key.as_bytes());
+        }
+        log.sending();
+        match self.producer.send(record) {
+            Ok(()) => Ok(Sent(outcome)),
+            Err((error, _)) => {
+                log.sent(None);
+                Err(self.shared.error("take a message for", &log.name, &error))
+            }
+        }
+    }
+
+    async fn create(&self, log: &Log) -> Result<(), Error> {
+        let topic = topics::new_topic(&log.full, &log.name, self.shared.config.replication);
+        let options = AdminOptions::new()
+            .request_timeout(Some(self.shared.timeout()))
+            .operation_timeout(Some(self.shared.timeout()));
+        let failed = |error: &KafkaError| self.shared.error("create", &log.name, error);
+        let answers = self
+            .admin
+            .create_topics([&topic], &options)
+            .await
+            .map_err(|e| failed(&e))?;
+        for answer in answers {
+            match answer {
+                Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+                Err((_, code)) => return Err(failed(&KafkaError::AdminOp(code))),
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until a topic that was just made has its leader, and its group a coordinator.
+    async fn settled(&self, log: &Arc<Log>) -> Result<(), Error> {
+        let deadline = tokio::time::Instant::now() + self.shared.timeout();
+        loop {
+            let fresh = log.clone();
+            match blocking(move || fresh.look()).await {
+                Err(error) if error.retryable() && tokio::time::Instant::now() < deadline => {
+                    tracing::debug!(%error, "a topic is not ready yet");
+                    tokio::time::sleep(SETTLING).await;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    /// Waits until the brokers have every record that was sent.
+    async fn flush(&self) -> Result<(), Error> {
+        let (producer, timeout) = (self.producer.clone(), self.shared.timeout());
+        let flushed = blocking(move || producer.flush(timeout)).await;
+        flushed.map_err(|error| {
+            self.shared
+                .error("take what was sent before it closed", "all topics", &error)
+        })
+    }
+}
+
+/// Runs a call of the client library that waits for the brokers.
+async fn blocking<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(call).await {
+        Ok(value) => value,
+        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+    }
+}
+
+fn key_bytes(key: &Key) -> Option<String> {
+    match key {
+        Key::None => None,
+        Key::Id(_) | Key::Text(_) => Some(key.to_string()),
+    }
+}
+
+#[async_trait::async_trait]
+impl MessageBus for Bus {
+    async fn ensure_topic(&self, config: &TopicConfig) -> Result<(), Error> {
+        if let Ok(log) = self.log(&config.name) {
+            return log.reconfigure(config);
+        }
+        let log = Arc::new(Log::new(self.shared.clone(), config));
+        self.create(&log).await?;
+        self.settled(&log).await?;
+        let mut logs = self.logs.write().expect("no panic under this lock");
+        logs.entry(log.name.clone()).or_insert(log);
+        Ok(())
+    }
+
+    async fn publish(&self, topic: &str, message: Message, durability: Durability) -> Result<Receipt, Error> {
+        let log = self.log(topic)?;
+        log.admit(1, message.size())?;
+        let sent = self.send(&log, &message)?;
+        match (log.kind, durability) {
+            (TopicKind::Broadcast, _) => Ok(Receipt::settled()),
+            (TopicKind::Queue, Durability::Volatile) => Ok(Receipt {
+                inner: Published::Sent(sent),
+            }),
+            (TopicKind::Queue, Durability::Durable) => {
+                sent.confirmed().await?;
+                Ok(Receipt::settled())
+            }
+        }
+    }
+
+    async fn publish_all(&self, batch: Vec<(Arc<str>, Message)>) -> Result<(), Error> {
+        let mut logs: HashMap<Arc<str>, (Arc<Log>, usize)> = HashMap::new();
+        for (topic, message) in &batch {
+            if !logs.contains_key(topic) {
+                logs.insert(topic.clone(), (self.log(topic)?, 0));
+            }
+            let (log, count) = logs.get_mut(topic).expect("just put there");
+            *count += 1;
+            log.admit(*count, message.size())?;
+        }
+        let sent = batch
+            .iter()
+            .map(|(topic, message)| self.send(&logs[topic].0, message))
+            .collect::<Vec<_>>();
+        for sent in sent {
+            sent?.confirmed().await?;
+        }
+        Ok(())
+    }
+
+    async fn subscribe(&self, topic: &str, group: &str, max_in_flight: usize) -> Result<Box<dyn Subscription>, Error> {
+        let log = self.log(topic)?;
+        if log.kind == TopicKind::Broadcast {
+            // What this process published before must not be taken for something new.
+            self.flush().await?;
+        }
+        let group = log.join(group).await?;
+        let seat = Arc::new(Seat::new(group.queue.clone(), max_in_flight));
+        Ok(Box::new(Member { seat, _group: group }))
+    }
+
+    fn depth(&self, topic: &str) -> u64 {
+        self.log(topic).map_or(0, |log| log.depth())
+    }
+
+    async fn close(&self) -> Result<(), Error> {
+        self.closed.store(true, Ordering::Release);
+        let logs: Vec<_> = {
+            let logs = self.logs.read().expect("no panic under this lock");
+            logs.values().cloned().collect()
+        };
+        blocking(move || logs.iter().for_each(|log| log.close())).await;
+        self.flush().await
+    }
+}
+
+impl Subscription for Member {
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Delivery>> {
+        self.seat
+            .poll_next(cx)
+            .map(|delivery| delivery.map(|inner| Delivery { inner }))
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        self.seat.leave();
+    }
+}

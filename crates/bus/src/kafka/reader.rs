@@ -1,0 +1,301 @@
+//! The thread that reads one topic for its members in this process, and commits what they have finished.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance};
+use rdkafka::error::KafkaError;
+use rdkafka::message::{BorrowedMessage, Message as _};
+use rdkafka::{ClientConfig, ClientContext, Offset, TopicPartitionList};
+
+use super::Shared;
+use super::log::Log;
+use super::offsets::{Place, Progress};
+use crate::in_process::{Held, Queue};
+use crate::{Error, Key, Message, TopicKind, metrics};
+
+/// How long one look for messages takes; a reader ends, and commits, this late at most.
+const LOOK: Duration = Duration::from_millis(20);
+/// How often what was finished is committed.
+const COMMIT: Duration = Duration::from_millis(100);
+
+/// What the messages of one assignment report to.
+#[derive(Debug)]
+pub(crate) struct Fetch {
+    progress: Mutex<Progress>,
+    changed: AtomicBool,
+}
+
+/// What the group told this member.
+#[derive(Default)]
+struct Assignment {
+    changed: AtomicBool,
+}
+
+struct Reader {
+    shared: Arc<Shared>,
+    log: Arc<Log>,
+    consumer: BaseConsumer<Assignment>,
+    queue: Arc<Queue>,
+    stop: Arc<AtomicBool>,
+    /// What an earlier reader left, and where ours reports to; none while the topic is somebody else's.
+    turn: Option<(Place, Arc<Fetch>)>,
+    paused: bool,
+    committed: Instant,
+}
+
+impl Fetch {
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().expect("no panic under this lock")
+    }
+
+    pub(crate) fn handed_out(&self, offset: i64) {
+        self.progress().handed_out(offset);
+        self.changed.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn finish(&self, offset: i64) {
+        self.progress().finish(offset);
+        self.changed.store(true, Ordering::Release);
+    }
+}
+
+impl ClientContext for Assignment {}
+
+impl ConsumerContext for Assignment {
+    fn post_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        if let Rebalance::Error(error) = rebalance {
+            tracing::error!(%error, "the members of a topic cannot be agreed on");
+        }
+        self.changed.store(true, Ordering::Release);
+    }
+}
+
+/// Starts a reader: of a queue as a member of its group, of a broadcast from where it ends now. Blocks until the brokers have
+/// said where that is.
+pub(super) fn start(
+    shared: &Arc<Shared>,
+    log: &Arc<Log>,
+    queue: Arc<Queue>,
+    stop: Arc<AtomicBool>,
+) -> Result<JoinHandle<()>, Error> {
+    let failed = |error: KafkaError| shared.error("take a subscription to", &log.name, &error);
+    let consumer: BaseConsumer<Assignment> = settings(shared, log)
+        .create_with_context(Assignment::default())
+        .map_err(failed)?;
+    let mut reader = Reader {
+        shared: shared.clone(),
+        log: log.clone(),
+        consumer,
+        queue,
+        stop,
+        turn: None,
+        paused: false,
+        committed: Instant::now(),
+    };
+    match log.kind {
+        TopicKind::Queue => reader.consumer.subscribe(&[&log.full]).map_err(failed)?,
+        TopicKind::Broadcast => reader.follow().map_err(failed)?,
+    }
+    let thread = std::thread::Builder::new().name(format!("bus-{}", log.name));
+    let started = thread.spawn(move || reader.run());
+    started.map_err(|error| Error::Configuration(format!("no thread for topic `{}`: {error}", log.name)))
+}
+
+fn settings(shared: &Shared, log: &Log) -> ClientConfig {
+    let mut client = shared.client.clone();
+    client
+        .set("group.id", &log.full)
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        .set("auto.offset.reset", "earliest")
+        .set("fetch.wait.max.ms", "100")
+        .set("session.timeout.ms", shared.config.session_timeout_ms.to_string())
+        .set(
+            "heartbeat.interval.ms",
+            (shared.config.session_timeout_ms / 5).max(1).to_string(),
+        );
+    if log.kind == TopicKind::Queue && !shared.config.instance.is_empty() {
+        // A member that restarts gets its place back without waiting for the session of its former life to end.
+        client.set("group.instance.id", &shared.config.instance);
+    }
+    client
+}
+
+impl Reader {
+    fn run(mut self) {
+        while !self.stop.load(Ordering::Acquire) {
+            if let Err(error) = self.look() {
+                if let Some((_, reason)) = self.consumer.client().fatal_error() {
+                    tracing::error!(topic = %self.log.name, reason, "a subscription is lost for good");
+                    self.queue.close();
+                    return;
+                }
+                tracing::warn!(topic = %self.log.name, %error, "Kafka does not give messages; trying again");
+            }
+        }
+        self.commit(CommitMode::Sync, true);
+    }
+
+    fn look(&mut self) -> Result<(), KafkaError> {
+        let polled = self.consumer.poll(LOOK);
+        if self.consumer.context().changed.swap(false, Ordering::AcqRel) {
+            // The message at hand is of the new turn; it is fetched again from where the turn begins.
+            drop(polled);
+            return self.take_turn();
+        }
+        if let Some(message) = polled {
+            self.fetched(&message?);
+        }
+        if self.committed.elapsed() >= COMMIT {
+            self.commit(CommitMode::Async, false);
+            self.hold_back()?;
+        }
+        Ok(())
+    }
+
+    /// The partition was given to this member, or taken from it.
+    fn take_turn(&mut self) -> Result<(), KafkaError> {
+        self.turn = None;
+        self.queue.clear();
+        if self.consumer.assignment()?.count() == 0 {
+            return Ok(());
+        }
+        let timeout = self.shared.timeout();
+        let (low, end) = self.consumer.fetch_watermarks(&self.log.full, 0, timeout)?;
+        let committed = self.consumer.committed(timeout)?;
+        let place = match committed
+            .elements()
+            .first()
+            .map(|place| (place.offset(), place.metadata()))
+        {
+            Some((Offset::Offset(offset), metadata)) => Place::read(offset, metadata, end),
+            // Nobody has read this topic yet.
+            Some(_) | None => Place {
+                offset: low,
+                seen: low,
+                ..Place::default()
+            },
+        };
+        self.begin(place);
+        // From here on a reader that is killed may have handed out messages; the next one must know.
+        self.commit(CommitMode::Sync, false);
+        let mut from = TopicPartitionList::new();
+        let start = self.turn.as_ref().map_or(low, |(place, _)| place.offset);
+        from.add_partition_offset(&self.log.full, 0, Offset::Offset(start))?;
+        self.consumer.seek_partitions(from, timeout)?;
+        Ok(())
+    }
+
+    fn begin(&mut self, place: Place) {
+        let fetch = Fetch {
+            progress: Mutex::new(Progress::at(place.offset, place.seen)),
+            changed: AtomicBool::new(true),
+        };
+        self.log.consumed(place.offset);
+        self.turn = Some((place, Arc::new(fetch)));
+    }
+
+    /// Reads a broadcast from its present end.
+    fn follow(&mut self) -> Result<(), KafkaError> {
+        let (_, end) = self
+            .consumer
+            .fetch_watermarks(&self.log.full, 0, self.shared.timeout())?;
+        let mut from = TopicPartitionList::new();
+        from.add_partition_offset(&self.log.full, 0, Offset::Offset(end))?;
+        self.consumer.assign(&from)?;
+        self.begin(Place {
+            offset: end,
+            seen: end,
+            ..Place::default()
+        });
+        Ok(())
+    }
+
+    fn fetched(&self, message: &BorrowedMessage<'_>) {
+        let Some((place, fetch)) = &self.turn else { return };
+        let offset = message.offset();
+        if offset < fetch.progress().next() {
+            return;
+        }
+        let finished = place.finished(offset);
+        fetch.progress().fetched(offset, finished);
+        // Before it can be seen to wait, so that nothing is counted twice.
+        self.log.consumed(offset + 1);
+        if !finished {
+            let body = message.payload().unwrap_or_default().to_vec();
+            let maybe_seen = self.log.kind == TopicKind::Queue && offset < place.seen;
+            let held = Held::fetched(
+                Message::bytes(key(message.key()), body),
+                fetch.clone(),
+                offset,
+                maybe_seen,
+            );
+            match self.log.kind {
+                TopicKind::Queue => self.queue.restore(Arc::new(held)),
+                TopicKind::Broadcast => self.queue.push_dropping(Arc::new(held)),
+            }
+            if maybe_seen {
+                metrics::REDELIVERED.inc();
+            }
+        }
+    }
+
+    /// Says how far the group is, if that changed.
+    fn commit(&mut self, mode: CommitMode, left: bool) {
+        self.committed = Instant::now();
+        let (TopicKind::Queue, Some((_, fetch))) = (self.log.kind, &self.turn) else {
+            return;
+        };
+        if !fetch.changed.swap(false, Ordering::AcqRel) && !left {
+            return;
+        }
+        let place = fetch.progress().place(left);
+        if let Err(error) = self.note(&place, mode) {
+            fetch.changed.store(true, Ordering::Release);
+            tracing::warn!(topic = %self.log.name, %error, "what was finished is not committed; it may be delivered again");
+        }
+    }
+
+    fn note(&self, place: &Place, mode: CommitMode) -> Result<(), KafkaError> {
+        let mut list = TopicPartitionList::new();
+        let mut element = list.add_partition(&self.log.full, 0);
+        element.set_offset(Offset::Offset(place.offset))?;
+        element.set_metadata(place.metadata());
+        self.consumer.commit(&list, mode)
+    }
+
+    /// Stops fetching while the consumers here have enough before them.
+    fn hold_back(&mut self) -> Result<(), KafkaError> {
+        let (waiting, ahead) = (self.queue.depth(), self.shared.config.fetch_ahead as u64);
+        let full = if self.paused {
+            waiting > ahead / 2
+        } else {
+            waiting >= ahead
+        };
+        if self.log.kind == TopicKind::Broadcast || full == self.paused {
+            return Ok(());
+        }
+        let ours = self.consumer.assignment()?;
+        if full {
+            self.consumer.pause(&ours)?;
+        } else {
+            self.consumer.resume(&ours)?;
+        }
+        self.paused = full;
+        Ok(())
+    }
+}
+
+/// What a record's key says; see `key_bytes` for the way there.
+fn key(bytes: Option<&[u8]>) -> Key {
+    let Some(text) = bytes.and_then(|bytes| std::str::from_utf8(bytes).ok()) else {
+        return Key::None;
+    };
+    match u128::from_str_radix(text, 16) {
+        Ok(id) if text.len() == 32 => Key::Id(id),
+        Ok(_) | Err(_) => Key::Text(text.into()),
+    }
+}
