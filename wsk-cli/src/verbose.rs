@@ -1,5 +1,6 @@
 //! What `--verbose` and `--debug` show of the traffic.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use serde_json::{Map, Value};
@@ -76,12 +77,42 @@ fn title_case(name: &str) -> String {
 }
 
 fn body_text(body: &[u8], bodies: Bodies) -> String {
-    let shown = hide_passwords(&String::from_utf8_lossy(body));
+    let shown = hide_passwords(&hide_secrets(body));
     if bodies == Bodies::Whole || shown.len() <= MOST {
         return shown;
     }
     let end = (0..=MOST).rev().find(|end| shown.is_char_boundary(*end)).unwrap_or(0);
     format!("Body exceeds {MOST} bytes and will be truncated\n{}...", &shown[..end])
+}
+
+/// Replaces the value of every parameter that is marked secret.
+fn hide_secrets(body: &[u8]) -> Cow<'_, str> {
+    let text = String::from_utf8_lossy(body);
+    if !text.contains("\"secret\"") {
+        return text;
+    }
+    let Ok(mut tree) = serde_json::from_str::<Value>(&text) else {
+        return text;
+    };
+    match hide_in(&mut tree) {
+        true => Cow::Owned(tree.to_string()),
+        false => text,
+    }
+}
+
+/// Whether something was hidden.
+fn hide_in(tree: &mut Value) -> bool {
+    let Value::Object(members) = tree else { return false };
+    let parameters = members.get_mut("parameters").and_then(Value::as_array_mut);
+    let mut hidden = false;
+    for parameter in parameters.into_iter().flatten() {
+        let is_secret = parameter.get("secret") == Some(&Value::Bool(true));
+        if let (true, Some(value)) = (is_secret, parameter.get_mut("value").filter(|value| !value.is_null())) {
+            *value = Value::from("******");
+            hidden = true;
+        }
+    }
+    hidden
 }
 
 /// Replaces the value of every `"password": "…"` pair.
@@ -131,6 +162,17 @@ mod tests {
             hide_passwords(text),
             r#"{"a":{"password": "******"},"password": "******","b":"password"}"#
         );
+    }
+
+    #[test]
+    fn secret_parameters_are_hidden() {
+        let body = r#"{"name":"a","parameters":[{"key":"k","value":{"deep":"hidden"},"secret":true},{"key":"p","value":1.50}]}"#;
+        assert_eq!(
+            body_text(body.as_bytes(), Bodies::Whole),
+            r#"{"name":"a","parameters":[{"key":"k","value":"******","secret":true},{"key":"p","value":1.50}]}"#
+        );
+        let seen = r#"{ "parameters": [{"key":"k","value":null,"secret":true}] }"#;
+        assert_eq!(body_text(seen.as_bytes(), Bodies::Whole), seen);
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use crate::failure::Failure;
 use crate::files;
-use crate::pairs::Pairs;
+use crate::pairs::{Pairs, Secrecy};
 
 /// The lists that were collected, and what is left of the command line.
 #[derive(Debug, Default)]
@@ -32,6 +32,9 @@ enum Token {
     AnnotationFile,
     Feed,
     Trigger,
+    /// Ours: the platform never shows the value again.
+    Secret,
+    SecretFile,
 }
 
 impl Token {
@@ -43,6 +46,8 @@ impl Token {
             "-A" | "--annotation-file" => Some(Self::AnnotationFile),
             "-F" | "--feed-param" => Some(Self::Feed),
             "-T" | "--trigger-param" => Some(Self::Trigger),
+            "--secret-param" => Some(Self::Secret),
+            "--secret-param-file" => Some(Self::SecretFile),
             _ => None,
         }
     }
@@ -50,7 +55,9 @@ impl Token {
     /// The clause that names the list in messages; feed and trigger parameters have none.
     fn clause(self) -> &'static str {
         match self {
-            Self::Parameter | Self::ParameterFile => "The parameter arguments are invalid: ",
+            Self::Parameter | Self::ParameterFile | Self::Secret | Self::SecretFile => {
+                "The parameter arguments are invalid: "
+            }
             Self::Annotation | Self::AnnotationFile => "The annotation arguments are invalid: ",
             Self::Feed | Self::Trigger => "",
         }
@@ -68,29 +75,41 @@ pub fn run(arguments: Vec<String>) -> Result<Prepass, Failure> {
         };
         let lists = &mut pass.lists;
         let list = match token {
-            Token::Parameter | Token::ParameterFile => &mut lists.parameters,
+            Token::Parameter | Token::ParameterFile | Token::Secret | Token::SecretFile => &mut lists.parameters,
             Token::Annotation | Token::AnnotationFile => &mut lists.annotations,
             Token::Feed => &mut lists.feed,
             Token::Trigger => &mut lists.trigger,
         };
+        let secrecy = match token {
+            Token::Secret | Token::SecretFile => Secrecy::Secret,
+            Token::Parameter
+            | Token::ParameterFile
+            | Token::Annotation
+            | Token::AnnotationFile
+            | Token::Feed
+            | Token::Trigger => Secrecy::Plain,
+        };
         match token {
-            Token::ParameterFile | Token::AnnotationFile => {
+            Token::ParameterFile | Token::AnnotationFile | Token::SecretFile => {
                 let file = arguments.next().ok_or_else(|| {
                     refused(format!(
                         "{}An argument must be provided for '{argument}'",
                         token.clause()
                     ))
                 })?;
-                list.push_file(files::read_text(&file).map_err(|failure| failure.prefixed(PREFIX))?);
+                list.push_file(
+                    files::read_text(&file).map_err(|failure| failure.prefixed(PREFIX))?,
+                    secrecy,
+                );
             }
-            Token::Parameter | Token::Annotation | Token::Feed | Token::Trigger => {
+            Token::Parameter | Token::Annotation | Token::Feed | Token::Trigger | Token::Secret => {
                 let (Some(key), Some(value)) = (arguments.next(), arguments.next()) else {
                     let clause = token.clause();
                     return Err(refused(format!(
                         "{clause}Arguments for '{argument}' must be a key/value pair"
                     )));
                 };
-                list.push_pair(&key, &value);
+                list.push_pair(&key, &value, secrecy);
             }
         }
     }

@@ -124,6 +124,33 @@ fn copy_takes_code_first_then_parameters_behind_its_own() {
 }
 
 #[test]
+fn secrets_are_marked_and_not_shown() {
+    let files = [("hello.js", "c"), ("s.json", r#"{"b":{"deep":"hidden"}}"#)];
+    let line = "-d action create hello hello.js --secret-param a hidden --secret-param-file s.json -p c 3";
+    let (requests, out) = sent(&files, &[DONE], line);
+    let parameters = r#""parameters":[{"key":"a","value":"hidden","secret":true},{"key":"b","value":{"deep":"hidden"},"secret":true},{"key":"c","value":3}]}"#;
+    assert!(requests[0].ends_with(parameters), "{requests:?}");
+    assert!(out.contains("******") && !out.contains("hidden"), "{out}");
+    let refused = Platform::answering([]).wsk("action invoke hello --secret-param a hidden");
+    assert!(refused.code != 0 && !refused.err.contains("hidden"), "{}", refused.err);
+}
+
+#[test]
+fn a_copy_says_which_secrets_it_lacks() {
+    let source = r#"{"exec":{"kind":"nodejs:20","code":"c","binary":false},
+                     "parameters":[{"key":"s","value":null,"secret":true},{"key":"t","value":null,"secret":true}]}"#;
+    let platform = Platform::answering([(200, source), DONE]);
+    let run = platform.wsk("action create new old --copy --secret-param s 1");
+    assert_eq!(run.code, 0);
+    let parameters = r#""parameters":[{"key":"s","value":1,"secret":true},{"key":"t","value":null,"secret":true}]}"#;
+    assert!(platform.requests()[1].ends_with(parameters));
+    assert_eq!(
+        run.err,
+        "secret parameters are not copied: t; set them with wsk action update --secret-param\n"
+    );
+}
+
+#[test]
 fn local_refusals() {
     let platform = Platform::answering([]);
     platform.file("hello.js", "c");

@@ -12,7 +12,7 @@ use crate::args::flags::go_int;
 use crate::commands::{AnnotationHelp, ParameterHelp};
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::json::{items, object};
+use crate::json::{items, object, text};
 use crate::names::QualifiedName;
 use crate::output::line;
 use crate::pairs::Sort;
@@ -130,8 +130,9 @@ async fn put(
         .draft(cx, mode, artifact, deleted)
         .map_err(Failure::in_arguments)?;
     let client = cx.client()?;
+    let mut missing = Vec::new();
     match source {
-        Source::Copy(original) => draft.copy(&client, &original).await.map_err(Failure::in_arguments)?,
+        Source::Copy(original) => missing = draft.copy(&client, &original).await.map_err(Failure::in_arguments)?,
         Source::Exec(exec) => draft.exec = Some(exec),
         Source::Unchanged => {}
     }
@@ -151,7 +152,14 @@ async fn put(
         .put(&name.entity, overwrite, &body)
         .await
         .map_err(|error| failed("create", &name.entity, &error))?;
-    cx.out.ok(line(told).bold(name.entity))
+    cx.out.ok(line(told).bold(name.entity))?;
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let names = missing.join(", ");
+    cx.out.error_text(&format!(
+        "secret parameters are not copied: {names}; set them with wsk action update --secret-param"
+    ))
 }
 
 async fn existing(client: &Client, name: &QualifiedName) -> Result<Option<Value>, Failure> {
@@ -221,16 +229,28 @@ impl Flags {
 }
 
 impl Draft {
-    /// Takes over the code of an action, and puts its parameters and annotations behind the given ones.
-    async fn copy(&mut self, client: &Client, original: &QualifiedName) -> Result<(), Failure> {
+    /// Takes over the code of an action, and puts its parameters and annotations behind the given ones. Secrets cannot be
+    /// taken over, since nobody is shown their values: the copy declares them; those that are missing are given back.
+    async fn copy(&mut self, client: &Client, original: &QualifiedName) -> Result<Vec<String>, Failure> {
         let action = client
             .action(&original.namespace, &original.entity, Code::With)
             .await
             .map_err(|error| failed("get", &original.entity, &error))?;
         self.exec = action.get("exec").cloned();
-        self.parameters.extend_from_slice(items(&action, "parameters"));
+        let given: Vec<Value> = self.parameters.iter().map(|own| own["key"].clone()).collect();
+        let mut missing = Vec::new();
+        for parameter in items(&action, "parameters") {
+            let is_secret = parameter.get("secret") == Some(&Value::Bool(true));
+            if is_secret && given.contains(&parameter["key"]) {
+                continue;
+            }
+            if is_secret {
+                missing.push(text(parameter, "key").to_owned());
+            }
+            self.parameters.push(parameter.clone());
+        }
         self.wishes.own.extend_from_slice(items(&action, "annotations"));
-        Ok(())
+        Ok(missing)
     }
 
     fn into_body(self, name: &QualifiedName, flags: &Flags, existing: Option<&Value>) -> Result<Value, Failure> {
