@@ -5,7 +5,9 @@ use bytes::Bytes;
 use hyper::body::{Frame, Incoming, SizeHint};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 use tokio::sync::mpsc;
+use tokio::time::{Instant, Sleep};
 
 /// A response on its way out.
 pub type Response = hyper::Response<Body>;
@@ -27,11 +29,29 @@ pub struct Sender(mpsc::Sender<Bytes>);
 #[error("the client has closed the connection")]
 pub struct Gone;
 
+/// Why a body ended before its end; the connection is closed, so that the client cannot take it for whole.
+#[derive(Debug, thiserror::Error)]
+pub enum Broken {
+    /// The other server, or the way to it, failed.
+    #[error(transparent)]
+    Source(#[from] hyper::Error),
+    /// The other server has sent nothing for longer than it may.
+    #[error("the other server has stopped sending")]
+    Silent,
+}
+
+/// The longest silence of a body that is passed on.
+#[derive(Debug)]
+struct Patience {
+    most: Duration,
+    timer: Pin<Box<Sleep>>,
+}
+
 #[derive(Debug)]
 enum Kind {
     Full(Bytes),
     Stream(mpsc::Receiver<Bytes>),
-    Forward(Incoming),
+    Forward(Incoming, Option<Patience>),
 }
 
 impl Body {
@@ -56,14 +76,20 @@ impl Body {
 
     /// The body of another server's answer, passed on as it comes.
     pub fn forward(incoming: Incoming) -> Self {
-        Self::new(Kind::Forward(incoming))
+        Self::new(Kind::Forward(incoming, None))
+    }
+
+    /// The same, given up after `most` without a sign of the other server.
+    pub fn forward_within(incoming: Incoming, most: Duration) -> Self {
+        let timer = Box::pin(tokio::time::sleep(most));
+        Self::new(Kind::Forward(incoming, Some(Patience { most, timer })))
     }
 
     /// The bytes, when they are known in full; for callers inside the process.
     pub fn as_full(&self) -> Option<&Bytes> {
         match &self.kind {
             Kind::Full(bytes) => Some(bytes),
-            Kind::Stream(_) | Kind::Forward(_) => None,
+            Kind::Stream(_) | Kind::Forward(..) => None,
         }
     }
 }
@@ -77,8 +103,14 @@ impl Body {
     pub(super) fn keep(&mut self, busy: Busy) {
         match self.kind {
             Kind::Full(_) => drop(busy),
-            Kind::Stream(_) | Kind::Forward(_) => self.busy = Some(busy),
+            Kind::Stream(_) | Kind::Forward(..) => self.busy = Some(busy),
         }
+    }
+}
+
+impl Patience {
+    fn renew(&mut self) {
+        self.timer.as_mut().reset(Instant::now() + self.most);
     }
 }
 
@@ -103,14 +135,25 @@ impl Sender {
 
 impl hyper::body::Body for Body {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = Broken;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         match &mut self.get_mut().kind {
             Kind::Full(bytes) if bytes.is_empty() => Poll::Ready(None),
             Kind::Full(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
             Kind::Stream(receiver) => Poll::Ready(ready!(receiver.poll_recv(cx)).map(|chunk| Ok(Frame::data(chunk)))),
-            Kind::Forward(incoming) => Pin::new(incoming).poll_frame(cx),
+            Kind::Forward(incoming, patience) => match Pin::new(incoming).poll_frame(cx) {
+                Poll::Ready(frame) => {
+                    if let Some(patience) = patience {
+                        patience.renew();
+                    }
+                    Poll::Ready(frame.map(|frame| frame.map_err(Broken::from)))
+                }
+                Poll::Pending => match patience {
+                    Some(patience) => patience.timer.as_mut().poll(cx).map(|()| Some(Err(Broken::Silent))),
+                    None => Poll::Pending,
+                },
+            },
         }
     }
 
@@ -118,7 +161,7 @@ impl hyper::body::Body for Body {
         match &self.kind {
             Kind::Full(bytes) => bytes.is_empty(),
             Kind::Stream(_) => false,
-            Kind::Forward(incoming) => incoming.is_end_stream(),
+            Kind::Forward(incoming, _) => incoming.is_end_stream(),
         }
     }
 
@@ -126,7 +169,7 @@ impl hyper::body::Body for Body {
         match &self.kind {
             Kind::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Kind::Stream(_) => SizeHint::default(),
-            Kind::Forward(incoming) => incoming.size_hint(),
+            Kind::Forward(incoming, _) => incoming.size_hint(),
         }
     }
 }

@@ -41,6 +41,8 @@ pub(super) struct Connection {
     busy: AtomicBool,
     /// The tick of the last sign of life: a request, or a write that the client took.
     seen: AtomicU64,
+    /// Whether the last write found the client's window shut.
+    stuck: AtomicBool,
     waker: Mutex<Option<Waker>>,
 }
 
@@ -91,7 +93,9 @@ impl Connections {
         let now = self.ticks.fetch_add(1, Ordering::Relaxed) + 1;
         for connection in self.lock().open.values() {
             let idle = now.saturating_sub(connection.seen.load(Ordering::Relaxed));
-            if idle > idle_ticks && !connection.busy.load(Ordering::Relaxed) {
+            // A busy one is let be, unless it is busy waiting for a client that does not read.
+            let held = connection.busy.load(Ordering::Relaxed) && !connection.stuck.load(Ordering::Relaxed);
+            if idle > idle_ticks && !held {
                 connection.wish(KILL);
             }
         }
@@ -175,9 +179,14 @@ impl<S> Io<S> {
     }
 
     fn note(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        if written.is_ready() {
-            self.registered.seen();
+        let connection = &self.registered.connection;
+        match written.is_ready() {
+            true => self.registered.seen(),
+            // From here on the client's time runs.
+            false if !connection.stuck.load(Ordering::Relaxed) => self.registered.seen(),
+            false => {}
         }
+        connection.stuck.store(written.is_pending(), Ordering::Relaxed);
         written
     }
 }

@@ -12,8 +12,8 @@ mod request;
 #[cfg(test)]
 mod tests;
 
-pub use body::{Body, Gone, Response, Sender};
-pub use request::{Rejection, Request, text};
+pub use body::{Body, Broken, Gone, Response, Sender};
+pub use request::{Rejection, Request, Streamed, text};
 
 use crate::supervise::Cancel;
 use connection::{Connections, Io, Registered};
@@ -29,7 +29,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 
 /// Bounds of a listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,9 +53,40 @@ pub trait Handler: Send + Sync + 'static {
     /// Answers one request. Dropped when the client goes away: what must be finished belongs in a task.
     fn handle(self: Arc<Self>, request: Request) -> impl Future<Output = Response> + Send;
 
+    /// Whether a request goes to [`Handler::stream`] before its body was read. Asked of every request.
+    fn streams(&self, _head: &hyper::http::request::Parts) -> bool {
+        false
+    }
+
+    /// Answers a request whose body is still arriving. Its length and its time are for the handler to judge.
+    fn stream(self: Arc<Self>, request: Streamed) -> impl Future<Output = Response> + Send {
+        async move { self.reject(&request.head, Rejection::BodyBroken) }
+    }
+
     /// The answer to a request that was turned away; the connection is closed after it.
     fn reject(&self, _head: &hyper::http::request::Parts, rejection: Rejection) -> Response {
         rejection.response()
+    }
+}
+
+/// What happens to a connection before HTTP is spoken on it.
+pub trait Accept: Send + Sync + 'static {
+    /// What HTTP is spoken on.
+    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+
+    /// Prepares a connection; it is dropped when this fails or takes longer than [`HANDSHAKE`].
+    fn accept(&self, tcp: TcpStream) -> impl Future<Output = std::io::Result<Self::Stream>> + Send;
+}
+
+/// HTTP in the clear.
+#[derive(Clone, Copy, Debug)]
+pub struct Plain;
+
+impl Accept for Plain {
+    type Stream = TcpStream;
+
+    async fn accept(&self, tcp: TcpStream) -> std::io::Result<TcpStream> {
+        Ok(tcp)
     }
 }
 
@@ -78,9 +109,24 @@ const SWEEP: Duration = Duration::from_secs(5);
 /// How long to leave the listener alone after it failed (out of descriptors, mostly).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// How long a client may take to prepare a connection.
+pub const HANDSHAKE: Duration = Duration::from_secs(10);
+
 /// Serves `listener` until `cancel`, then drains. Returns when every connection has ended or the drain deadline has passed.
 pub async fn serve<H: Handler>(listener: TcpListener, limits: Limits, handler: Arc<H>, cancel: Cancel) {
+    serve_over(listener, Plain, limits, handler, cancel).await;
+}
+
+/// The same over connections that are prepared first.
+pub async fn serve_over<A: Accept, H: Handler>(
+    listener: TcpListener,
+    accept: A,
+    limits: Limits,
+    handler: Arc<H>,
+    cancel: Cancel,
+) {
     let server = Server {
+        accept: Arc::new(accept),
         limits: Arc::new(limits),
         handler,
         connections: Arc::default(),
@@ -109,20 +155,27 @@ pub async fn serve<H: Handler>(listener: TcpListener, limits: Limits, handler: A
 }
 
 /// What the connections of one listener share.
-struct Server<H> {
+struct Server<A, H> {
+    accept: Arc<A>,
     limits: Arc<Limits>,
     handler: Arc<H>,
     connections: Arc<Connections>,
 }
 
-impl<H: Handler> Server<H> {
-    fn accept(&self, stream: tokio::net::TcpStream, peer: SocketAddr) {
+impl<A: Accept, H: Handler> Server<A, H> {
+    fn accept(&self, stream: TcpStream, peer: SocketAddr) {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "cannot set TCP_NODELAY");
         }
         let registered = Arc::new(self.connections.register());
-        let (handler, limits) = (self.handler.clone(), self.limits.clone());
-        tokio::spawn(serve_connection(stream, peer, registered, handler, limits));
+        let (accept, handler, limits) = (self.accept.clone(), self.handler.clone(), self.limits.clone());
+        tokio::spawn(async move {
+            match tokio::time::timeout(HANDSHAKE, accept.accept(stream)).await {
+                Ok(Ok(stream)) => serve_connection(stream, peer, registered, handler, limits).await,
+                Ok(Err(error)) => tracing::debug!(%error, "a connection was not prepared"),
+                Err(_) => tracing::debug!("a connection was not prepared in time"),
+            }
+        });
     }
 
     async fn drain(&self) {
@@ -208,6 +261,9 @@ async fn answer<H: Handler>(
     let target = head.uri.path_and_query().map_or(0, |target| target.as_str().len());
     let collected = if target > limits.target_bytes {
         Err(Rejection::TargetTooLong)
+    } else if handler.streams(&head) {
+        // Boxed, so that the rare requests do not make the future of the frequent ones larger.
+        return Box::pin(handler.clone().stream(Streamed { head, body, peer })).await;
     } else {
         request::collect(body, limits).await
     };

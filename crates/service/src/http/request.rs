@@ -21,6 +21,17 @@ pub struct Request {
     pub peer: SocketAddr,
 }
 
+/// A request whose body is still arriving.
+#[derive(Debug)]
+pub struct Streamed {
+    /// Method, target, headers.
+    pub head: Parts,
+    /// What there is of the body, and what comes.
+    pub body: Incoming,
+    /// The client's end of the connection.
+    pub peer: SocketAddr,
+}
+
 /// Why a request was turned away before its handler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rejection {

@@ -321,3 +321,48 @@ async fn a_drain_ends_at_its_deadline() {
     assert!(start.elapsed() >= Duration::from_secs(30));
     assert!(closes(&mut busy).await);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_does_not_read_is_cut_off() {
+    let server = start(Limits::default()).await;
+    let mut client = server.connect().await;
+    client.write_all(&post("/stream", "")).await.unwrap();
+    server.echo.started.notified().await;
+    let sender = server.echo.stream.lock().unwrap().take().unwrap();
+    let feeding = tokio::spawn(async move { while sender.send(vec![0u8; 1 << 20]).await.is_ok() {} });
+    tokio::time::timeout(Duration::from_secs(300), feeding)
+        .await
+        .expect("a client that reads nothing holds its answer for ever")
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_streamed_request_reaches_its_handler_before_its_end() {
+    struct First;
+    impl Handler for First {
+        async fn handle(self: Arc<Self>, _: Request) -> Response {
+            unreachable!("every request is streamed")
+        }
+
+        fn streams(&self, _: &hyper::http::request::Parts) -> bool {
+            true
+        }
+
+        async fn stream(self: Arc<Self>, request: Streamed) -> Response {
+            Response::new(Body::forward_within(request.body, Duration::from_secs(60)))
+        }
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let (_canceller, cancel) = Cancel::new();
+    tokio::spawn(serve(listener, Limits::default(), Arc::new(First), cancel));
+    client
+        .write_all(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 6\r\n\r\nabc")
+        .await
+        .unwrap();
+    assert!(read_one(&mut client, "abc").await.contains("content-length: 6"));
+    client.write_all(b"def").await.unwrap();
+    let mut rest = [0; 3];
+    client.read_exact(&mut rest).await.unwrap();
+    assert_eq!(&rest, b"def");
+}
