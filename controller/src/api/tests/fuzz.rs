@@ -240,7 +240,7 @@ impl World {
             request = request.header("content-type", content_type);
         }
         let (parts, ()) = request.body(()).ok()?.into_parts();
-        if self.requests.get() % 5000 == 0 {
+        if self.requests.get().is_multiple_of(5000) {
             self.life.replace(None);
             self.life.replace(Some(self.runtime.block_on(World::life())));
         }
