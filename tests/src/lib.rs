@@ -5,6 +5,7 @@
 #![cfg(test)]
 
 mod bad_input;
+mod catalog;
 mod cli;
 mod crash;
 mod disk;
