@@ -214,3 +214,48 @@ async fn verbs_that_a_path_does_not_know() {
         }
     }
 }
+
+/// The one family of paths that the table does not hold: whoever asks is told the same, and malformed input is refused.
+#[tokio::test]
+async fn web_actions_without_a_key_with_a_wrong_one_and_with_a_foreign_one() {
+    let api = Api::start().await;
+    let key = "k".repeat(64);
+    let owner = serde_json::json!({"subject": "the-owner", "namespaces": [{"name": "owner", "uuid": "u", "key": key}]});
+    api.subject(&owner).await;
+    let mut exported = super::code();
+    exported["annotations"] = serde_json::json!([{"key": "web-export", "value": true}]);
+    api.client("owner").put("actions/open", exported).await.ok();
+    api.client("owner").put("actions/closed", super::code()).await.ok();
+    let callers = [
+        (api.stranger(Outcome::Missing), 401),
+        (api.stranger(Outcome::Invalid), 401),
+        (api.client("other"), 404),
+        (api.client("owner"), 404),
+    ];
+    for (caller, unknown) in &callers {
+        for method in ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"] {
+            for hidden in ["owner/default/closed", "owner/default/none.json", "nobody/p/open"] {
+                let answer = caller.send(method, &format!("/api/v1/web/{hidden}"), None, &[]).await;
+                let text = "The requested resource does not exist.";
+                assert_eq!(answer.refusal(), (404, text.into()), "{method} {hidden}");
+            }
+            let answer = caller.send(method, "/api/v1/web/owner/a%23/open", None, &[]).await;
+            assert_eq!(
+                answer.refusal().0,
+                *unknown,
+                "{method}: a name that cannot be one is no route"
+            );
+        }
+        let answer = caller.send("TRACE", "/api/v1/web/owner/default/open", None, &[]).await;
+        assert_eq!(answer.refusal().0, 405);
+        for (target, body) in [
+            ("open.json", "{"),
+            ("open.json?__ow_user=x", "{}"),
+            ("open.json", r#"{"__ow_body":1}"#),
+        ] {
+            let path = format!("/api/v1/web/owner/default/{target}");
+            let answer = caller.send("POST", &path, Some(body), &[]).await;
+            assert_eq!(answer.refusal().0, 400, "{target} with {body}: {}", answer.text);
+        }
+    }
+}
