@@ -89,6 +89,13 @@ pub trait EntityStore: Send + Sync {
     /// Writes an entity. Inline code is moved out of the document; attached code must be that of the revision replaced.
     async fn put(&self, entity: &Entity, expected: Expected) -> Result<Stored<Entity>, Error>;
 
+    /// Entities of all namespaces that hold something encrypted, by name, from the one after `after` on.
+    async fn sealed(&self, after: Option<&FullName>, limit: u64) -> Result<Vec<Stored<Entity>>, Error>;
+
+    /// Replaces how an entity's parameters are encrypted, and nothing else of it: what it means is the same, so its
+    /// revision and its place in lists are too. Whether it was still at this revision; if not, nothing changes.
+    async fn reseal(&self, entity: &Entity, at: &Revision) -> Result<bool, Error>;
+
     /// Deletes an entity with its code.
     async fn delete(&self, name: &FullName, expected: &Revision) -> Result<(), Error>;
 

@@ -221,6 +221,14 @@ impl EntityStore for Seen<dyn EntityStore> {
         self.ask(|inner| inner.put(entity, expected)).await
     }
 
+    async fn sealed(&self, after: Option<&FullName>, limit: u64) -> Result<Vec<Stored<Entity>>, StoreError> {
+        self.ask(|inner| inner.sealed(after, limit)).await
+    }
+
+    async fn reseal(&self, entity: &Entity, at: &Revision) -> Result<bool, StoreError> {
+        self.ask(|inner| inner.reseal(entity, at)).await
+    }
+
     async fn delete(&self, name: &FullName, expected: &Revision) -> Result<(), StoreError> {
         self.ask(|inner| inner.delete(name, expected)).await
     }

@@ -1,6 +1,6 @@
 //! Checks of [`EntityStore`](crate::EntityStore).
 
-use wsk_entities::{Code, Collection, Entity, EntityPath, FullName};
+use wsk_entities::{Action, Code, Collection, Entity, EntityPath, FullName, Json, Parameter};
 
 use super::samples::*;
 use crate::{Error, Expected, Page, Stored, Stores, Visibility};
@@ -348,4 +348,60 @@ pub async fn bindings_are_found_from_every_namespace(stores: &Stores) {
         .await
         .expect("deletes");
     assert_eq!(found().await, ["guest/b", "other/b"]);
+}
+
+/// A change of keys is nothing that anybody else notices.
+pub async fn what_is_encrypted_is_found_and_encrypted_anew(stores: &Stores) {
+    let sealed = |name: &str, value: &str| {
+        let mut entity = action(name, 1);
+        let Entity::Action(action) = &mut entity else {
+            panic!("an action")
+        };
+        action.parameters.insert(Parameter {
+            encryption: Some("aes-256".to_owned()),
+            ..Parameter::new("k", Json::from(value))
+        });
+        entity
+    };
+    create(stores, action("guest/plain", 1)).await;
+    for name in ["guest/b", "other/p/a", "guest/a"] {
+        create(stores, sealed(name, "old")).await;
+    }
+    let page = |after: Option<&'static str>| async move {
+        let after = after.map(full);
+        let found = stores.entities.sealed(after.as_ref(), 2).await.expect("a page");
+        let names: Vec<String> = found.iter().map(|e| e.value.full_name().to_string()).collect();
+        (names, found)
+    };
+    let (names, found) = page(None).await;
+    assert_eq!(names, ["guest/a", "guest/b"]);
+    assert_eq!(page(Some("guest/b")).await.0, ["other/p/a"]);
+    let (Entity::Action(stored), Entity::Action(renewed)) = (&found[0].value, sealed("guest/a", "new")) else {
+        panic!("actions")
+    };
+    let renewed = Entity::Action(Action {
+        parameters: renewed.parameters,
+        ..stored.clone()
+    });
+    let revision = &found[0].revision;
+    assert!(stores.entities.reseal(&renewed, revision).await.expect("written"));
+    let got = get(stores, "guest/a").await.expect("there");
+    assert_eq!((&got.value, &got.revision), (&renewed, revision));
+    let text = stores.entities.code(&full("guest/a"), &attachment(&got.value)).await;
+    assert_eq!(&*text.expect("its code"), "// code of guest/a");
+    // Whoever wrote meanwhile is not overwritten.
+    let put = stores
+        .entities
+        .put(&renewed, Expected::Revision(revision.clone()))
+        .await;
+    let put = put.expect("the revision is still the same");
+    assert!(!stores.entities.reseal(&renewed, revision).await.expect("answered"));
+    assert_eq!(get(stores, "guest/a").await.expect("there").revision, put.revision);
+    assert!(
+        !stores
+            .entities
+            .reseal(&sealed("guest/gone", "new"), revision)
+            .await
+            .expect("answered")
+    );
 }

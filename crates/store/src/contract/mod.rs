@@ -39,6 +39,7 @@ macro_rules! contract_suite {
             a_namespace_lists_its_packages_actions
             foreigners_see_public_packages
             bindings_are_found_from_every_namespace
+            what_is_encrypted_is_found_and_encrypted_anew
             a_record_comes_back_whole
             a_record_is_stored_once
             records_belong_to_their_namespace

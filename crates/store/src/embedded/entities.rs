@@ -86,6 +86,44 @@ impl EntityStore for Entities {
             .await
     }
 
+    async fn sealed(&self, after: Option<&FullName>, limit: u64) -> Result<Vec<Stored<Entity>>, Error> {
+        let after = after.map(FullName::to_string).unwrap_or_default();
+        self.database
+            .read(move |conn| {
+                // Rare enough to look through all of them: it is how keys are changed.
+                let mut query = conn.prepare_cached(
+                    "SELECT key, kind, doc, revision FROM entities
+                     WHERE key > ?1 AND instr(doc, '\"encryption\":') > 0 ORDER BY key LIMIT ?2",
+                )?;
+                let mut rows = query.query(params![after, int(limit)])?;
+                let mut found = Vec::new();
+                while let Some(row) = rows.next()? {
+                    found.push(Stored {
+                        value: entity(row)?,
+                        revision: revision(row.get(3)?),
+                    });
+                }
+                Ok(found)
+            })
+            .await
+    }
+
+    async fn reseal(&self, entity: &Entity, at: &Revision) -> Result<bool, Error> {
+        let (entity, at) = (entity.clone(), at.clone());
+        let draft = self.database.compute(move || Ok(Draft::new(entity))).await?;
+        self.database
+            .write(move |session| {
+                let conn = &session.conn;
+                let Some(found) = current(conn, &draft.key)?.filter(|found| revision(found.revision) == at) else {
+                    return Ok(false);
+                };
+                conn.prepare_cached("UPDATE entities SET doc = ?1 WHERE row = ?2")?
+                    .execute(params![draft.doc, found.row])?;
+                Ok(true)
+            })
+            .await
+    }
+
     async fn delete(&self, name: &FullName, expected: &Revision) -> Result<(), Error> {
         let (key, expected) = (name.to_string(), expected.clone());
         self.database
