@@ -20,6 +20,6 @@ mod vault;
 pub use error::Error;
 pub use key::{Key, KeyId};
 pub use parameters::{ANNOTATION, Scope, open, reseal, seal, shown, veil, wanted};
-pub use vault::{Keys, Sealed, Vault};
+pub use vault::{Keys, Sealed, Vault, key_id};
 
 pub use zeroize::Zeroizing;

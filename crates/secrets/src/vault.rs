@@ -43,6 +43,11 @@ struct Ring {
     stamp: Option<Stamp>,
 }
 
+/// The id of the key that a sealed value names; none for one of another platform, whose iv is too short for that.
+pub fn key_id(sealed: &str) -> Option<KeyId> {
+    KeyId::of_iv(Parts::of(sealed).ok()?.iv())
+}
+
 /// A sealed value, taken apart.
 struct Parts {
     bytes: Vec<u8>,

@@ -15,6 +15,7 @@ use crate::output::Output;
 mod db;
 mod keys;
 mod limits;
+mod secrets;
 mod user;
 
 #[derive(Debug, Parser)]
@@ -44,6 +45,8 @@ enum Group {
     /// Work with dbs
     #[command(subcommand)]
     Db(db::Command),
+    /// Manage the keys of secret parameters
+    Secrets(secrets::Secrets),
 }
 
 /// Why a command stopped: one line for standard output, and the exit code.
@@ -114,6 +117,7 @@ async fn execute(cli: Cli, out: &mut Output) -> Result<Exit, Refusal> {
         Group::User(user) => return user.run(&store, out).await,
         Group::Limits(command) => command.run(&store).await?,
         Group::Db(command) => command.run(&store, out).await?,
+        Group::Secrets(secrets) => secrets.run(&store, out).await?,
     };
     print(out, told)?;
     Ok(Exit::OK)

@@ -3,7 +3,9 @@
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 
+use serde_json::json;
 use tempfile::TempDir;
+use wsk_entities::{Entity, Json, Parameter, Parameters};
 
 use super::run;
 use crate::output::Output;
@@ -50,6 +52,26 @@ impl Admin {
             .unwrap();
         let exit = runtime.block_on(run(words, output));
         (exit.code(), out.text(), err.text())
+    }
+
+    /// Stores a trigger with these parameters.
+    fn store(&self, parameters: &Parameters) {
+        let trigger = json!({"namespace": "guest", "name": "t", "version": "0.0.1", "publish": false, "updated": 1,
+                             "parameters": parameters, "annotations": []});
+        let config = wsk_store::Config::Embedded(wsk_store::EmbeddedConfig::in_folder(self.0.path()));
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let stores = wsk_store::open(&config).await.unwrap();
+            let trigger = Entity::Trigger(serde_json::from_value(trigger).unwrap());
+            stores
+                .entities
+                .put(&trigger, wsk_store::Expected::Absent)
+                .await
+                .unwrap();
+        });
     }
 
     #[track_caller]
@@ -266,4 +288,44 @@ fn misuse_is_exit_2_on_the_error_stream() {
         assert_eq!((code, out.as_str()), (2, ""), "{words:?}");
         assert!(err.starts_with("wskadmin: error: "), "{err}");
     }
+}
+
+#[test]
+fn keys_are_changed_under_what_they_encrypt() {
+    let admin = Admin::new();
+    let file = admin.0.path().join("secrets.keys");
+    let place = format!("there is no key in {} (secrets.key_file) yet\n", file.display());
+    admin.expect(&["secrets", "keys"], 0, &place);
+    let vault = || wsk_secrets::Vault::open_with(wsk_secrets::Keys::File(file.clone())).unwrap();
+    let plain = [Parameter {
+        secret: Some(true),
+        ..Parameter::new("token", Json::from("hidden"))
+    }];
+    let stored = wsk_secrets::seal(plain.into_iter().collect(), wsk_secrets::Scope::Marked, &vault()).unwrap();
+    let old = vault().ids()[0].to_string();
+    admin.store(&stored);
+    admin.expect(&["secrets", "keys"], 0, &format!("{old} encrypts 1\n"));
+    let (code, out, err) = admin.says(&["secrets", "rotate"]);
+    assert_eq!((code, err.as_str()), (0, ""));
+    let new = vault().ids()[0].to_string();
+    assert!(out.starts_with(&format!(
+        "new key {new} encrypts from now on\nencrypted the parameters of 1 entities anew"
+    )));
+    admin.expect(
+        &["secrets", "keys"],
+        0,
+        &format!("{new} encrypts 1\n{old} decrypts 0\n"),
+    );
+    let (code, out, _) = admin.says(&["secrets", "reencrypt"]);
+    assert!(
+        code == 0 && out.starts_with("encrypted the parameters of 0 entities anew"),
+        "{out}"
+    );
+    // The key is lost: said, not hidden.
+    std::fs::remove_file(&file).unwrap();
+    let (code, out, _) = admin.says(&["secrets", "rotate"]);
+    let expected = format!("/guest/t: the parameter 'token' is sealed and does not open: its key {new} is not in ");
+    assert!(code == 1 && out.contains(&expected), "{out}");
+    let (_, out, _) = admin.says(&["secrets", "keys"]);
+    assert!(out.ends_with(&format!("\n{new} missing 1\n")), "{out}");
 }
