@@ -13,6 +13,7 @@ mod folder;
 mod harness;
 mod hostile;
 mod program;
+mod secrets;
 mod shutdown;
 mod sim;
 mod wait;
