@@ -16,4 +16,5 @@ mod program;
 mod secrets;
 mod shutdown;
 mod sim;
+mod slack;
 mod wait;
