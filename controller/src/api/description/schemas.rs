@@ -56,6 +56,11 @@ const SERVED: &[(&str, &str, &[Property])] = &[
                 "boolean",
                 "Parameters: offered as environment when the action is initialised",
             ),
+            (
+                "secret",
+                "boolean",
+                "Parameters: stored encrypted and never shown; null or no value keeps the one that is there",
+            ),
         ],
     ),
     (
