@@ -31,6 +31,9 @@ pub struct Config {
     pub prewarm_retries: u32,
     /// Containers that may be in the making at once; further ones wait their turn.
     pub parallel_starts: usize,
+    /// Processors there are: so many containers are started at a time where it is not known that more are needed.
+    #[serde(skip)]
+    pub processors: usize,
     /// Times a container is asked for, when the failure may pass, before an activation fails.
     pub create_attempts: u32,
     /// Other containers an activation is given when one turned out to be shutting down.
@@ -82,6 +85,7 @@ impl Default for Config {
             prewarm_check_ms: 600_000,
             prewarm_retries: 5,
             parallel_starts: 10,
+            processors: std::thread::available_parallelism().map_or(1, usize::from),
             create_attempts: 3,
             reschedules: 8,
             max_in_flight: 4096,

@@ -55,6 +55,7 @@ impl Pool {
     pub(super) fn drain(&mut self, command: Command) {
         let Command::Drain { deadline, done } = command;
         // What no container was found for yet has not begun: the bus keeps it for the next life.
+        self.dissolve_lines();
         let handed_back = self.buffer.len();
         self.buffer.clear();
         tracing::info!(handed_back, open = self.shared.open.count(), "draining");

@@ -24,6 +24,7 @@ impl Slot {
             waiting: VecDeque::new(),
             shelf: Shelf::None,
             idle_since: Instant::now(),
+            bound_at: Instant::now(),
             timer: None,
             armed: None,
         }
@@ -58,10 +59,16 @@ impl Slot {
 impl Pool {
     pub(super) fn heard(&mut self, report: Report) {
         match report {
-            Report::RunEnded { slot, after, again } => {
+            Report::RunEnded {
+                slot,
+                after,
+                again,
+                took,
+            } => {
                 if let Some(job) = again {
                     self.move_on(job);
                 }
+                self.ran(slot, took);
                 self.step(slot, Event::Finished(after));
             }
             Report::Planned { name, result } => self.planned(&name, &result),
@@ -70,6 +77,10 @@ impl Pool {
             Report::Initialised { slot, job } => {
                 if let Some(place) = self.slots.get_mut(slot) {
                     place.waiting.push_front(job);
+                    if let Some(group) = place.group {
+                        let group = self.groups.get_mut(group);
+                        group.pace.started(Instant::now(), place.bound_at.elapsed(), group.crew);
+                    }
                     self.step(slot, Event::Initialised);
                 }
             }
@@ -173,12 +184,16 @@ impl Pool {
     /// Lets the lifecycle of a container go on, and carries out what it asks for.
     pub(super) fn step(&mut self, slot: Id, event: Event) {
         let Some(place) = self.slots.get_mut(slot) else { return };
-        let worked = works(place.machine.state());
+        let (before, group) = (place.machine.state(), place.group);
         let effects = place.machine.step(event);
-        match (worked, works(place.machine.state())) {
+        let state = place.machine.state();
+        match (works(before), works(state)) {
             (false, true) => self.shared.metrics.active_count.inc(),
             (true, false) => self.shared.metrics.active_count.dec(),
             (true, true) | (false, false) => {}
+        }
+        if let Some(group) = group {
+            self.recount(group, before, state);
         }
         for effect in effects {
             self.carry_out(slot, effect);
@@ -256,6 +271,7 @@ impl Pool {
                 slot,
                 after,
                 again: None,
+                took: None,
             })
         };
         self.starts(worker::run(self.at(slot), container, bound, job), broken);
@@ -290,7 +306,11 @@ impl Pool {
         }
         self.memory.used -= place.memory_mb;
         self.shared.metrics.memory.sub(place.memory_mb.into());
+        self.room = true;
         if let Some(group) = place.group {
+            if self.groups.get(group).is_last() {
+                self.dissolve(group);
+            }
             self.groups.leave(group);
         }
     }

@@ -1,12 +1,16 @@
 //! Containers by what they may run: one group per revision of an action and invoking namespace.
 
+use std::collections::VecDeque;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use indexmap::{Equivalent, IndexMap};
+use tokio::time::Instant;
 use wsk_bus::messages::ActivationMessage;
 use wsk_entities::{EntityName, EntityPath};
 
+use super::job::Job;
+use super::pace::{Crew, Pace};
 use super::slab::{Id, Slab};
 use crate::metrics::Series;
 use crate::plan::Plan;
@@ -39,6 +43,13 @@ pub(crate) struct Group {
     idle: Vec<Id>,
     room: Vec<Id>,
     paused: Vec<Id>,
+    /// Its members that take activations.
+    pub crew: Crew,
+    pub pace: Pace,
+    /// Activations that wait for one of them.
+    pub line: VecDeque<Job>,
+    /// Whether an alarm is set for those who wait.
+    pub watched: bool,
 }
 
 #[derive(Debug)]
@@ -130,6 +141,10 @@ impl Groups {
             idle: Vec::new(),
             room: Vec::new(),
             paused: Vec::new(),
+            crew: Crew::default(),
+            pace: Pace::new(Instant::now()),
+            line: VecDeque::new(),
+            watched: false,
         };
         let id = self.list.insert(group);
         self.index.insert(key, id);
@@ -140,7 +155,16 @@ impl Groups {
         self.list.get(id).expect("a group lives as long as its members")
     }
 
-    fn get_mut(&mut self, id: Id) -> &mut Group {
+    /// The group, unless it has gone.
+    pub fn look(&self, id: Id) -> Option<&Group> {
+        self.list.get(id)
+    }
+
+    pub fn look_mut(&mut self, id: Id) -> Option<&mut Group> {
+        self.list.get_mut(id)
+    }
+
+    pub fn get_mut(&mut self, id: Id) -> &mut Group {
         self.list.get_mut(id).expect("a group lives as long as its members")
     }
 
@@ -173,6 +197,11 @@ impl Groups {
 }
 
 impl Group {
+    /// Whether the group goes with the next that leaves it.
+    pub fn is_last(&self) -> bool {
+        self.members == 1
+    }
+
     /// The container for the next activation: the one that worked last, whose caches are warm.
     pub fn pick(&self) -> Option<(Id, Shelf)> {
         let last = |shelf: &Vec<Id>, name| shelf.last().map(|id| (*id, name));

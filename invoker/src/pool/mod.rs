@@ -15,6 +15,8 @@ mod effects;
 pub(crate) mod groups;
 mod job;
 pub mod lifecycle;
+mod line;
+mod pace;
 mod place;
 mod shared;
 pub(crate) mod slab;
@@ -66,6 +68,16 @@ pub(crate) struct Pool {
     buffer: VecDeque<Job>,
     /// Actions read lately, in the order of reading, by name and revision.
     plans: IndexMap<(FullName, Arc<str>), Arc<Plan>>,
+    /// Groups with activations that wait for a container of theirs, those that began first before others.
+    lines: Vec<Id>,
+    /// How many wait so.
+    lined: usize,
+    /// Groups with such activations, in which something changed in this turn.
+    freed: Vec<Id>,
+    /// Whether memory or a turn at starting became free in this turn.
+    room: bool,
+    /// Containers for actions that are being made or initialised.
+    arriving: usize,
     /// Activations whose action is being read.
     planning: IndexMap<FullName, Vec<Job>>,
     memory: Memory,
@@ -100,6 +112,8 @@ struct Slot {
     waiting: VecDeque<Job>,
     shelf: Shelf,
     idle_since: Instant,
+    /// When it was decided on, for an action.
+    bound_at: Instant,
     timer: Option<(Instant, Token)>,
     /// The earliest alarm set for it.
     armed: Option<Instant>,
@@ -109,6 +123,8 @@ struct Slot {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Alarm {
     Slot(Id),
+    /// Time to look whether those who wait in a group's line get on.
+    Line(Id),
     /// Time to look at the stem cells.
     Stems,
     /// Time to try again after a stem cell could not be made.
@@ -144,6 +160,11 @@ impl Pool {
             groups: Groups::new(),
             stems,
             buffer: VecDeque::new(),
+            lines: Vec::new(),
+            lined: 0,
+            freed: Vec::new(),
+            room: false,
+            arriving: 0,
             plans: IndexMap::new(),
             planning: IndexMap::new(),
             alarms: BinaryHeap::new(),
@@ -160,7 +181,7 @@ impl Pool {
         let mut listens = true;
         let mut consumes = true;
         loop {
-            let takes = consumes && self.draining.is_none() && self.buffer.len() < self.shared.config.run_buffer.max(1);
+            let takes = consumes && self.draining.is_none() && self.waiting() < self.shared.config.run_buffer.max(1);
             let turn = poll_fn(|cx| {
                 let commands = listens.then_some(&mut commands);
                 self.poll_turn(cx, commands, takes.then_some(&mut *deliveries))
@@ -176,7 +197,8 @@ impl Pool {
                 Turn::Deadline => break,
             }
             self.retry();
-            self.shared.metrics.buffer_count.set(self.buffer.len() as i64);
+            self.serve_lines();
+            self.shared.metrics.buffer_count.set(self.waiting() as i64);
             if self.draining.as_ref().is_some_and(Draining::is_recorded) && self.slots.is_empty() {
                 break;
             }
@@ -235,6 +257,7 @@ impl Pool {
     fn rang(&mut self, alarm: Alarm) {
         match alarm {
             Alarm::Slot(id) => self.slot_rang(id),
+            Alarm::Line(id) => self.line_rang(id),
             Alarm::Stems => self.look_at_stems(),
             Alarm::Stem(stem) => self.fill_stem(stem),
         }
@@ -249,6 +272,7 @@ impl Pool {
                 if self.buffer.is_empty() {
                     if let Err(job) = self.place(job) {
                         self.buffer.push_back(job);
+                        self.dissolve_lines();
                     }
                 } else {
                     self.buffer.push_back(job);
@@ -266,10 +290,16 @@ impl Pool {
         self.buffer.push_front(job);
     }
 
+    /// Activations that wait, for memory or for another one's end.
+    fn waiting(&self) -> usize {
+        self.buffer.len() + self.lined
+    }
+
     fn retry(&mut self) {
         while let Some(job) = self.buffer.pop_front() {
             if let Err(job) = self.place(job) {
                 self.buffer.push_front(job);
+                self.dissolve_lines();
                 break;
             }
         }

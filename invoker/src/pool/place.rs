@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tokio::time::Instant;
 use wsk_containers::Spec;
 
 use super::groups::{Bound, Shelf};
@@ -46,10 +47,14 @@ impl Pool {
             self.assign(slot, job);
             return Ok(());
         }
+        if let Some(group) = group.filter(|group| self.groups.get(*group).crew.able > 0) {
+            self.line_up(group, job);
+            return Ok(());
+        }
         self.place_cold(plan, job)
     }
 
-    fn place_cold(&mut self, plan: Arc<Plan>, job: Job) -> Result<(), Job> {
+    pub(super) fn place_cold(&mut self, plan: Arc<Plan>, job: Job) -> Result<(), Job> {
         if let Some(fault) = plan.outside(&self.shared.config.limits, &job.message.user.limits) {
             self.fail(Some(plan), job, fault);
             return Ok(());
@@ -79,7 +84,7 @@ impl Pool {
         Ok(())
     }
 
-    fn warmth(&self, slot: Id, shelf: Shelf) -> Start {
+    pub(super) fn warmth(&self, slot: Id, shelf: Shelf) -> Start {
         match shelf {
             Shelf::Idle | Shelf::Paused | Shelf::None => Start::Warm,
             Shelf::Room => match self.slots.get(slot).map(|slot| slot.machine.state()) {
@@ -205,10 +210,12 @@ impl Pool {
         };
         let group = self.groups.enter(&job.message, bound, &plan.revision);
         self.groups.join(group);
-        self.slots.get_mut(slot).expect("it was just chosen").group = Some(group);
+        let place = self.slots.get_mut(slot).expect("it was just chosen");
+        place.group = Some(group);
+        place.bound_at = Instant::now();
     }
 
-    fn assign(&mut self, slot: Id, job: Job) {
+    pub(super) fn assign(&mut self, slot: Id, job: Job) {
         self.slots
             .get_mut(slot)
             .expect("it was just chosen")

@@ -54,6 +54,8 @@ pub(crate) enum Report {
         slot: Id,
         after: After,
         again: Option<Job>,
+        /// How long it ran, if it did.
+        took: Option<Duration>,
     },
     /// Its log could not be read: it must not be used again.
     Condemned {
@@ -227,14 +229,20 @@ pub(crate) async fn run(place: Place, container: Arc<dyn Container>, bound: Arc<
         Err(fault) => {
             let (slot, again) = (*slot, None);
             let after = After::Keep;
-            outbox.put(Report::RunEnded { slot, after, again });
+            outbox.put(Report::RunEnded {
+                slot,
+                after,
+                again,
+                took: None,
+            });
             return fail(shared.clone(), Some(bound.plan.clone()), job, fault).await;
         }
     };
     let (at, began) = (clock::now(), Instant::now());
     let body = run::run_body(plan, &job.message, opened, at + u64::from(plan.limits.timeout));
     let result = container.run(shared.call(plan, body)).await;
-    let took = millis(began.elapsed());
+    let span = began.elapsed();
+    let took = millis(span);
     let time = Time {
         elapsed: took,
         limit: plan.limits.timeout.into(),
@@ -245,6 +253,7 @@ pub(crate) async fn run(place: Place, container: Arc<dyn Container>, bound: Arc<
             slot: *slot,
             after: After::Destroy,
             again: Some(job),
+            took: None,
         }),
         Verdict::Ended { response, timeout } => {
             let after = after(response.status_code);
@@ -252,6 +261,7 @@ pub(crate) async fn run(place: Place, container: Arc<dyn Container>, bound: Arc<
                 slot: *slot,
                 after,
                 again: None,
+                took: Some(span),
             });
             let timing = timing(&job, at, took, timeout);
             let marked = answered && plan.program.sentinelled && after == After::Keep;

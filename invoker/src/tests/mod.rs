@@ -2,6 +2,7 @@
 
 mod drain;
 mod lifecycle;
+mod lines;
 mod memory;
 mod prewarm;
 mod probes;

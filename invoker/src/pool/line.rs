@@ -1,0 +1,192 @@
+//! Activations that wait for a container of their action to be done with another one. When that is the better thing is
+//! [`super::pace`]'s to say.
+//!
+//! **Invariants.** Who waits here has a container that will take it; should the last one go, those who waited are placed
+//! anew. While activations wait for memory nobody waits here: an idle container must be free to go for them.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::job::Job;
+use super::lifecycle::State;
+use super::pace::Urge;
+use super::slab::Id;
+use super::{Alarm, Pool};
+
+impl Pool {
+    /// Lets an activation wait for a container of its group.
+    pub(super) fn line_up(&mut self, id: Id, job: Job) {
+        let now = Instant::now();
+        let group = self.groups.get_mut(id);
+        group.pace.joins(now, group.line.len());
+        if group.line.is_empty() {
+            self.lines.push(id);
+        }
+        group.line.push_back(job);
+        self.lined += 1;
+        if !std::mem::replace(&mut group.watched, true) {
+            let at = now + group.pace.patience();
+            self.set_alarm(at, Alarm::Line(id));
+        }
+        self.staff(id, now);
+    }
+
+    /// Gives those who wait in lines what has become free, unless others wait for the memory.
+    pub(super) fn serve_lines(&mut self) {
+        while let Some(id) = self.freed.pop() {
+            self.serve(id);
+        }
+        if std::mem::take(&mut self.room) && self.lined > 0 {
+            let now = Instant::now();
+            for id in self.lines.clone() {
+                self.staff(id, now);
+            }
+        }
+    }
+
+    fn serve(&mut self, id: Id) {
+        let now = Instant::now();
+        loop {
+            let Some(group) = self.groups.look(id).filter(|group| !group.line.is_empty()) else {
+                return;
+            };
+            let Some((slot, shelf)) = group.pick() else { break };
+            let Some(job) = self.take_from_line(id, now, |line| line.pop_front()) else {
+                return;
+            };
+            self.shared.metrics.started(self.warmth(slot, shelf));
+            self.assign(slot, job);
+        }
+        self.staff(id, now);
+    }
+
+    /// Starts containers for those who wait, as far as that is better.
+    fn staff(&mut self, id: Id, now: Instant) {
+        while let Some(group) = self.groups.look(id) {
+            let urge = group
+                .pace
+                .urge(now, group.line.len(), group.crew, group.bound.plan.limits.concurrency);
+            let config = &self.shared.config;
+            let most = match urge {
+                Urge::None => return,
+                Urge::Some => config.processors,
+                Urge::Now => config.parallel_starts.max(config.processors),
+            };
+            let alone = group.crew.able == 0;
+            if self.arriving >= most && !alone {
+                return;
+            }
+            // The one that would wait longest anyway.
+            let plan = group.bound.plan.clone();
+            let Some(job) = self.take_from_line(id, now, |line| line.pop_back()) else {
+                return;
+            };
+            if let Err(job) = self.place_cold(plan, job) {
+                let group = self.groups.get_mut(id);
+                if group.line.is_empty() {
+                    self.lines.push(id);
+                }
+                group.line.push_back(job);
+                self.lined += 1;
+                if alone {
+                    self.dissolve(id);
+                    self.dissolve_lines();
+                }
+                return;
+            }
+            if let Some(group) = self.groups.look_mut(id) {
+                group.pace.staffed();
+            }
+        }
+    }
+
+    fn take_from_line(
+        &mut self,
+        id: Id,
+        now: Instant,
+        take: impl FnOnce(&mut std::collections::VecDeque<Job>) -> Option<Job>,
+    ) -> Option<Job> {
+        let group = self.groups.look_mut(id)?;
+        group.pace.leaves(now, group.line.len());
+        let job = take(&mut group.line)?;
+        self.lined -= 1;
+        if group.line.is_empty() {
+            self.lines.retain(|other| *other != id);
+        }
+        Some(job)
+    }
+
+    /// Has those who wait for a container of this group wait for memory instead, before those who do so already.
+    pub(super) fn dissolve(&mut self, id: Id) {
+        let line = std::mem::take(&mut self.groups.get_mut(id).line);
+        self.lined -= line.len();
+        self.lines.retain(|other| *other != id);
+        line.into_iter().rev().for_each(|job| self.buffer.push_front(job));
+    }
+
+    /// Ends all lines in favour of the activation that waits for memory first: theirs is the next turn.
+    pub(super) fn dissolve_lines(&mut self) {
+        if self.lined == 0 {
+            return;
+        }
+        let first = self.buffer.pop_front();
+        while let Some(id) = self.lines.last().copied() {
+            self.dissolve(id);
+        }
+        first.into_iter().for_each(|job| self.buffer.push_front(job));
+    }
+
+    /// Keeps count of those who take activations, and notes where some wait for what has changed.
+    pub(super) fn recount(&mut self, id: Id, before: State, after: State) {
+        let ((was_able, was_arriving), (able, arriving)) = (ability(before), ability(after));
+        let group = self.groups.get_mut(id);
+        let change = |count: &mut u32, was: bool, is: bool| *count = *count + u32::from(is) - u32::from(was);
+        change(&mut group.crew.able, was_able, able);
+        change(&mut group.crew.arriving, was_arriving, arriving);
+        if !group.line.is_empty() {
+            self.freed.push(id);
+        }
+        self.arriving = self.arriving + usize::from(arriving) - usize::from(was_arriving);
+        self.room |= was_arriving && !arriving;
+    }
+
+    /// Takes note of how long an activation ran.
+    pub(super) fn ran(&mut self, slot: Id, took: Option<Duration>) {
+        let group = self.slots.get(slot).and_then(|place| place.group);
+        if let (Some(id), Some(took)) = (group, took) {
+            let group = self.groups.get_mut(id);
+            group.pace.ended(Instant::now(), took, group.line.len(), group.crew);
+        }
+    }
+
+    /// Looks whether things go on for those who wait.
+    pub(super) fn line_rang(&mut self, id: Id) {
+        let now = Instant::now();
+        let Some(group) = self.groups.look_mut(id) else { return };
+        group.watched = !group.line.is_empty();
+        if group.watched {
+            let at = now + group.pace.patience();
+            self.set_alarm(at, Alarm::Line(id));
+            self.staff(id, now);
+        }
+    }
+}
+
+/// Whether a container in this state will take activations of its group's line, and whether only after it has started.
+fn ability(state: State) -> (bool, bool) {
+    match state {
+        State::Starting { .. } | State::Initialising { .. } => (true, true),
+        State::Idle { .. }
+        | State::Running { .. }
+        | State::Pausing { .. }
+        | State::Paused { .. }
+        | State::Resuming { .. } => (true, false),
+        State::Cold
+        | State::Unwanted
+        | State::Prewarmed
+        | State::Draining { .. }
+        | State::Removing
+        | State::Removed => (false, false),
+    }
+}
