@@ -4,11 +4,16 @@
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 PROGRAMS := -p wsk-standalone -p wsk-cli -p wsk-proxy
 
-.PHONY: run build test check lint bench clean
+.PHONY: run demo build test check lint bench clean
 
 ## Build, start the platform on its embedded default, create and invoke first actions, stay up.
 run: build
 	@standalone/tour.sh "$(TARGET)/release"
+
+## Play a story from end to end on a platform of its own: a message in Slack is answered with the weather.
+demo: build
+	@cargo build --release -p wsk-demo
+	@standalone/demo.sh "$(TARGET)/release"
 
 build:
 	@echo "Building ferrowhisk, wsk and the action proxy (the first time takes some minutes) ..."

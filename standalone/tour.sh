@@ -13,6 +13,8 @@ listen=${FERROWHISK_LISTEN:-127.0.0.1:3233}
 work=$(mktemp -d)
 server=
 
+. "$(dirname "$0")/interpreters.sh"
+
 say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
 show() { printf '$ wsk %s\n' "$*"; wsk "$@"; }
 wsk() { "$bin/wsk" "$@"; }
@@ -24,19 +26,6 @@ finish() {
 }
 trap finish EXIT
 trap 'exit 0' INT TERM
-
-# Installs an interpreter from Debian where that is possible without asking.
-interpreter() {
-    command -v "$1" >/dev/null && return 0
-    local install="apt-get install -y --no-install-recommends $2"
-    if command -v apt-get >/dev/null && { [ "$(id -u)" = 0 ] || sudo -n true 2>/dev/null; }; then
-        say "Installing $2, which actions of this kind run on ..."
-        local sudo=; [ "$(id -u)" = 0 ] || sudo=sudo
-        $sudo apt-get update -qq >/dev/null 2>&1 || true
-        $sudo env DEBIAN_FRONTEND=noninteractive $install -qq >/dev/null 2>&1 || true
-    fi
-    command -v "$1" >/dev/null || { echo "Without $1 its actions are not offered; to have them: sudo $install"; return 1; }
-}
 
 have_node=1; interpreter node nodejs || have_node=0
 have_python=1; interpreter python3 python3 || have_python=0
