@@ -316,5 +316,54 @@ mod tests {
                 prop_assert_eq!(admitted as u32, limit.min(requests));
             }
         }
+
+        /// Whatever comes and goes: as many are in flight as hold a permit, nobody is admitted beyond the limit, and
+        /// forgetting the idle forgets no permit.
+        #[test]
+        fn those_in_flight_are_those_with_a_permit(limit in 0u32..6, steps in proptest::collection::vec((0u8..3, 0usize..8), 0..60)) {
+            let throttle = throttle(Config { concurrent_invocations: Some(limit), ..Config::default() });
+            let limits = UserLimits::default();
+            let names = [ns("one"), ns("two")];
+            let mut held: [Vec<Permit>; 2] = Default::default();
+            for (minute, (step, at)) in steps.into_iter().enumerate() {
+                let whose = at % 2;
+                match step {
+                    0 => {
+                        let admitted = throttle.check_concurrency(&names[whose], &limits).is_ok();
+                        prop_assert_eq!(admitted, (held[whose].len() as u32) < limit);
+                        if admitted {
+                            held[whose].push(throttle.enter(&names[whose]));
+                        }
+                    }
+                    1 if !held[whose].is_empty() => {
+                        let which = at % held[whose].len();
+                        drop(held[whose].swap_remove(which));
+                    }
+                    _ => throttle.forget_idle(minute as u64 * MINUTE_MS),
+                }
+                for (name, held) in names.iter().zip(&held) {
+                    prop_assert_eq!(throttle.in_flight(name), held.len() as u32);
+                }
+            }
+        }
+
+        /// Fires and invocations, and the namespaces, do not use up each other's minute.
+        #[test]
+        fn every_kind_and_namespace_has_a_minute_of_its_own(limit in 0u32..5, requests in proptest::collection::vec((any::<bool>(), 0usize..2), 0..40)) {
+            let throttle = throttle(Config {
+                invocations_per_minute: Some(limit),
+                fires_per_minute: Some(limit),
+                ..Config::default()
+            });
+            let limits = UserLimits::default();
+            let names = [ns("one"), ns("two")];
+            let mut counts = [[0u32; 2]; 2];
+            for (fire, whose) in requests {
+                let kind = if fire { Kind::Fire } else { Kind::Invocation };
+                counts[usize::from(fire)][whose] += 1;
+                let admitted = throttle.charge(&names[whose], &limits, kind, MINUTE_MS).is_ok();
+                prop_assert_eq!(admitted, counts[usize::from(fire)][whose] <= limit);
+            }
+        }
     }
 }

@@ -3,6 +3,7 @@
 mod drain;
 mod lifecycle;
 mod lines;
+mod locked;
 mod memory;
 mod prewarm;
 mod probes;

@@ -4,6 +4,7 @@ mod coverage;
 mod entities;
 mod fuzz;
 mod packages;
+mod properties;
 mod rules;
 mod running;
 mod secrets;

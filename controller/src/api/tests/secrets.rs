@@ -180,3 +180,33 @@ async fn a_triggers_secret_stays_locked_on_the_way_to_its_actions() {
     locked.sort_by_key(|args| args.to_string().len());
     assert_eq!(locked, [json!({}), json!({"token": NEEDLE}), json!({"token": NEEDLE})]);
 }
+
+/// The one secret that is opened here: that of a signature, because it is judged here.
+#[tokio::test(start_paused = true)]
+async fn a_webhooks_secret_can_be_secret() {
+    let api = Api::start().await;
+    let invoker = Invoker::start(&api, echo).await;
+    let mut body = code();
+    body["annotations"] = json!([
+        {"key": "web-export", "value": true},
+        {"key": "webhook-signature", "value": {"scheme": "github", "parameter": "signing"}},
+    ]);
+    body["parameters"] = json!([{"key": "signing", "value": "It's a Secret to Everybody", "secret": true}]);
+    api.client("guest").put("actions/w", body).await.ok();
+    let subject = json!({"subject": "guest", "namespaces": [{"name": "guest", "uuid": "23bc46b1-71f6-4ed5-8c54-816aa4f8c502",
+                                                            "key": "k".repeat(64)}]});
+    api.subject(&subject).await;
+    let signature = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
+    for (body, status) in [("Hello, World!", 200), ("Hello, World?", 401)] {
+        let headers = [("x-hub-signature-256", signature), ("content-type", "text/plain")];
+        let stranger = api.stranger(Outcome::Missing);
+        let answer = stranger
+            .send("POST", "/api/v1/web/guest/default/w.json", Some(body), &headers)
+            .await;
+        assert_eq!(answer.status, status, "{}", answer.text);
+    }
+    assert_eq!(
+        opened(&api, &invoker.seen()[0]),
+        json!({"signing": "It's a Secret to Everybody"})
+    );
+}
