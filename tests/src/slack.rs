@@ -1,12 +1,16 @@
 //! The Slack story: a message in a channel comes in through an outgoing webhook, a sequence asks for the weather and posts
 //! the answer through an incoming webhook. What may go wrong on the way, too.
 
+#[cfg(feature = "docker")]
+mod docker;
+
+use std::net::IpAddr;
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
 use hyper::Method;
 use serde_json::{Value, json};
-use wsk_demo::{Message, Reply, Slack, Weather, send};
+use wsk_demo::{LOOPBACK, Message, Reply, Slack, Weather, send};
 
 use crate::catalog::{says, serve};
 use crate::harness::{Folder, LONG, Platform, program};
@@ -31,27 +35,21 @@ impl Story {
         Story::on(Folder::new()).await
     }
 
+    /// With the weather action as a program of the native kind.
     async fn on(folder: Folder) -> Story {
-        let p = serve(folder).await;
-        let slack = Slack::start().await.expect("a Slack");
-        let weather = Weather::start().await.expect("a weather service");
         let image = program("openweather").display().to_string();
-        let create = ["-i", "action", "create"];
-        let given = [
-            "-p",
-            "weather_url",
-            &weather.url(),
-            "-p",
-            "appid",
-            weather.key(),
-            "-t",
-            "120000",
-        ];
-        says(
-            &p,
-            &[&create[..], &["openweather-quarkus", &image, "--native"], &given].concat(),
-        )
-        .await;
+        Story::with(folder, LOOPBACK, &[&image, "--native"]).await
+    }
+
+    /// With the weather action made of `image`, and Slack and the weather service at `host`.
+    async fn with(folder: Folder, host: IpAddr, image: &[&str]) -> Story {
+        let p = serve(folder).await;
+        let slack = Slack::start(host).await.expect("a Slack");
+        let weather = Weather::start(host).await.expect("a weather service");
+        let (url, create) = (weather.url(), ["-i", "action", "create"]);
+        let given = ["-p", "weather_url", &url, "-p", "appid", weather.key(), "-t", "120000"];
+        let quarkus = [&create[..], &["openweather-quarkus"], image, &given].concat();
+        says(&p, &quarkus).await;
         let copy = [
             "--copy",
             "openweather-slack",
@@ -219,7 +217,7 @@ async fn without_a_city_slack_is_told_and_nothing_is_posted() {
 #[tokio::test]
 async fn fields_of_a_message_do_not_reach_past_the_first_component() {
     let story = Story::start().await;
-    let elsewhere = Slack::start().await.expect("another Slack");
+    let elsewhere = Slack::start(LOOPBACK).await.expect("another Slack");
     let message = Message::new("weather Athens")
         .with("url", &elsewhere.webhook())
         .with("channel", "#board");

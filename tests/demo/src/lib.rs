@@ -7,6 +7,6 @@ mod server;
 mod slack;
 mod weather;
 
-pub use server::{Reply, Seen, Server, send};
+pub use server::{LOOPBACK, Reply, Seen, Server, send};
 pub use slack::{Delivery, Message, Slack};
 pub use weather::Weather;

@@ -1,7 +1,7 @@
 //! An HTTP server that remembers its requests, and the client that goes with it.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -14,6 +14,9 @@ use hyper::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
+
+/// Where servers are unless they are told otherwise.
+pub const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 /// A request as it came.
 #[derive(Debug, Clone)]
@@ -72,9 +75,14 @@ impl Seen {
 }
 
 impl Server {
-    /// Starts a server that answers as `answer` says.
+    /// Starts a server on the loopback device that answers as `answer` says.
     pub async fn start(answer: impl Fn(&Seen) -> Reply + Send + Sync + 'static) -> Result<Server> {
-        let listener = TcpListener::bind("127.0.0.1:0").await.context("no free port")?;
+        Server::start_at(LOOPBACK, answer).await
+    }
+
+    /// The same on another address of this machine.
+    pub async fn start_at(host: IpAddr, answer: impl Fn(&Seen) -> Reply + Send + Sync + 'static) -> Result<Server> {
+        let listener = TcpListener::bind((host, 0)).await.context("no free port")?;
         let address = listener.local_addr().context("the address of a listener")?;
         let seen = Arc::new(Mutex::new(Vec::new()));
         let task = tokio::spawn(accept(listener, seen.clone(), Arc::new(answer)));

@@ -1,5 +1,6 @@
 //! Slack, as far as its webhooks go: it tells an outgoing webhook what somebody wrote, and takes posts at an incoming one.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 
@@ -33,10 +34,11 @@ pub struct Delivery {
 }
 
 impl Slack {
-    pub async fn start() -> Result<Slack> {
+    /// On this address of the machine.
+    pub async fn start(host: IpAddr) -> Result<Slack> {
         let status = Arc::new(AtomicU16::new(200));
         let answers = status.clone();
-        let server = Server::start(move |request| match (request.uri.path(), &request.method) {
+        let server = Server::start_at(host, move |request| match (request.uri.path(), &request.method) {
             (WEBHOOK, &Method::POST) => Reply::new(answers.load(Ordering::SeqCst), "ok"),
             _ => Reply::new(404, "no_service"),
         });

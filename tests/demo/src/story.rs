@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 use serde_json::{Map, Value};
-use wsk_demo::{Message, Slack, Weather};
+use wsk_demo::{LOOPBACK, Message, Slack, Weather};
 
 use crate::stage::Stage;
 
@@ -16,8 +16,8 @@ struct Cast<'a> {
 pub async fn play(stage: &Stage) -> Result<()> {
     let cast = Cast {
         stage,
-        slack: Slack::start().await?,
-        weather: Weather::start().await?,
+        slack: Slack::start(LOOPBACK).await?,
+        weather: Weather::start(LOOPBACK).await?,
     };
     step("The cast");
     println!("platform         {}", stage.url);

@@ -1,5 +1,6 @@
 //! A weather service: `GET /data/2.5/weather?q=CITY&appid=KEY&units=metric`.
 
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -26,10 +27,13 @@ enum Mood {
 }
 
 impl Weather {
-    pub async fn start() -> Result<Weather> {
+    /// On this address of the machine.
+    pub async fn start(host: IpAddr) -> Result<Weather> {
         let mood = Arc::new(Mutex::new(Mood::Well));
         let now = mood.clone();
-        let server = Server::start(move |request| answer(request, *now.lock().expect("no panic under this lock")));
+        let server = Server::start_at(host, move |request| {
+            answer(request, *now.lock().expect("no panic under this lock"))
+        });
         Ok(Weather {
             server: server.await?,
             mood,

@@ -1,7 +1,7 @@
 //! `/whisk.system/slack/post`.
 
 use serde_json::{Value, json};
-use wsk_demo::{Reply, Server, Slack};
+use wsk_demo::{LOOPBACK, Reply, Server, Slack};
 
 use super::{activation, error, printed, result, start};
 
@@ -16,7 +16,7 @@ fn with(url: &str, more: &Value) -> Value {
 #[tokio::test]
 async fn one_field_with_the_message_in_order() {
     let p = &start().await;
-    let slack = Slack::start().await.expect("a Slack");
+    let slack = Slack::start(LOOPBACK).await.expect("a Slack");
     let sent = activation(p, "slack/post", &with(&slack.webhook(), &json!({}))).await;
     assert_eq!(sent["response"]["result"], json!({}));
     assert_eq!(printed(p, &sent).await, ["stdout: success:  hi successfully sent"]);
@@ -75,7 +75,7 @@ async fn what_is_missing_is_named() {
         error(p, "slack/post", &json!({"attachments": []})).await,
         "No Webhook URL provided"
     );
-    let slack = Slack::start().await.expect("a Slack");
+    let slack = Slack::start(LOOPBACK).await.expect("a Slack");
     result(p, "slack/post", &with(&slack.webhook(), &json!({"text": ""}))).await;
     result(p, "slack/post", &json!({"url": slack.webhook(), "attachments": [1]})).await;
     let posts = slack.posts().expect("posts");
@@ -86,7 +86,7 @@ async fn what_is_missing_is_named() {
 #[tokio::test]
 async fn slacks_status_is_logged_and_no_more() {
     let p = &start().await;
-    let slack = Slack::start().await.expect("a Slack");
+    let slack = Slack::start(LOOPBACK).await.expect("a Slack");
     slack.answer(500);
     let sent = activation(p, "slack/post", &with(&slack.webhook(), &json!({}))).await;
     assert_eq!(sent["response"]["status"], "success");
