@@ -211,7 +211,7 @@ impl App {
     /// Works on an accepted composition until its record is stored.
     async fn bring_to_end(self: Arc<App>, progress: Progress, fresh: bool) {
         let id = progress.machine.id();
-        if fresh || !self.is_recorded(id).await {
+        if fresh || !self.is_recorded(&progress.identity.namespace.name, id).await {
             let kept = progress.is_kept();
             let record = Run::accepted(progress).finish(&self).await;
             if kept {
@@ -221,9 +221,9 @@ impl App {
         self.work.ledger.close(id);
     }
 
-    async fn is_recorded(&self, id: ActivationId) -> bool {
+    async fn is_recorded(&self, namespace: &Namespace, id: ActivationId) -> bool {
         loop {
-            match self.activations.exists(id).await {
+            match self.activations.exists(namespace, id).await {
                 Ok(recorded) => return recorded,
                 Err(error) => {
                     tracing::warn!(activation_id = %id, %error, "cannot look for a record; trying again");

@@ -19,6 +19,8 @@
 mod apis;
 #[cfg(any(test, feature = "test-util"))]
 pub mod contract;
+#[cfg(feature = "couchdb")]
+mod couchdb;
 mod embedded;
 mod error;
 mod metrics;
@@ -32,6 +34,8 @@ use wsk_entities::{
 };
 
 pub use apis::{Api, ApiStore, Subscription};
+#[cfg(feature = "couchdb")]
+pub use couchdb::Config as CouchConfig;
 pub use embedded::Config as EmbeddedConfig;
 pub use error::Error;
 
@@ -93,7 +97,7 @@ pub trait EntityStore: Send + Sync {
     async fn sealed(&self, after: Option<&FullName>, limit: u64) -> Result<Vec<Stored<Entity>>, Error>;
 
     /// Replaces how an entity's parameters are encrypted, and nothing else of it: what it means is the same, so its
-    /// revision and its place in lists are too. Whether it was still at this revision; if not, nothing changes.
+    /// place in lists is too, and its revision where the database leaves that to us. Whether it was still at this revision; if not, nothing changes.
     async fn reseal(&self, entity: &Entity, at: &Revision) -> Result<bool, Error>;
 
     /// Deletes an entity with its code.
@@ -170,8 +174,9 @@ pub trait ActivationStore: Send + Sync {
 
     async fn count(&self, namespace: &Namespace, filter: &ActivationFilter) -> Result<u64, Error>;
 
-    /// Whether any namespace holds a record of this id; for recovery after a crash.
-    async fn exists(&self, id: ActivationId) -> Result<bool, Error>;
+    /// Whether the record of an activation that was invoked in a namespace is there; for recovery after a crash. An adapter
+    /// that finds records by their id alone may disregard the namespace: ids are unique.
+    async fn exists(&self, namespace: &Namespace, id: ActivationId) -> Result<bool, Error>;
 
     /// Applies the configured retention by age and count once; returns how many records went.
     async fn retain(&self, now: Timestamp) -> Result<u64, Error>;
@@ -190,6 +195,8 @@ pub struct Stores {
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Config {
     Embedded(EmbeddedConfig),
+    #[cfg(feature = "couchdb")]
+    Couchdb(CouchConfig),
 }
 
 /// Opens the stores of a configuration. Errors say which file or server, and what to do.
@@ -201,5 +208,7 @@ pub async fn open(config: &Config) -> Result<Stores, Error> {
 pub async fn open_all(config: &Config) -> Result<(Stores, Arc<dyn ApiStore>), Error> {
     match config {
         Config::Embedded(config) => embedded::open(config).await,
+        #[cfg(feature = "couchdb")]
+        Config::Couchdb(config) => couchdb::open(config).await,
     }
 }

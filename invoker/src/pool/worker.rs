@@ -106,10 +106,10 @@ pub(crate) async fn plan(shared: Arc<Shared>, outbox: Outbox, name: FullName) {
 
 /// Finds out whether a redelivered activation was recorded by whoever had it before. Waits for the store as long as need be.
 pub(crate) async fn look_up(shared: Arc<Shared>, outbox: Outbox, mut job: Job) {
-    let id = job.message.activation_id;
+    let (id, namespace) = (job.message.activation_id, &job.message.user.namespace.name);
     let mut pause = PAUSE;
     let known = loop {
-        match shared.activations.exists(id).await {
+        match shared.activations.exists(namespace, id).await {
             Ok(known) => break known,
             Err(error) if error.retryable() => {
                 tracing::warn!(activation_id = %id, %error, "waiting for the store to look up a redelivered activation");

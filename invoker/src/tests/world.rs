@@ -248,7 +248,7 @@ impl World {
     }
 
     pub async fn has_record(&self, id: ActivationId) -> bool {
-        self.stores.activations.exists(id).await.unwrap()
+        self.stores.activations.exists(&Namespace::new("guest").unwrap(), id).await.unwrap()
     }
 
     /// Takes in the acknowledgements that have come.
@@ -361,9 +361,9 @@ impl ActivationStore for Records {
         self.inner.count(namespace, filter).await
     }
 
-    async fn exists(&self, id: ActivationId) -> Result<bool, wsk_store::Error> {
+    async fn exists(&self, namespace: &Namespace, id: ActivationId) -> Result<bool, wsk_store::Error> {
         self.there()?;
-        self.inner.exists(id).await
+        self.inner.exists(namespace, id).await
     }
 
     async fn retain(&self, now: wsk_entities::Timestamp) -> Result<u64, wsk_store::Error> {

@@ -293,8 +293,8 @@ impl ActivationStore for Seen<dyn ActivationStore> {
         self.ask(|inner| inner.count(namespace, filter)).await
     }
 
-    async fn exists(&self, id: ActivationId) -> Result<bool, StoreError> {
-        self.ask(|inner| inner.exists(id)).await
+    async fn exists(&self, namespace: &Namespace, id: ActivationId) -> Result<bool, StoreError> {
+        self.ask(|inner| inner.exists(namespace, id)).await
     }
 
     async fn retain(&self, now: wsk_entities::Timestamp) -> Result<u64, StoreError> {

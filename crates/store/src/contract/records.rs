@@ -73,7 +73,7 @@ pub async fn a_record_comes_back_whole(stores: &Stores) {
         assert!(
             stores
                 .activations
-                .exists(record.activation_id)
+                .exists(&record.namespace, record.activation_id)
                 .await
                 .expect("an answer")
         );
@@ -81,7 +81,7 @@ pub async fn a_record_comes_back_whole(stores: &Stores) {
     assert!(
         !stores
             .activations
-            .exists(ActivationId::from_bits(3))
+            .exists(&ns("guest"), ActivationId::from_bits(3))
             .await
             .expect("an answer")
     );
@@ -126,10 +126,7 @@ pub async fn records_belong_to_their_namespace(stores: &Stores) {
         stores.activations.get(&ns("guest"), other).await.expect("readable"),
         None
     );
-    assert!(
-        stores.activations.exists(other).await.expect("an answer"),
-        "recovery asks across namespaces"
-    );
+    assert!(stores.activations.exists(&ns("other"), other).await.expect("an answer"));
     let filter = ActivationFilter::default();
     assert_eq!(ids(stores, &ns("guest"), &filter, ALL).await, [1]);
     assert_eq!(ids(stores, &ns("nobody"), &filter, ALL).await, [0; 0]);

@@ -64,7 +64,7 @@ pub async fn surplus_records_go_oldest_first(stores: &Stores) {
         for record in &model {
             let there = stores
                 .activations
-                .exists(record.activation_id)
+                .exists(&record.namespace, record.activation_id)
                 .await
                 .expect("an answer");
             assert!(

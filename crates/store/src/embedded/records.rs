@@ -104,7 +104,7 @@ impl ActivationStore for Records {
             .await
     }
 
-    async fn exists(&self, id: ActivationId) -> Result<bool, Error> {
+    async fn exists(&self, _: &Namespace, id: ActivationId) -> Result<bool, Error> {
         self.database
             .read(move |conn| {
                 Ok(conn

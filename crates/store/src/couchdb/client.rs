@@ -1,0 +1,403 @@
+//! CouchDB's HTTP interface, as far as the seams need it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use reqwest::{Method, StatusCode};
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
+
+use super::Config;
+use super::views::Design;
+use crate::Error;
+
+/// A server.
+pub(super) struct Client {
+    inner: couch_rs::Client,
+    url: String,
+}
+
+/// One of its databases.
+#[derive(Clone)]
+pub(super) struct Database {
+    client: Arc<Client>,
+    name: String,
+}
+
+/// An answer with a status that somebody here understands.
+pub(super) struct Answer {
+    pub status: StatusCode,
+    pub body: Vec<u8>,
+}
+
+/// What a view is asked for; keys are JSON.
+#[derive(Default)]
+pub(super) struct Query<'a> {
+    pub design: &'a str,
+    pub view: &'a str,
+    pub start: Option<String>,
+    pub end: Option<String>,
+    pub key: Option<String>,
+    pub descending: bool,
+    pub skip: u64,
+    pub limit: Option<u64>,
+    pub docs: bool,
+    pub count: bool,
+}
+
+/// A row of a view.
+#[derive(serde::Deserialize)]
+pub(super) struct Row {
+    #[serde(default)]
+    pub id: String,
+    #[serde(default)]
+    pub value: Option<Box<RawValue>>,
+    #[serde(default)]
+    pub doc: Option<Box<RawValue>>,
+}
+
+#[derive(serde::Deserialize)]
+struct Rows {
+    #[serde(default)]
+    rows: Vec<Row>,
+}
+
+/// One document's fate in a bulk write.
+#[derive(serde::Deserialize)]
+pub(super) struct Written {
+    #[serde(default)]
+    pub id: String,
+    #[serde(default)]
+    pub error: Option<String>,
+    #[serde(default)]
+    pub reason: Option<String>,
+}
+
+/// Members that CouchDB adds to a document.
+#[derive(serde::Deserialize)]
+pub(super) struct Meta {
+    #[serde(rename = "_id", default)]
+    pub id: String,
+    #[serde(rename = "_rev", default)]
+    pub rev: String,
+}
+
+impl Client {
+    pub fn new(config: &Config) -> Result<Client, Error> {
+        // Of several providers in one process nobody but the process could choose; there is one.
+        if CryptoProvider::get_default().is_none() {
+            ring::default_provider().install_default().ok();
+        }
+        let url = config.url.trim_end_matches('/').to_owned();
+        if !url.starts_with("http://") && !url.starts_with("https://") {
+            return Err(Error::Unusable(format!(
+                "`{url}` is no address of a CouchDB; say http://host:5984"
+            )));
+        }
+        let (user, password) = match config.username.as_str() {
+            "" => (None, None),
+            user => (Some(user), Some(config.password.as_str())),
+        };
+        let inner = couch_rs::Client::new_with_timeout(&url, user, password, Some(config.timeout_s))
+            .map_err(|error| Error::Unusable(format!("`{url}` is no address of a CouchDB: {error}")))?;
+        Ok(Client { inner, url })
+    }
+
+    fn unavailable(&self, reason: impl std::fmt::Display) -> Error {
+        Error::Unavailable(format!("CouchDB at {}: {reason}", self.url))
+    }
+
+    /// Sends a request. Statuses that tell of the server's state, not of the request, are errors already.
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        query: &HashMap<String, String>,
+        body: Option<Vec<u8>>,
+    ) -> Result<Answer, Error> {
+        let mut request = self.inner.req(method, path, Some(query));
+        if let Some(body) = body {
+            request = request.body(body);
+        }
+        let answer = request.send().await.map_err(|error| self.unavailable(chain(&error)))?;
+        let status = answer.status();
+        let body = answer
+            .bytes()
+            .await
+            .map_err(|error| self.unavailable(chain(&error)))?
+            .to_vec();
+        match status.as_u16() {
+            401 | 403 => Err(Error::Unusable(format!(
+                "CouchDB at {} refuses the credentials of the store: {}; check its username and password",
+                self.url,
+                said(&body)
+            ))),
+            413 => Err(Error::Unusable(format!(
+                "CouchDB at {} takes no document of this size: {}",
+                self.url,
+                said(&body)
+            ))),
+            507 => Err(Error::Full {
+                path: format!("CouchDB at {}", self.url),
+            }),
+            408 | 429 | 500.. => Err(self.unavailable(format!("{status}: {}", said(&body)))),
+            _ => Ok(Answer { status, body }),
+        }
+    }
+}
+
+impl Database {
+    pub fn new(client: Arc<Client>, name: &str) -> Database {
+        Database {
+            client,
+            name: name.to_owned(),
+        }
+    }
+
+    /// Makes the database, unless it is there.
+    pub async fn ensure(&self) -> Result<(), Error> {
+        let found = self.client.send(Method::GET, &self.name, &HashMap::new(), None).await?;
+        if found.status == StatusCode::OK {
+            return Ok(());
+        }
+        let made = self.client.send(Method::PUT, &self.name, &HashMap::new(), None).await?;
+        match made.status {
+            StatusCode::CREATED | StatusCode::ACCEPTED | StatusCode::PRECONDITION_FAILED => Ok(()),
+            _ => Err(self.surprise("making the database", &made)),
+        }
+    }
+
+    /// Makes a design document, unless one of its name is there: whoever made it may know better.
+    pub async fn ensure_design(&self, design: &Design) -> Result<(), Error> {
+        let id = format!("_design/{}", design.name);
+        if self.get_at(&id, &HashMap::new()).await?.is_some() {
+            return Ok(());
+        }
+        let answer = self.put_at(&id, design.document().into_bytes()).await?;
+        match answer.status {
+            StatusCode::CREATED | StatusCode::ACCEPTED | StatusCode::CONFLICT => Ok(()),
+            _ => Err(self.surprise(&format!("making {id}"), &answer)),
+        }
+    }
+
+    /// The text of a document.
+    pub async fn get(&self, id: &str) -> Result<Option<String>, Error> {
+        let found = self.get_at(&encoded(id), &HashMap::new()).await?;
+        found
+            .map(|body| String::from_utf8(body).map_err(|error| corrupted(id, error)))
+            .transpose()
+    }
+
+    async fn get_at(&self, path: &str, query: &HashMap<String, String>) -> Result<Option<Vec<u8>>, Error> {
+        let path = format!("{}/{path}", self.name);
+        let answer = self.client.send(Method::GET, &path, query, None).await?;
+        match answer.status {
+            StatusCode::OK => Ok(Some(answer.body)),
+            StatusCode::NOT_FOUND => Ok(None),
+            _ => Err(self.surprise(&format!("reading {path}"), &answer)),
+        }
+    }
+
+    async fn put_at(&self, path: &str, document: Vec<u8>) -> Result<Answer, Error> {
+        let path = format!("{}/{path}", self.name);
+        self.client
+            .send(Method::PUT, &path, &HashMap::new(), Some(document))
+            .await
+    }
+
+    /// Whether a document is there.
+    pub async fn has(&self, id: &str) -> Result<bool, Error> {
+        let path = format!("{}/{}", self.name, encoded(id));
+        let answer = self.client.send(Method::HEAD, &path, &HashMap::new(), None).await?;
+        match answer.status {
+            StatusCode::OK => Ok(true),
+            StatusCode::NOT_FOUND => Ok(false),
+            _ => Err(self.surprise(&format!("looking for {id}"), &answer)),
+        }
+    }
+
+    /// Writes a document; the new revision. The document names the revision it replaces.
+    pub async fn put(&self, id: &str, document: String) -> Result<String, Error> {
+        let answer = self.put_at(&encoded(id), document.into_bytes()).await?;
+        match answer.status {
+            StatusCode::CREATED | StatusCode::ACCEPTED => revision(id, &answer.body),
+            StatusCode::CONFLICT => Err(Error::Conflict(id.to_owned())),
+            // An attachment that the replaced revision does not have.
+            StatusCode::PRECONDITION_FAILED => Err(Error::Missing(format!("the code that {id} refers to"))),
+            _ => Err(self.surprise(&format!("writing {id}"), &answer)),
+        }
+    }
+
+    pub async fn delete(&self, id: &str, rev: &str) -> Result<(), Error> {
+        let path = format!("{}/{}", self.name, encoded(id));
+        let query = HashMap::from([("rev".to_owned(), rev.to_owned())]);
+        let answer = self.client.send(Method::DELETE, &path, &query, None).await?;
+        match answer.status {
+            StatusCode::OK | StatusCode::ACCEPTED => Ok(()),
+            StatusCode::NOT_FOUND => Err(Error::Missing(id.to_owned())),
+            // Also the answer to who deletes what was deleted meanwhile, and to what never was a revision.
+            StatusCode::CONFLICT | StatusCode::BAD_REQUEST => Err(match self.has(id).await? {
+                true => Error::Conflict(id.to_owned()),
+                false => Error::Missing(id.to_owned()),
+            }),
+            _ => Err(self.surprise(&format!("deleting {id}"), &answer)),
+        }
+    }
+
+    /// The bytes of an attachment.
+    pub async fn attachment(&self, id: &str, name: &str) -> Result<Option<Vec<u8>>, Error> {
+        self.get_at(&format!("{}/{}", encoded(id), encoded(name)), &HashMap::new())
+            .await
+    }
+
+    /// Writes many documents; the fate of each, in order.
+    pub async fn bulk(&self, documents: &[String]) -> Result<Vec<Written>, Error> {
+        let body = format!("{{\"docs\":[{}]}}", documents.join(","));
+        let path = format!("{}/_bulk_docs", self.name);
+        let answer = self
+            .client
+            .send(Method::POST, &path, &HashMap::new(), Some(body.into_bytes()))
+            .await?;
+        match answer.status {
+            StatusCode::CREATED | StatusCode::ACCEPTED | StatusCode::OK => parse(&path, &answer.body),
+            _ => Err(self.surprise("writing documents", &answer)),
+        }
+    }
+
+    /// Rows of a view.
+    pub async fn view(&self, query: &Query<'_>) -> Result<Vec<Row>, Error> {
+        let path = format!("_design/{}/_view/{}", query.design, query.view);
+        self.rows(&path, &query.parameters()).await
+    }
+
+    /// Documents whose ids lie between two, in no order that counts.
+    pub async fn all(&self, start: &str, end: &str) -> Result<Vec<Row>, Error> {
+        let json = |text: &str| serde_json::to_string(text).expect("text serialises");
+        let parameters = [
+            ("include_docs", "true".to_owned()),
+            ("startkey", json(start)),
+            ("endkey", json(end)),
+        ];
+        let parameters = parameters.map(|(name, value)| (name.to_owned(), value));
+        self.rows("_all_docs", &HashMap::from(parameters)).await
+    }
+
+    async fn rows(&self, path: &str, parameters: &HashMap<String, String>) -> Result<Vec<Row>, Error> {
+        let body = self
+            .get_at(path, parameters)
+            .await?
+            .ok_or_else(|| Error::Unusable(format!("the database {} has no {path}", self.name)))?;
+        parse::<Rows>(path, &body).map(|rows| rows.rows)
+    }
+
+    /// The number of rows of a view.
+    pub async fn count(&self, query: Query<'_>) -> Result<u64, Error> {
+        let rows = self.view(&Query { count: true, ..query }).await?;
+        let total = rows.first().and_then(|row| row.value.as_ref());
+        total.map_or(Ok(0), |total| parse("a count", total.get().as_bytes()))
+    }
+
+    /// How many writes this database has seen.
+    pub async fn writes(&self) -> Result<u64, Error> {
+        let body = self.get_at("", &HashMap::new()).await?;
+        let body = body.ok_or_else(|| Error::Unusable(format!("there is no database {}", self.name)))?;
+        let info: Info = parse(&self.name, &body)?;
+        // A number, or text that begins with one; the rest may differ between two answers though nothing changed.
+        let digits = info
+            .update_seq
+            .get()
+            .trim_start_matches('"')
+            .split(|c: char| !c.is_ascii_digit())
+            .next();
+        let writes = digits.and_then(|digits| digits.parse().ok());
+        writes.ok_or_else(|| corrupted(&self.name, format!("an update_seq of {}", info.update_seq)))
+    }
+
+    fn surprise(&self, what: &str, answer: &Answer) -> Error {
+        Error::Unusable(format!(
+            "{what} in {} at {}: CouchDB answered {}: {}",
+            self.name,
+            self.client.url,
+            answer.status,
+            said(&answer.body)
+        ))
+    }
+}
+
+#[derive(serde::Deserialize)]
+struct Info {
+    update_seq: Box<RawValue>,
+}
+
+impl Query<'_> {
+    fn parameters(&self) -> HashMap<String, String> {
+        let mut parameters = HashMap::new();
+        let mut set = |name: &str, value: String| drop(parameters.insert(name.to_owned(), value));
+        for (name, key) in [("startkey", &self.start), ("endkey", &self.end), ("key", &self.key)] {
+            if let Some(key) = key {
+                set(name, key.clone());
+            }
+        }
+        set("reduce", self.count.to_string());
+        if self.descending {
+            set("descending", "true".to_owned());
+        }
+        if self.docs && !self.count {
+            set("include_docs", "true".to_owned());
+        }
+        if self.skip > 0 {
+            set("skip", self.skip.to_string());
+        }
+        if let Some(limit) = self.limit {
+            set("limit", limit.to_string());
+        }
+        parameters
+    }
+}
+
+/// An id or a name as one segment of a path.
+fn encoded(text: &str) -> String {
+    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
+}
+
+fn revision(id: &str, body: &[u8]) -> Result<String, Error> {
+    #[derive(serde::Deserialize)]
+    struct Put {
+        rev: String,
+    }
+    parse::<Put>(id, body).map(|put| put.rev)
+}
+
+pub(super) fn parse<T: DeserializeOwned>(id: &str, body: &[u8]) -> Result<T, Error> {
+    serde_json::from_slice(body).map_err(|error| corrupted(id, error))
+}
+
+pub(super) fn corrupted(id: &str, reason: impl std::fmt::Display) -> Error {
+    Error::Corrupted {
+        id: id.to_owned(),
+        reason: reason.to_string(),
+    }
+}
+
+/// What CouchDB gives as its reason.
+fn said(body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(body);
+    let json: Result<serde_json::Value, _> = serde_json::from_slice(body);
+    let reason = json
+        .ok()
+        .and_then(|json| json.get("reason").and_then(|r| r.as_str().map(str::to_owned)));
+    reason.unwrap_or_else(|| text.trim().chars().take(200).collect())
+}
+
+/// An error with its causes, the last of which tells most.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}

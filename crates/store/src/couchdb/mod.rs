@@ -1,0 +1,100 @@
+//! CouchDB 3, in the databases, documents, design documents and views of OpenWhisk: a database of the original can be used
+//! as it is, and the original's tools read ours.
+//!
+//! [`client`] speaks HTTP, [`exact`] keeps what a JSON database would round, [`views`] are the design documents; the other
+//! modules are one seam each. `couch_rs` brings connections, authentication and time-outs; documents travel as text of ours,
+//! because its typed documents know neither attachments nor numbers beyond 64 bits, and a bulk write's answers matter one by
+//! one.
+//!
+//! **Differences that an operator may see.** Code is always an attachment named `couch:...`, written with its document in one
+//! request; `mem:...` of the original is read. A document that a JSON database would not give back to the digit carries its
+//! text as `ferrowhiskExact` as well. API routes have a database of their own, `<prefix>apis`.
+
+mod apis;
+mod client;
+mod entities;
+mod exact;
+mod records;
+mod subjects;
+mod views;
+
+use std::sync::Arc;
+
+use crate::{ApiStore, Error, Stores, metrics};
+use client::{Client, Database};
+
+/// The store on CouchDB.
+#[derive(Clone, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields, default)]
+pub struct Config {
+    /// Address of the server, `http://host:5984` or `https://...`.
+    pub url: String,
+    /// User that may create databases and design documents, unless they are there.
+    pub username: String,
+    /// That user's password.
+    #[serde(skip_serializing)]
+    pub password: String,
+    /// What the names of the databases begin with; upstream's installations have names such as `whisk_local_`.
+    pub prefix: String,
+    /// Longest wait for one answer, in seconds.
+    pub timeout_s: u64,
+    /// Most records in one bulk write.
+    pub batch: usize,
+    /// Records older than this many milliseconds go; 0 keeps them.
+    pub retain_ms: u64,
+    /// Most records kept; 0 keeps all.
+    pub retain_count: u64,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            url: "http://127.0.0.1:5984".to_owned(),
+            username: String::new(),
+            password: String::new(),
+            prefix: "whisk_".to_owned(),
+            timeout_s: 30,
+            batch: 500,
+            retain_ms: 7 * 24 * 60 * 60 * 1000,
+            retain_count: 0,
+        }
+    }
+}
+
+impl std::fmt::Debug for Config {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Config")
+            .field("url", &self.url)
+            .field("username", &self.username)
+            .field("prefix", &self.prefix)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Opens the databases, making those and the design documents that are not there.
+pub(crate) async fn open(config: &Config) -> Result<(Stores, Arc<dyn ApiStore>), Error> {
+    metrics::show();
+    let client = Arc::new(Client::new(config)?);
+    let database = |name: &str| Database::new(client.clone(), &format!("{}{name}", config.prefix));
+    let whisks = database("whisks");
+    let activations = database("activations");
+    let subjects = database("subjects");
+    let apis = database("apis");
+    for (database, designs) in [
+        (&whisks, views::WHISKS),
+        (&activations, views::ACTIVATIONS),
+        (&subjects, views::SUBJECTS),
+        (&apis, &[]),
+    ] {
+        database.ensure().await?;
+        for design in designs {
+            database.ensure_design(design).await?;
+        }
+    }
+    let stores = Stores {
+        entities: Arc::new(entities::Entities::new(whisks)),
+        subjects: Arc::new(subjects::Subjects::new(subjects)),
+        activations: Arc::new(records::Records::new(activations, config)),
+    };
+    Ok((stores, Arc::new(apis::Apis::new(apis))))
+}
