@@ -28,6 +28,8 @@ pub(crate) enum Command {
     Serve(Flags),
     /// Say what this machine offers, and what to do about what is missing.
     Doctor(Flags),
+    /// Print the certificate that HTTPS clients are to trust; make a self-signed one when there is none.
+    Certificate(Certificate),
     /// Print the table of all configuration keys.
     ConfigReference,
 }
@@ -46,6 +48,15 @@ pub(crate) struct Flags {
     /// Print the configuration in force and end.
     #[arg(long)]
     pub(crate) print_config: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Certificate {
+    #[command(flatten)]
+    pub(crate) flags: Flags,
+    /// Name or address that a new certificate is for, beside localhost and the loopback addresses. May be repeated.
+    #[arg(long = "name", value_name = "HOST")]
+    pub(crate) names: Vec<String>,
 }
 
 impl Flags {

@@ -31,6 +31,8 @@ settings! {
         pub journal: Journal as section = Journal::default(),
         /// How secret parameters are kept.
         pub secrets: Secrets as section = Secrets::default(),
+        /// The operators' listener.
+        pub operator: crate::operator::Operator as section = Default::default(),
         /// The edge.
         pub gateway: wsk_gateway::Config as section = Default::default(),
         /// The controller.

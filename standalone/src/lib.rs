@@ -6,9 +6,12 @@
 
 mod arguments;
 mod catalog;
+mod certificate;
 mod config;
 mod doctor;
+mod edge;
 mod folder;
+mod operator;
 mod runtimes;
 mod serve;
 mod subjects;
@@ -31,6 +34,7 @@ pub fn run(arguments: Arguments) -> Result<()> {
             }
             serve::serve(config)
         }
+        Command::Certificate(request) => certificate::print(&request),
         Command::Doctor(flags) => doctor::report(&flags.config()?),
         Command::ConfigReference => {
             print!("{}", wsk_service::config::reference::<Config>());

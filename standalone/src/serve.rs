@@ -1,17 +1,17 @@
 //! The life of the process: open, announce, wait, drain.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use tokio::net::TcpListener;
 use wsk_gateway::Gateway;
 use wsk_service::phase::Phases;
 use wsk_service::supervise::{OnCancel, OnFailure, Stage, Supervisor, Task};
-use wsk_service::{http, telemetry};
+use wsk_service::telemetry;
 
+use crate::edge::{Edge, reachable};
 use crate::folder::Folder;
+use crate::operator;
 use crate::wiring::{InProcess, Platform};
 use crate::{Config, catalog};
 
@@ -19,7 +19,7 @@ use crate::{Config, catalog};
 pub fn serve(config: Config) -> Result<()> {
     telemetry::start(&config.log)?;
     let folder = Folder::take(&config.data)?;
-    folder.remove("api.url")?;
+    Edge::withdraw(&folder)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(16)
@@ -29,51 +29,40 @@ pub fn serve(config: Config) -> Result<()> {
 }
 
 async fn live(mut config: Config, folder: Folder) -> Result<()> {
-    let listener = TcpListener::bind(&config.listen).await.with_context(|| {
-        format!(
-            "cannot listen on {}; another program may use the port, name another with --listen",
-            config.listen
-        )
-    })?;
-    let address = listener.local_addr().context("the address listened on")?;
+    let edge = Edge::bind(&config, &folder).await?;
     if config.api_host.is_empty() {
-        config.api_host = format!("http://{}", reachable(address));
+        config.api_host = format!("http://{}", reachable(edge.address));
     }
     let drain = config.drain.0;
     let platform = Platform::open(&config, &folder).await?;
     let phases = Phases::starting();
-    let gateway = Arc::new(Gateway::new(
-        config.gateway.clone(),
-        platform.authenticator.clone(),
-        InProcess(platform.app.clone()),
-        phases.clone(),
-    ));
-    let mut supervisor = Supervisor::new(phases.clone());
-    let mut listener = Some(listener);
-    let limits = http::Limits {
-        drain_timeout: drain.mul_f64(0.6),
-        ..http::Limits::default()
-    };
-    supervisor.spawn(task("api", Stage::Edge), move |cancel| {
-        let (listener, gateway, limits) = (listener.take(), gateway.clone(), limits.clone());
-        async move {
-            http::serve(
-                listener.context("the listener was taken once already")?,
-                limits,
-                gateway,
-                cancel,
-            )
-            .await;
-            anyhow::Ok(())
-        }
+    let mut hosts = edge.hosts();
+    hosts.extend(
+        config
+            .api_host
+            .split_once("://")
+            .map(|(_, host)| host.trim_end_matches('/').to_owned()),
+    );
+    let gateway = Gateway::new(wsk_gateway::Parts {
+        config: config.gateway.clone(),
+        authenticator: platform.authenticator.clone(),
+        controllers: InProcess(platform.app.clone()),
+        phases: phases.clone(),
+        apis: platform.apis.clone(),
+        hosts,
     });
+    let gateway = Arc::new(gateway.map_err(anyhow::Error::msg)?);
+    let mut supervisor = Supervisor::new(phases.clone());
+    edge.announce(&folder)?;
+    edge.supervise(&mut supervisor, &gateway, drain.mul_f64(0.6));
     if config.catalog {
         catalog::supervise(&mut supervisor, &platform);
     }
+    let switch = platform.switch();
+    operator::supervise(&config.operator, &folder, &mut supervisor, &phases, switch).await?;
     platform.supervise(&mut supervisor, drain.mul_f64(0.4));
-    announce(&folder, address)?;
     let ended = supervisor.run(drain + STORAGE).await;
-    folder.remove("api.url")?;
+    Edge::withdraw(&folder)?;
     Ok(ended?)
 }
 
@@ -88,25 +77,4 @@ pub fn task(name: &'static str, stage: Stage) -> Task {
         on_cancel: OnCancel::Finish,
         on_failure: OnFailure::Stop,
     }
-}
-
-/// Tells people and scripts where the API is. It answers from the moment the supervisor runs, which is next.
-fn announce(folder: &Folder, address: SocketAddr) -> Result<()> {
-    let url = format!("http://{}", reachable(address));
-    folder.write("api.url", &format!("{url}\n"))?;
-    println!("{url}");
-    Ok(())
-}
-
-/// An address that a client can connect to: a wildcard is reached over loopback.
-fn reachable(address: SocketAddr) -> SocketAddr {
-    if address.ip().is_unspecified() {
-        let loopback: std::net::IpAddr = if address.is_ipv4() {
-            std::net::Ipv4Addr::LOCALHOST.into()
-        } else {
-            std::net::Ipv6Addr::LOCALHOST.into()
-        };
-        return SocketAddr::new(loopback, address.port());
-    }
-    address
 }

@@ -13,7 +13,7 @@ use wsk_identity::Authenticator;
 use wsk_invoker::Invoker;
 use wsk_service::http::{Rejection, Response};
 use wsk_service::supervise::{OnCancel, OnFailure, Stage, Supervisor, Task};
-use wsk_store::{ActivationStore, Stores};
+use wsk_store::{ActivationStore, ApiStore, Stores};
 
 use crate::folder::Folder;
 use crate::serve::task;
@@ -23,6 +23,7 @@ use crate::{Config, runtimes, subjects};
 pub struct Platform {
     pub app: Arc<App>,
     pub authenticator: Arc<Authenticator>,
+    pub apis: Arc<dyn ApiStore>,
     records: Arc<dyn ActivationStore>,
     duties: Duties,
     invoker: wsk_invoker::Handle,
@@ -61,7 +62,7 @@ impl Platform {
     /// Opens everything in the data folder and takes up the work that an earlier life left.
     pub async fn open(config: &Config, folder: &Folder) -> Result<Platform> {
         let manifest = runtimes::offered(config)?;
-        let stores = open_stores(config, folder).await?;
+        let (stores, apis) = open_stores(config, folder).await?;
         let mut rng: StdRng = rand::make_rng();
         subjects::ensure(&*stores.subjects, folder, &mut rng).await?;
         let authenticator = Arc::new(Authenticator::new(stores.subjects.clone()));
@@ -99,6 +100,7 @@ impl Platform {
         Ok(Platform {
             app,
             authenticator,
+            apis,
             records: stores.activations,
             duties,
             invoker,
@@ -106,11 +108,17 @@ impl Platform {
         })
     }
 
+    /// Takes the invoker out of service and back.
+    pub fn switch(&self) -> wsk_invoker::Switch {
+        self.invoker.switch()
+    }
+
     /// Hands the parts that live in the background to the supervisor, each to end in its turn.
     pub fn supervise(self, supervisor: &mut Supervisor, drain: Duration) {
         let Platform {
             app: _,
             authenticator: _,
+            apis: _,
             records,
             duties,
             invoker,
@@ -160,13 +168,13 @@ async fn retain(records: Arc<dyn ActivationStore>) -> Result<()> {
     }
 }
 
-async fn open_stores(config: &Config, folder: &Folder) -> Result<Stores> {
+async fn open_stores(config: &Config, folder: &Folder) -> Result<(Stores, Arc<dyn ApiStore>)> {
     let embedded = wsk_store::EmbeddedConfig {
         path: Some(folder.path("ferrowhisk.db")),
         retain_ms: u64::try_from(config.retention.age.0.as_millis()).unwrap_or(u64::MAX),
         retain_count: config.retention.count,
     };
-    wsk_store::open(&wsk_store::Config::Embedded(embedded))
+    wsk_store::open_all(&wsk_store::Config::Embedded(embedded))
         .await
         .context("the store")
 }

@@ -42,16 +42,13 @@ const EDGES: &[(&str, &[&str])] = &[
             "wsk-service",
         ],
     ),
-    ("wsk-gateway", &["wsk-entities", "wsk-identity", "wsk-service", "wsk-fuzz"]),
+    (
+        "wsk-gateway",
+        &["wsk-entities", "wsk-identity", "wsk-service", "wsk-fuzz"],
+    ),
     (
         "wsk-cli",
-        &[
-            "wsk-entities",
-            "wsk-client",
-            "wsk-store",
-            "wsk-identity",
-            "wsk-secrets",
-        ],
+        &["wsk-entities", "wsk-client", "wsk-store", "wsk-identity", "wsk-secrets"],
     ),
     (
         "wsk-standalone",

@@ -1,0 +1,128 @@
+//! The API gateway: what people publish below `/api/<tenant>`, and how they manage it.
+//!
+//! [`public`] answers calls, [`management`] the three actions of `/whisk.system/apimgmt` and [`v2`] the interface that such
+//! actions use elsewhere. [`document`], [`routes`], [`matching`], [`policy`] and [`limit`] decide, purely; [`tenants`] keeps
+//! routes at hand, [`backend`] talks to other servers. A target that names this platform is called in process.
+//!
+//! Invariants: a route is durable before its creation is answered, and served from then on; a description that asks for a
+//! protection which is not offered is refused; nobody learns whether a tenant exists.
+
+pub mod backend;
+pub mod document;
+pub mod error;
+pub mod limit;
+pub mod management;
+pub mod matching;
+pub mod policy;
+pub mod public;
+pub mod routes;
+pub mod target;
+pub mod tenants;
+pub mod v2;
+
+use std::sync::Arc;
+
+use wsk_service::config::{Duration, Secret, Size};
+use wsk_store::ApiStore;
+
+use crate::client::Proxies;
+use backend::Backends;
+use limit::Limiter;
+use target::{Scheme, Target, known_as};
+use tenants::Tenants;
+
+wsk_service::settings! {
+    /// Options of the API gateway.
+    pub struct Config {
+        /// A further address and port that answers calls of APIs and nothing else; empty: none.
+        pub listen: String = String::new(),
+        /// Where people reach APIs, as in `https://api.example.org`; empty: where they reached the platform when they asked.
+        pub public_url: String = String::new(),
+        /// Server that takes the place of every target's (`https://host:port`), so that calls stay in a cluster; empty: none.
+        pub backend_host: String = String::new(),
+        /// More names (`host` or `host:port`) of this platform. Targets on it are called without a connection.
+        pub own_hosts: Vec<String> = Vec::new(),
+        /// Largest body of a call of an API.
+        pub body: Size = Size::megabytes(5),
+        /// How long a backend may take to answer, and be silent within its answer.
+        pub backend_timeout: Duration = Duration::from_secs(70),
+        /// Largest description of an API.
+        pub document: Size = Size::megabytes(1),
+        /// Most APIs of one namespace.
+        pub per_namespace: usize = 200,
+        /// Most subscriptions of one API.
+        pub subscriptions: usize = 10_000,
+        /// Rate limits, one per path and subscription, that are remembered; beyond it the full ones are forgotten.
+        pub rate_limits: usize = 100_000,
+        /// What others than the owner of an API show as `Authorization: Bearer` to manage it below `/v2`; empty: nobody may.
+        pub management_secret: Secret = Secret::new(""),
+    }
+}
+
+/// The API gateway.
+pub struct Apis {
+    config: Config,
+    store: Arc<dyn ApiStore>,
+    tenants: Tenants,
+    limiter: Limiter,
+    backends: Backends,
+    proxies: Proxies,
+    /// Names of this platform.
+    hosts: Vec<String>,
+}
+
+impl Apis {
+    /// `hosts` are names of this platform beside those of the configuration. Errors: the text for the operator.
+    pub fn new(config: Config, store: Arc<dyn ApiStore>, proxies: Proxies, hosts: Vec<String>) -> Result<Apis, String> {
+        let mut named: Vec<String> = config
+            .own_hosts
+            .iter()
+            .chain(&hosts)
+            .map(|host| host.to_ascii_lowercase())
+            .collect();
+        for (key, url) in [
+            ("public_url", &config.public_url),
+            ("backend_host", &config.backend_host),
+        ] {
+            if !url.is_empty() {
+                let target = Target::parse(url)
+                    .map_err(|_| format!("`gateway.apis.{key}`: `{url}` is not an http or https URL"))?;
+                if key == "public_url" {
+                    named.push(target.authority);
+                }
+            }
+        }
+        Ok(Apis {
+            tenants: Tenants::new(store.clone()),
+            limiter: Limiter::new(config.rate_limits),
+            backends: Backends::default(),
+            hosts: named,
+            config,
+            store,
+            proxies,
+        })
+    }
+
+    /// Who sent a request.
+    pub fn client(
+        &self,
+        peer: std::net::SocketAddr,
+        head: &hyper::http::request::Parts,
+        scheme: Scheme,
+    ) -> crate::client::Client {
+        self.proxies.client(peer, head, scheme)
+    }
+
+    /// Where an API answers, without a slash at its end.
+    fn managed_url(&self, client: &crate::client::Client, tenant: &str, base_path: &str) -> String {
+        let public = self.config.public_url.trim_end_matches('/');
+        let origin = match public {
+            "" => client.origin().unwrap_or_else(|| {
+                let host = self.hosts.first().cloned().unwrap_or_default();
+                format!("{}://{}", client.scheme.as_str(), known_as(client.scheme, &host))
+            }),
+            public => public.to_owned(),
+        };
+        format!("{origin}/api/{tenant}{}", base_path.trim_end_matches('/'))
+    }
+}

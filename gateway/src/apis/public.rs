@@ -1,0 +1,347 @@
+//! Calls of APIs: find the route, judge the caller, pass on.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hyper::header::{
+    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VIA,
+};
+use hyper::http::request::Parts;
+use hyper::{Method, Request, Uri};
+use tokio::time::{Duration, Instant};
+use wsk_service::http::{Body, Response, Streamed};
+
+use super::Apis;
+use super::backend::Upload;
+use super::error::Error;
+use super::matching::{segments, without_dots};
+use super::policy;
+use super::routes::{Cors, Operation};
+use super::target::{Scheme, known_as};
+use super::tenants::Served;
+use crate::client::Client;
+use crate::{Controllers, Forwarded, Gateway, metrics};
+
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const FORWARDED_URL: HeaderName = HeaderName::from_static("x-forwarded-url");
+/// How long a request's body may take to arrive.
+const UPLOAD: Duration = Duration::from_secs(30);
+/// Our name among proxies; a request that has passed us this often goes in circles.
+const PSEUDONYM: &str = "ferrowhisk";
+const MOST_PASSES: usize = 4;
+/// How much of a body that is too large is read and dropped, in multiples of the limit: a client that is cut off while it
+/// still sends would see a reset instead of the answer.
+const DISCARD_FACTOR: u64 = 3;
+
+/// Headers that belong to one connection.
+const HOP_BY_HOP: [HeaderName; 10] = [
+    CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION,
+    TE,
+    TRAILER,
+    TRANSFER_ENCODING,
+    UPGRADE,
+    EXPECT,
+];
+
+/// A path below `/api` that belongs to an API: its tenant, and the rest with its leading slash.
+pub fn split(path: &str) -> Option<(&str, &str)> {
+    let rest = path.strip_prefix("/api/")?;
+    let (tenant, rest) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let is_tenant = tenant.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') && !tenant.is_empty();
+    (is_tenant && tenant != "v1").then_some((tenant, rest))
+}
+
+/// A call of an API, judged.
+struct Call<'a> {
+    served: &'a Served,
+    operation: &'a Operation,
+    /// Below the tenant, without dots, still encoded.
+    path: String,
+    client: &'a Client,
+    request_id: &'a HeaderValue,
+}
+
+impl Apis {
+    /// Answers a call of an API.
+    pub async fn answer<C: Controllers>(&self, gateway: &Gateway<C>, request: Streamed, scheme: Scheme) -> Response {
+        let request_id = request_id(&request.head.headers);
+        let client = self.proxies.client(request.peer, &request.head, scheme);
+        let mut response = self.routed(gateway, request, &client, &request_id).await;
+        response.headers_mut().insert(REQUEST_ID, request_id);
+        response
+    }
+
+    async fn routed<C: Controllers>(
+        &self,
+        gateway: &Gateway<C>,
+        request: Streamed,
+        client: &Client,
+        request_id: &HeaderValue,
+    ) -> Response {
+        let asked = request.head.headers.clone();
+        let found = self.find(request.head.uri.path()).await;
+        let answer = match &found {
+            Err(error) => Err(error.clone()),
+            Ok((tenant, path)) => match tenant.find(&segments(path)) {
+                None => Err(Error::NotFound),
+                Some(served) => {
+                    let mut response = self
+                        .served(gateway, request, (served, path), client, request_id)
+                        .await
+                        .unwrap_or_else(|error| refused(&error, request_id));
+                    policy::cross_origin(served, &asked, response.headers_mut());
+                    return response;
+                }
+            },
+        };
+        answer.unwrap_or_else(|error| refused(&error, request_id))
+    }
+
+    /// The tenant's routes and the path below the tenant.
+    async fn find(&self, path: &str) -> Result<(Arc<super::tenants::Tenant>, String), Error> {
+        let (tenant, rest) = split(path).ok_or(Error::NotFound)?;
+        let routes = self.tenants.get(tenant).await.map_err(|error| {
+            tracing::error!(%error, "the store of API routes cannot be asked");
+            Error::Internal
+        })?;
+        Ok((routes, without_dots(rest)))
+    }
+
+    async fn served<C: Controllers>(
+        &self,
+        gateway: &Gateway<C>,
+        request: Streamed,
+        (served, path): (&Served, &str),
+        client: &Client,
+        request_id: &HeaderValue,
+    ) -> Result<Response, Error> {
+        let head = &request.head;
+        if served.api.cors == Cors::Answered && head.method == Method::OPTIONS {
+            metrics::CALLS.with_label_values(&["preflight"]).inc();
+            return Ok(policy::preflight());
+        }
+        let operation = served.operations.iter().find(|operation| operation.verb == head.method);
+        let operation = operation.ok_or(Error::Verb)?;
+        let subscriber = policy::client(&served.api, &head.headers)?;
+        if let Some(rate) = served.api.rate {
+            let key = format!("{} {} {}", served.api.id, served.path, subscriber.unwrap_or_default());
+            if !self.limiter.admits(&key, rate, Instant::now()) {
+                return Err(Error::Rate);
+            }
+        }
+        let call = Call {
+            served,
+            operation,
+            path: path.to_owned(),
+            client,
+            request_id,
+        };
+        let response = self.pass_on(gateway, call, request).await?;
+        metrics::CALLS.with_label_values(&["passed"]).inc();
+        Ok(response)
+    }
+
+    async fn pass_on<C: Controllers>(
+        &self,
+        gateway: &Gateway<C>,
+        call: Call<'_>,
+        request: Streamed,
+    ) -> Result<Response, Error> {
+        let Streamed { mut head, body, .. } = request;
+        let most = self.config.body.bytes();
+        if announced(&head.headers).is_some_and(|length| length > most) {
+            if !head.headers.contains_key(EXPECT) {
+                let (rest, _) = Upload::new(body, most.saturating_mul(DISCARD_FACTOR), UPLOAD);
+                discard(rest).await;
+            }
+            return Err(Error::BodyTooLarge);
+        }
+        let (upload, fate) = Upload::new(body, most, UPLOAD);
+        let mut target = call.operation.target.clone();
+        if !self.config.backend_host.is_empty() {
+            target
+                .moved_to(&self.config.backend_host)
+                .map_err(|_| Error::Internal)?;
+        }
+        let wait = self.config.backend_timeout.0;
+        let asked = target.path_and_query(&call.path, head.uri.query(), &call.operation.query);
+        rewrite(&mut head, &call)?;
+        if self.is_ours(target.scheme, &target.authority, &call.served.api.hosts) {
+            if !target.is_below("/api/v1/") {
+                return Err(Error::Loop);
+            }
+            head.uri = asked.parse().map_err(|_| Error::Internal)?;
+            return in_process(gateway, head, upload, wait).await;
+        }
+        let uri = format!("{}://{}{asked}", target.scheme.as_str(), target.authority);
+        head.uri = uri.parse::<Uri>().map_err(|_| Error::Internal)?;
+        head.headers.remove(HOST);
+        head.headers.append(VIA, HeaderValue::from_static("1.1 ferrowhisk"));
+        head.headers.remove(CONTENT_LENGTH);
+        head.version = hyper::Version::HTTP_11;
+        head.extensions.clear();
+        let patience = wait + UPLOAD.mul_f64(f64::from(u8::from(!hyper::body::Body::is_end_stream(&upload))));
+        let answer = self
+            .backends
+            .call(Request::from_parts(head, upload), &fate, patience)
+            .await?;
+        Ok(passed_back(answer, wait))
+    }
+
+    /// Whether an authority is one of this platform's names.
+    fn is_ours(&self, scheme: Scheme, authority: &str, hosts: &[String]) -> bool {
+        let known = |name: &String| known_as(scheme, name) == authority;
+        self.hosts.iter().any(known) || hosts.iter().any(known)
+    }
+}
+
+/// Calls a controller without a connection in between.
+async fn in_process<C: Controllers>(
+    gateway: &Gateway<C>,
+    head: Parts,
+    upload: Upload,
+    wait: Duration,
+) -> Result<Response, Error> {
+    let body: Bytes = upload.whole().await?;
+    let caller = gateway
+        .authenticator
+        .authenticate(head.headers.get(AUTHORIZATION))
+        .await
+        .map_err(|error| {
+            tracing::error!(%error, "the subject store cannot be asked who is calling");
+            Error::Internal
+        })?;
+    let called = gateway.controllers.call(Forwarded { head, body, caller });
+    tokio::time::timeout(wait, called)
+        .await
+        .map_err(|_| Error::BackendTimeout)
+}
+
+/// Makes the client's head the backend's.
+fn rewrite(head: &mut Parts, call: &Call<'_>) -> Result<(), Error> {
+    let passes = head.headers.get_all(VIA).iter().filter_map(|value| value.to_str().ok());
+    if passes.map(|via| via.matches(PSEUDONYM).count()).sum::<usize>() >= MOST_PASSES {
+        return Err(Error::Loop);
+    }
+    let url = head.uri.path_and_query().map_or("/", |target| target.as_str());
+    let url = format!("{}{url}", call.client.origin().unwrap_or_default());
+    strip_connection(&mut head.headers);
+    call.client.tell(&mut head.headers);
+    if let Ok(url) = HeaderValue::from_str(&url) {
+        head.headers.insert(FORWARDED_URL, url);
+    }
+    head.headers.insert(REQUEST_ID, call.request_id.clone());
+    for (name, value) in &call.operation.headers {
+        head.headers.insert(name, value.clone());
+    }
+    if let super::routes::Keys::IdAndSecret { secret, .. } = &call.served.api.keys {
+        head.headers.remove(secret);
+    }
+    if let Some(method) = &call.operation.rewrite {
+        head.method = method.clone();
+    }
+    Ok(())
+}
+
+/// Takes away what belongs to one connection.
+fn strip_connection(headers: &mut HeaderMap) {
+    let named: Vec<HeaderName> = headers
+        .get_all(CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| HeaderName::from_bytes(name.trim().as_bytes()).ok())
+        .collect();
+    for name in HOP_BY_HOP.iter().chain(&named) {
+        headers.remove(name);
+    }
+}
+
+/// A backend's answer as ours.
+fn passed_back(answer: hyper::Response<hyper::body::Incoming>, wait: Duration) -> Response {
+    let (mut head, body) = answer.into_parts();
+    strip_connection(&mut head.headers);
+    let mut response = Response::new(Body::forward_within(body, wait));
+    *response.status_mut() = head.status;
+    *response.headers_mut() = head.headers;
+    response
+}
+
+fn refused(error: &Error, request_id: &HeaderValue) -> Response {
+    metrics::CALLS.with_label_values(&[error.label()]).inc();
+    error.response(request_id.to_str().unwrap_or_default())
+}
+
+fn announced(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+async fn discard(mut upload: Upload) {
+    let mut next =
+        async || std::future::poll_fn(|cx| hyper::body::Body::poll_frame(std::pin::Pin::new(&mut upload), cx)).await;
+    while let Some(Ok(_)) = next().await {}
+}
+
+/// The client's id for its request, or a new one.
+fn request_id(headers: &HeaderMap) -> HeaderValue {
+    let usable = |value: &&HeaderValue| value.to_str().is_ok_and(|text| (1..=128).contains(&text.len()));
+    let given = headers.get(REQUEST_ID).filter(usable).cloned();
+    given.unwrap_or_else(|| {
+        let id = uuid::Uuid::new_v4().simple().to_string();
+        HeaderValue::from_str(&id).expect("hexadecimal digits")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn which_paths_are_apis() {
+        let id = "23bc46b1-71f6-4ed5-8c54-816aa4f8c502";
+        assert_eq!(split(&format!("/api/{id}/club/x")), Some((id, "/club/x")));
+        assert_eq!(split(&format!("/api/{id}")), Some((id, "")));
+        for path in [
+            "/",
+            "/api",
+            "/api/",
+            "/api//x",
+            "/api/v1",
+            "/api/v1/web/a/b/c",
+            "/api/a_b/x",
+            "/apis/x/y",
+        ] {
+            assert_eq!(split(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn what_belongs_to_a_connection_stays_there() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("connection", "close, x-private"),
+            ("x-private", "1"),
+            ("te", "trailers"),
+            ("x-kept", "1"),
+        ] {
+            headers.append(name, HeaderValue::from_static(value));
+        }
+        strip_connection(&mut headers);
+        assert_eq!(headers.keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["x-kept"]);
+    }
+
+    #[test]
+    fn ids_of_requests() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(request_id(&headers).len(), 32);
+        headers.insert(REQUEST_ID, HeaderValue::from_static("mine"));
+        assert_eq!(request_id(&headers), "mine");
+        headers.insert(REQUEST_ID, HeaderValue::from_str(&"x".repeat(129)).unwrap());
+        assert_eq!(request_id(&headers).len(), 32);
+    }
+}

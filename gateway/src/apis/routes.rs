@@ -1,0 +1,343 @@
+//! From a description to routes: what each operation calls, and which policies stand before it.
+//!
+//! What is said but not understood is refused when the description is stored. A description that asks for a protection
+//! that is not offered is never served without it.
+
+use hyper::Method;
+use hyper::header::{HeaderName, HeaderValue};
+use serde_json::Value;
+use tokio::time::Duration;
+
+use super::document::{self, REQUEST_PATH};
+use super::limit::Rate;
+use super::target::Target;
+
+/// An API ready to serve.
+#[derive(Debug)]
+pub struct Routes {
+    pub title: String,
+    /// Begins with a slash and has none at its end, but for `/`.
+    pub base_path: String,
+    pub cors: Cors,
+    pub keys: Keys,
+    pub rate: Option<Rate>,
+    pub resources: Vec<Resource>,
+}
+
+/// A path with its verbs.
+#[derive(Debug)]
+pub struct Resource {
+    /// With the base path.
+    pub path: String,
+    pub operations: Vec<Operation>,
+}
+
+/// One verb of a path.
+#[derive(Debug)]
+pub struct Operation {
+    pub verb: Method,
+    pub target: Target,
+    /// What the backend is asked with; none keeps the caller's verb.
+    pub rewrite: Option<Method>,
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// Pairs added to the query.
+    pub query: Vec<(String, String)>,
+}
+
+/// What becomes of cross-origin requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cors {
+    /// The gateway answers preflights and names what is allowed.
+    Answered,
+    /// No answer carries such headers.
+    Stripped,
+    /// The backend's matter.
+    PassedThrough,
+}
+
+/// What a caller must show.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Keys {
+    None,
+    /// A subscribed id in this header.
+    Id(HeaderName),
+    /// An id, and the secret that belongs to it.
+    IdAndSecret {
+        id: HeaderName,
+        secret: HeaderName,
+    },
+}
+
+const CLIENT_ID: &str = "X-Client-ID";
+const CLIENT_SECRET: &str = "X-Client-Secret";
+
+/// Reads a description. Errors: the text for its author.
+pub fn read(document: &Value) -> Result<Routes, String> {
+    let base_path = base_path(document)?;
+    let steps = Steps::of(document);
+    let mut resources: Vec<Resource> = Vec::new();
+    for (path, verb, operation) in document::operations(document) {
+        if !path.starts_with('/') {
+            return Err(format!("the path '{path}' must begin with '/'"));
+        }
+        let operation = steps.operation(path, verb, operation)?;
+        let full = format!("{}{path}", base_path.trim_end_matches('/'));
+        match resources.last_mut().filter(|resource| resource.path == full) {
+            Some(resource) => resource.operations.push(operation),
+            None => resources.push(Resource {
+                path: full,
+                operations: vec![operation],
+            }),
+        }
+    }
+    Ok(Routes {
+        title: text(document.get("info").and_then(|info| info.get("title"))).to_owned(),
+        cors: cors(document),
+        keys: keys(document)?,
+        rate: rate(document)?,
+        base_path,
+        resources,
+    })
+}
+
+/// The base path as routes use it. Errors: the text for its author.
+pub fn base_path(document: &Value) -> Result<String, String> {
+    let written = text(document.get("basePath"));
+    if !written.starts_with('/') {
+        return Err("the basePath must begin with '/'".to_owned());
+    }
+    if document::path_parameters(written).next().is_some() {
+        return Err(format!(
+            "The base path ({written}) cannot have parameters. Only the relative path supports path parameters."
+        ));
+    }
+    let trimmed = written.trim_end_matches('/');
+    Ok(if trimmed.is_empty() { "/" } else { trimmed }.to_owned())
+}
+
+/// Where routes lead, as the description says it.
+struct Steps<'a> {
+    all: &'a [Value],
+}
+
+impl<'a> Steps<'a> {
+    fn of(document: &'a Value) -> Steps<'a> {
+        let assembly = document::configuration(document).and_then(|configuration| configuration.get("assembly"));
+        let execute = assembly.and_then(|assembly| assembly.get("execute"));
+        Steps {
+            all: execute.and_then(Value::as_array).map_or(&[], Vec::as_slice),
+        }
+    }
+
+    /// The steps of the case that names an operation, and those that stand before the switch.
+    fn for_operation(&self, id: &str) -> impl Iterator<Item = &'a Value> {
+        let names = move |case: &&Value| {
+            let operations = case.get("operations").and_then(Value::as_array);
+            operations.is_some_and(|operations| operations.iter().any(|o| o.as_str() == Some(id)))
+        };
+        let cases = self
+            .all
+            .iter()
+            .filter_map(|step| step.get("operation-switch")?.get("case")?.as_array())
+            .flatten()
+            .find(names);
+        let own = cases.and_then(|case| case.get("execute")?.as_array());
+        own.into_iter().flatten().chain(self.all.iter())
+    }
+
+    fn operation(&self, path: &str, verb: &str, operation: &Value) -> Result<Operation, String> {
+        let id = text(operation.get("operationId"));
+        let steps: Vec<&Value> = self.for_operation(id).collect();
+        let invoke = steps.iter().find_map(|step| step.get("invoke"));
+        // A description made elsewhere may name the action alone.
+        let plain = operation.get("x-openwhisk").and_then(|action| action.get("url"));
+        let target = text(invoke.and_then(|invoke| invoke.get("target-url")).or(plain));
+        if target.is_empty() {
+            return Err(format!("the operation '{verb}' of the path '{path}' has no target-url"));
+        }
+        check_parameters(path, operation, target)?;
+        let mut made = Operation {
+            verb: method(verb)?,
+            target: Target::parse(target)?,
+            rewrite: rewrite(invoke)?,
+            headers: Vec::new(),
+            query: Vec::new(),
+        };
+        for action in steps
+            .iter()
+            .filter_map(|step| step.get("set-variable")?.get("actions")?.as_array())
+            .flatten()
+        {
+            made.set(action)?;
+        }
+        Ok(made)
+    }
+}
+
+impl Operation {
+    /// Takes one `set-variable` action: a header or a query parameter of the backend's request.
+    fn set(&mut self, action: &Value) -> Result<(), String> {
+        let (variable, value) = (text(action.get("set")), scalar(action.get("value")));
+        let value = value.ok_or_else(|| format!("the value of '{variable}' must be a text, a number or a boolean"))?;
+        let place = variable.strip_prefix("message.").and_then(|rest| rest.split_once('.'));
+        match place {
+            Some(("headers" | "header", name)) => {
+                let name =
+                    HeaderName::from_bytes(name.as_bytes()).map_err(|_| format!("'{name}' cannot name a header"))?;
+                let value = HeaderValue::from_str(&value)
+                    .map_err(|_| format!("the value of '{variable}' cannot be a header's"))?;
+                self.headers.push((name, value));
+            }
+            Some(("query", name)) => self.query.push((name.to_owned(), value)),
+            Some(_) | None => return Err(format!("the variable '{variable}' cannot be set")),
+        }
+        Ok(())
+    }
+}
+
+/// What OpenWhisk asks of paths with parameters.
+fn check_parameters(path: &str, operation: &Value, target: &str) -> Result<(), String> {
+    let mut names = document::path_parameters(path).peekable();
+    let (Some(action), true) = (operation.get("x-openwhisk"), names.peek().is_some()) else {
+        return Ok(());
+    };
+    if !text(action.get("url")).ends_with(".http") {
+        let text = "The action must use a response type of '.http' in order to receive the path parameters.";
+        return Err(text.to_owned());
+    }
+    if !target.ends_with(REQUEST_PATH) {
+        let id = text(operation.get("operationId"));
+        return Err(format!(
+            "The target-url for operationId '{id}' must end in '{REQUEST_PATH}' in order for actions to receive the path parameters."
+        ));
+    }
+    let declared = operation.get("parameters").and_then(Value::as_array);
+    let is_declared = |name: &str| {
+        let mut declared = declared.into_iter().flatten();
+        declared.any(|parameter| text(parameter.get("name")) == name)
+    };
+    match names.find(|name| !is_declared(name)) {
+        Some(name) => Err(format!(
+            "The parameter '{name}' defined in path '{path}' does not match any of the parameters defined for the path in the swagger file."
+        )),
+        None => Ok(()),
+    }
+}
+
+fn method(verb: &str) -> Result<Method, String> {
+    let known = document::VERBS.iter().any(|known| known.eq_ignore_ascii_case(verb));
+    let parsed = Method::from_bytes(verb.to_ascii_uppercase().as_bytes());
+    parsed
+        .ok()
+        .filter(|_| known)
+        .ok_or_else(|| format!("'{verb}' is not a verb"))
+}
+
+fn rewrite(invoke: Option<&Value>) -> Result<Option<Method>, String> {
+    match text(invoke.and_then(|invoke| invoke.get("verb"))) {
+        "" | "keep" => Ok(None),
+        verb => method(verb).map(Some),
+    }
+}
+
+fn cors(document: &Value) -> Cors {
+    let enabled = document::configuration(document)
+        .and_then(|configuration| configuration.get("cors")?.get("enabled"))
+        .and_then(Value::as_bool);
+    match enabled {
+        Some(true) => Cors::Answered,
+        Some(false) => Cors::Stripped,
+        None => Cors::PassedThrough,
+    }
+}
+
+fn keys(document: &Value) -> Result<Keys, String> {
+    let Some(definitions) = document.get("securityDefinitions").and_then(Value::as_object) else {
+        return Ok(Keys::None);
+    };
+    let (mut id, mut secret) = (None, None);
+    for (name, definition) in definitions {
+        let (kind, place) = (text(definition.get("type")), text(definition.get("in")));
+        if kind != "apiKey" {
+            return Err(format!(
+                "the security definition '{name}' is of type '{kind}', which is not offered"
+            ));
+        }
+        if !matches!(place, "" | "header") {
+            return Err(format!(
+                "the security definition '{name}' looks for a key elsewhere than in a header"
+            ));
+        }
+        let (slot, default) = match name.as_str() {
+            "client_secret" => (&mut secret, CLIENT_SECRET),
+            _ => (&mut id, CLIENT_ID),
+        };
+        let header = match text(definition.get("name")) {
+            "" => default,
+            header => header,
+        };
+        let header =
+            HeaderName::from_bytes(header.as_bytes()).map_err(|_| format!("'{header}' cannot name a header"))?;
+        if slot.replace(header).is_some() {
+            return Err("more than one API key in the securityDefinitions is not offered".to_owned());
+        }
+    }
+    let default = || HeaderName::from_bytes(CLIENT_ID.as_bytes()).expect("a header's name");
+    Ok(match (id, secret) {
+        (None, None) => Keys::None,
+        (Some(id), None) => Keys::Id(id),
+        (id, Some(secret)) => Keys::IdAndSecret {
+            id: id.unwrap_or_else(default),
+            secret,
+        },
+    })
+}
+
+fn rate(document: &Value) -> Result<Option<Rate>, String> {
+    let written = ["x-gateway-rate-limit", "x-ibm-rate-limit"]
+        .iter()
+        .find_map(|name| document.get(name));
+    let first = match written {
+        Some(Value::Array(limits)) => limits.first(),
+        Some(Value::Null) | None => None,
+        other => other,
+    };
+    let Some(limit) = first else { return Ok(None) };
+    let unit = match text(limit.get("unit")) {
+        "second" => 1,
+        "hour" => 3_600,
+        "day" => 86_400,
+        _ => 60,
+    };
+    let number = |name: &str| limit.get(name).and_then(number);
+    let (units, calls) = (number("units").unwrap_or(1.0), number("rate").unwrap_or_default());
+    let seconds = units * f64::from(unit);
+    if !(calls >= 1.0 && calls <= 1e9 && seconds > 0.0 && seconds <= 366.0 * 86_400.0) {
+        return Err("a rate limit needs a positive number of units and a rate of at least 1".to_owned());
+    }
+    Ok(Some(Rate {
+        calls,
+        window: Duration::from_secs_f64(seconds),
+    }))
+}
+
+/// A number, also written as text.
+fn number(value: &Value) -> Option<f64> {
+    value.as_f64().or_else(|| value.as_str()?.parse().ok())
+}
+
+fn scalar(value: Option<&Value>) -> Option<String> {
+    match value? {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Bool(flag) => Some(flag.to_string()),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+fn text(value: Option<&Value>) -> &str {
+    value.and_then(Value::as_str).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;

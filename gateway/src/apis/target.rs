@@ -1,0 +1,178 @@
+//! Where a route leads.
+
+use hyper::Uri;
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+
+use super::document::REQUEST_PATH;
+
+/// How a server is spoken to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scheme {
+    Http,
+    Https,
+}
+
+/// A target URL, taken apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    pub scheme: Scheme,
+    /// Host and port in lower case, without the scheme's own port.
+    pub authority: String,
+    path: String,
+    query: Option<String>,
+    /// Whether the request's path is appended.
+    appends: bool,
+}
+
+/// What may not stand in a path as it is.
+const ESCAPED: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'<')
+    .add(b'>')
+    .add(b'`')
+    .add(b'{')
+    .add(b'}')
+    .add(b'|')
+    .add(b'\\')
+    .add(b'^');
+
+impl Scheme {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Scheme::Http => "http",
+            Scheme::Https => "https",
+        }
+    }
+}
+
+impl Target {
+    /// Errors: the text for the author of the description.
+    pub fn parse(url: &str) -> Result<Target, String> {
+        let bad = || format!("the target-url '{url}' is not an http or https URL");
+        let (plain, appends) = match url.strip_suffix(REQUEST_PATH) {
+            Some(plain) => (plain, true),
+            None => (url, false),
+        };
+        let escaped = utf8_percent_encode(plain, ESCAPED).to_string();
+        let uri: Uri = escaped.parse().map_err(|_| bad())?;
+        let scheme = match uri.scheme_str() {
+            Some("http") => Scheme::Http,
+            Some("https") => Scheme::Https,
+            Some(_) | None => return Err(bad()),
+        };
+        let authority = uri.authority().ok_or_else(bad)?;
+        // A key in a URL would end up in descriptions and logs.
+        if authority.as_str().contains('@') || authority.host().is_empty() {
+            return Err(bad());
+        }
+        Ok(Target {
+            scheme,
+            authority: known_as(scheme, authority.as_str()),
+            path: uri.path().trim_end_matches('/').to_owned(),
+            query: uri.query().map(str::to_owned),
+            appends,
+        })
+    }
+
+    /// The path and query to ask for. `path` is the request's, below the tenant, still encoded.
+    pub fn path_and_query(&self, path: &str, query: Option<&str>, added: &[(String, String)]) -> String {
+        let mut out = self.path.clone();
+        if self.appends {
+            out.push_str(path);
+        }
+        if out.is_empty() {
+            out.push('/');
+        }
+        let added = added.iter().map(|(name, value)| {
+            let mut pair = url::form_urlencoded::Serializer::new(String::new());
+            pair.append_pair(name, value).finish()
+        });
+        let given = [self.query.as_deref(), query]
+            .into_iter()
+            .flatten()
+            .filter(|part| !part.is_empty());
+        let parts: Vec<String> = given.map(str::to_owned).chain(added).collect();
+        if !parts.is_empty() {
+            out.push('?');
+            out.push_str(&parts.join("&"));
+        }
+        out
+    }
+
+    /// The same path on another server. Errors: the text for the operator.
+    pub fn moved_to(&mut self, server: &str) -> Result<(), String> {
+        let other = Target::parse(server)?;
+        (self.scheme, self.authority) = (other.scheme, other.authority);
+        Ok(())
+    }
+
+    /// Whether the target lies below a path.
+    pub fn is_below(&self, path: &str) -> bool {
+        self.path.starts_with(path)
+    }
+}
+
+/// How an authority is written to be compared.
+pub fn known_as(scheme: Scheme, authority: &str) -> String {
+    let authority = authority.to_ascii_lowercase();
+    let port = match scheme {
+        Scheme::Http => ":80",
+        Scheme::Https => ":443",
+    };
+    authority.strip_suffix(port).unwrap_or(&authority).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(url: &str, path: &str, query: Option<&str>) -> String {
+        Target::parse(url).unwrap().path_and_query(path, query, &[])
+    }
+
+    #[test]
+    fn the_requests_path_is_appended_where_the_target_says_so() {
+        let url = "https://host/api/v1/web/guest/default/a.http$(request.path)";
+        assert_eq!(
+            asked(url, "/club/books/1%2F2", Some("q=1")),
+            "/api/v1/web/guest/default/a.http/club/books/1%2F2?q=1"
+        );
+        assert_eq!(asked("http://host/a.json", "/x", None), "/a.json");
+        assert_eq!(asked("http://host/a?k=v", "/x", Some("q=1")), "/a?k=v&q=1");
+        assert_eq!(asked("http://host", "/x", None), "/");
+        assert_eq!(asked("http://host$(request.path)", "/x/", None), "/x/");
+        let added = [("a b".to_owned(), "c&d".to_owned())];
+        assert_eq!(
+            Target::parse("http://h/p")
+                .unwrap()
+                .path_and_query("", Some(""), &added),
+            "/p?a+b=c%26d"
+        );
+    }
+
+    #[test]
+    fn authorities_compare() {
+        let authority = |url: &str| Target::parse(url).unwrap().authority;
+        assert_eq!(authority("https://Host.Example:443/a"), "host.example");
+        assert_eq!(authority("http://host:443/a"), "host:443");
+        assert_eq!(authority("http://[::1]:80/a"), "[::1]");
+    }
+
+    #[test]
+    fn what_is_no_target() {
+        for url in [
+            "",
+            "/a",
+            "ftp://h/a",
+            "http://",
+            "http://u:p@h/a",
+            "mailto:a@b",
+            "http://h:x/",
+            "http:///a",
+        ] {
+            assert!(Target::parse(url).is_err(), "{url}");
+        }
+        assert!(Target::parse("http://h/a b/{c}").is_ok());
+    }
+}

@@ -1,0 +1,277 @@
+//! Certificates: files that are noticed when they change, and self-signed ones for those who have none.
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::{fs, io};
+
+use tokio::net::TcpStream;
+use tokio::time::Duration;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::server::TlsStream;
+use wsk_service::http::Accept;
+
+wsk_service::settings! {
+    /// Options of the encrypting listener.
+    pub struct Config {
+        /// Address and port for HTTPS; empty: none.
+        pub listen: String = String::new(),
+        /// Certificate chain, PEM; empty: a self-signed one in the data folder, made when missing. Read anew when it changes.
+        pub certificate: PathBuf = PathBuf::new(),
+        /// Its private key, PEM.
+        pub key: PathBuf = PathBuf::new(),
+        /// Names and addresses of a self-signed certificate beside `localhost` and the loopback addresses.
+        pub names: Vec<String> = Vec::new(),
+    }
+}
+
+/// How often the files are looked at.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// What is wrong with a certificate.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("cannot read {}: {source}", path.display())]
+    Read { path: PathBuf, source: io::Error },
+    #[error("cannot write {}: {source}", path.display())]
+    Write { path: PathBuf, source: io::Error },
+    #[error("{} holds no usable certificate or key: {reason}", path.display())]
+    Unusable { path: PathBuf, reason: String },
+    #[error("no certificate can be made: {0}")]
+    Unmade(String),
+}
+
+/// A certificate and its key in files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Files {
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+}
+
+/// Encrypts connections with what the files hold.
+#[derive(Clone)]
+pub struct Acceptor {
+    files: Files,
+    current: Arc<RwLock<Current>>,
+}
+
+struct Current {
+    texts: [Vec<u8>; 2],
+    acceptor: TlsAcceptor,
+}
+
+impl Config {
+    /// The files in force; `folder` is where a self-signed certificate lies.
+    pub fn files(&self, folder: &Path) -> Files {
+        let or = |path: &Path, name: &str| match path.as_os_str().is_empty() {
+            true => folder.join(name),
+            false => path.to_owned(),
+        };
+        Files {
+            certificate: or(&self.certificate, "tls.crt"),
+            key: or(&self.key, "tls.key"),
+        }
+    }
+
+    /// Whether the certificate is ours to make.
+    pub fn is_self_signed(&self) -> bool {
+        self.certificate.as_os_str().is_empty() && self.key.as_os_str().is_empty()
+    }
+}
+
+impl Files {
+    /// Makes a self-signed certificate for `localhost` and `names` unless there is one.
+    pub fn ensure(&self, names: &[String]) -> Result<(), Error> {
+        if self.certificate.exists() && self.key.exists() {
+            return Ok(());
+        }
+        let own = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
+        let made =
+            rcgen::CertificateParams::new(own.iter().chain(names).cloned().collect::<Vec<_>>()).and_then(|params| {
+                let mut params = params;
+                params.distinguished_name = rcgen::DistinguishedName::new();
+                params
+                    .distinguished_name
+                    .push(rcgen::DnType::CommonName, "Ferrowhisk self-signed");
+                params.key_usages = vec![rcgen::KeyUsagePurpose::DigitalSignature];
+                params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth];
+                let key = rcgen::KeyPair::generate()?;
+                Ok((params.self_signed(&key)?.pem(), key.serialize_pem()))
+            });
+        let (certificate, key) = made.map_err(|error| Error::Unmade(error.to_string()))?;
+        write(&self.key, &key, 0o600)?;
+        write(&self.certificate, &certificate, 0o644)
+    }
+
+    /// The certificate as text, for those who want to trust it.
+    pub fn certificate_text(&self) -> Result<String, Error> {
+        fs::read_to_string(&self.certificate).map_err(|source| Error::Read {
+            path: self.certificate.clone(),
+            source,
+        })
+    }
+
+    fn texts(&self) -> Result<[Vec<u8>; 2], Error> {
+        let read = |path: &Path| {
+            fs::read(path).map_err(|source| Error::Read {
+                path: path.to_owned(),
+                source,
+            })
+        };
+        Ok([read(&self.certificate)?, read(&self.key)?])
+    }
+
+    fn usable(&self, [certificate, key]: &[Vec<u8>; 2]) -> Result<TlsAcceptor, Error> {
+        let unusable = |path: &Path, reason: &dyn std::fmt::Display| Error::Unusable {
+            path: path.to_owned(),
+            reason: reason.to_string(),
+        };
+        let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(certificate).collect();
+        let chain = chain.map_err(|error| unusable(&self.certificate, &error))?;
+        if chain.is_empty() {
+            return Err(unusable(&self.certificate, &"there is none in it"));
+        }
+        let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| unusable(&self.key, &error))?;
+        let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(|error| unusable(&self.certificate, &error))?
+            .with_no_client_auth()
+            .with_single_cert(chain, key)
+            .map_err(|error| unusable(&self.certificate, &error))?;
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(TlsAcceptor::from(Arc::new(config)))
+    }
+}
+
+impl Acceptor {
+    /// Reads the files. Errors name the one that cannot be used.
+    pub fn new(files: Files) -> Result<Acceptor, Error> {
+        let texts = files.texts()?;
+        let acceptor = files.usable(&texts)?;
+        Ok(Acceptor {
+            current: Arc::new(RwLock::new(Current { texts, acceptor })),
+            files,
+        })
+    }
+
+    /// Looks at the files for ever; what is half written is left for the next look, the former certificate serves on.
+    pub async fn watch(&self) {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            match self.reload() {
+                Ok(false) => {}
+                Ok(true) => tracing::info!("the certificate was replaced"),
+                Err(error) => tracing::warn!(%error, "the former certificate stays in use"),
+            }
+        }
+    }
+
+    /// Whether another certificate is in use now.
+    fn reload(&self) -> Result<bool, Error> {
+        let texts = self.files.texts()?;
+        if self.current.read().unwrap_or_else(PoisonError::into_inner).texts == texts {
+            return Ok(false);
+        }
+        let acceptor = self.files.usable(&texts)?;
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Current { texts, acceptor };
+        Ok(true)
+    }
+}
+
+impl Accept for Acceptor {
+    type Stream = TlsStream<TcpStream>;
+
+    async fn accept(&self, tcp: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+        let acceptor = self
+            .current
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .acceptor
+            .clone();
+        acceptor.accept(tcp).await
+    }
+}
+
+/// Whether a text is a name or address that a certificate can carry.
+pub fn is_name(text: &str) -> bool {
+    let letters = |c: char| c.is_ascii_alphanumeric() || "-._*".contains(c);
+    text.parse::<IpAddr>().is_ok() || (!text.is_empty() && text.chars().all(letters))
+}
+
+/// Writes a file whole or not at all.
+fn write(path: &Path, text: &str, mode: u32) -> Result<(), Error> {
+    use std::io::Write as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let mut draft = path.as_os_str().to_owned();
+    draft.push(".new");
+    let write = || {
+        let mut options = fs::OpenOptions::new();
+        let mut file = options
+            .create(true)
+            .write(true)
+            .truncate(true)
+            .mode(mode)
+            .open(&draft)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&draft, path)
+    };
+    write().map_err(|source| Error::Write {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn files(dir: &Path) -> Files {
+        Config::default().files(dir)
+    }
+
+    #[test]
+    fn a_certificate_is_made_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = files(dir.path());
+        files.ensure(&["example.org".into()]).unwrap();
+        let first = files.certificate_text().unwrap();
+        files.ensure(&[]).unwrap();
+        assert_eq!(files.certificate_text().unwrap(), first);
+        use std::os::unix::fs::PermissionsExt as _;
+        assert_eq!(fs::metadata(&files.key).unwrap().permissions().mode() & 0o777, 0o600);
+        Acceptor::new(files).unwrap();
+    }
+
+    #[test]
+    fn a_change_is_noticed_and_half_a_file_is_not_used() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = files(dir.path());
+        files.ensure(&[]).unwrap();
+        let acceptor = Acceptor::new(files.clone()).unwrap();
+        assert!(!acceptor.reload().unwrap());
+        let whole = fs::read(&files.certificate).unwrap();
+        fs::write(&files.certificate, &whole[..whole.len() / 2]).unwrap();
+        assert!(matches!(acceptor.reload(), Err(Error::Unusable { .. })));
+        fs::write(&files.certificate, &whole).unwrap();
+        assert!(!acceptor.reload().unwrap());
+        fs::remove_file(&files.certificate).unwrap();
+        assert!(matches!(acceptor.reload(), Err(Error::Read { .. })));
+        files.ensure(&[]).unwrap();
+        assert!(acceptor.reload().unwrap());
+    }
+
+    #[test]
+    fn names() {
+        assert!(
+            ["localhost", "*.example.org", "10.0.0.1", "::1"]
+                .iter()
+                .all(|name| is_name(name))
+        );
+        assert!(["", "a b", "a/b", "[::1]"].iter().all(|name| !is_name(name)));
+    }
+}
