@@ -211,7 +211,7 @@ impl App {
     /// Works on an accepted composition until its record is stored.
     async fn bring_to_end(self: Arc<App>, progress: Progress, fresh: bool) {
         let id = progress.machine.id();
-        if fresh || !self.is_recorded(&progress.identity.namespace.name, id).await {
+        if fresh || !self.is_recorded(progress.namespace(), id).await {
             let kept = progress.is_kept();
             let record = Run::accepted(progress).finish(&self).await;
             if kept {

@@ -34,6 +34,11 @@ pub struct Pending {
 }
 
 impl Progress {
+    /// Where it runs, and its record belongs.
+    pub fn namespace(&self) -> &Namespace {
+        &self.identity.namespace.name
+    }
+
     pub(super) fn caller(&self) -> Caller {
         Caller {
             identity: self.identity.clone(),
