@@ -40,6 +40,15 @@ pub struct Handle {
     beat: Task,
 }
 
+/// Takes an invoker out of service and back: controllers are told at once and send it nothing meanwhile. What it has
+/// already is finished either way.
+#[derive(Clone)]
+pub struct Switch {
+    instance: InvokerInstance,
+    bus: Arc<dyn MessageBus>,
+    enabled: Arc<AtomicBool>,
+}
+
 /// How an invoker ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Drained {
@@ -130,7 +139,35 @@ impl Invoker {
     }
 }
 
+impl Switch {
+    pub fn is_enabled(&self) -> bool {
+        self.enabled.load(Ordering::Relaxed)
+    }
+
+    /// Says from now on that the invoker takes work, or that it does not.
+    ///
+    /// # Errors
+    /// Those of the bus; the next heartbeat says it again.
+    pub async fn set(&self, enabled: bool) -> Result<(), wsk_bus::Error> {
+        self.enabled.store(enabled, Ordering::Relaxed);
+        let ping = Arc::new(Ping {
+            name: self.instance.clone(),
+            is_enabled: enabled,
+        });
+        let message = Message::local(Key::None, ping);
+        self.bus.publish(HEALTH, message, Durability::Volatile).await.map(drop)
+    }
+}
+
 impl Handle {
+    pub fn switch(&self) -> Switch {
+        Switch {
+            instance: self.instance.clone(),
+            bus: self.bus.clone(),
+            enabled: self.enabled.clone(),
+        }
+    }
+
     /// Activations taken from the bus and not recorded yet.
     pub fn open(&self) -> usize {
         self.open.count()
@@ -150,16 +187,7 @@ impl Handle {
     /// the latest when `limit` is over, then handing back to the bus what is left.
     pub async fn drain(mut self, limit: Duration) -> Drained {
         let deadline = Instant::now() + limit;
-        self.enabled.store(false, Ordering::Relaxed);
-        let ping = Arc::new(Ping {
-            name: self.instance.clone(),
-            is_enabled: false,
-        });
-        if let Err(error) = self
-            .bus
-            .publish(HEALTH, Message::local(Key::None, ping), Durability::Volatile)
-            .await
-        {
+        if let Err(error) = self.switch().set(false).await {
             tracing::warn!(%error, "controllers do not know of the end of this invoker");
         }
         let (done, drained) = oneshot::channel();

@@ -38,7 +38,7 @@ mod unlock;
 
 pub use config::Config;
 pub use error::Error;
-pub use handle::{Drained, Handle, Invoker};
+pub use handle::{Drained, Handle, Invoker, Switch};
 
 #[cfg(test)]
 mod tests;

@@ -259,7 +259,8 @@ impl Answer {
     }
 }
 
-async fn exchange(address: &str, request: Request<Full<Bytes>>) -> anyhow::Result<Answer> {
+/// One request on a connection of its own.
+pub async fn exchange(address: &str, request: Request<Full<Bytes>>) -> anyhow::Result<Answer> {
     let stream = TcpStream::connect(address).await?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let driver = tokio::spawn(connection);

@@ -12,6 +12,7 @@ mod disk;
 mod folder;
 mod harness;
 mod hostile;
+mod operator;
 mod program;
 mod secrets;
 mod shutdown;

@@ -1,0 +1,100 @@
+//! The operators' switch: out of service and back, without losing what was accepted.
+
+use base64::Engine as _;
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::header::AUTHORIZATION;
+use hyper::{Method, Request};
+use serde_json::json;
+
+use crate::harness::{Answer, Folder, LONG, Platform, exchange, shell};
+use crate::wait;
+
+async fn operators(platform: &Platform, method: Method, path: &str, pair: Option<&str>) -> Answer {
+    let url = std::fs::read_to_string(platform.folder.path().join("operator.url")).expect("the operators' address");
+    let address = url.trim().trim_start_matches("http://");
+    let mut request = Request::builder().method(method).uri(path).header("host", address);
+    if let Some(pair) = pair {
+        let encoded = base64::engine::general_purpose::STANDARD.encode(pair);
+        request = request.header(AUTHORIZATION, format!("Basic {encoded}"));
+    }
+    let request = request.body(Full::new(Bytes::new())).expect("a request");
+    exchange(address, request).await.expect("an answer")
+}
+
+fn told(answer: &Answer) -> (u16, String) {
+    (answer.status, String::from_utf8_lossy(&answer.body).into_owned())
+}
+
+#[tokio::test]
+async fn the_switch_refuses_new_work_and_finishes_the_rest() {
+    let config = "[operator]\nlisten = \"127.0.0.1:0\"\nusername = \"ops\"\npassword = \"pw\"\n";
+    let platform = Folder::with_config(config).start().await;
+    let limits = json!({"memory": 128});
+    platform
+        .put_action("quick", shell("echo '{\"ok\":true}'"), limits.clone())
+        .await;
+    platform
+        .put_action("slow", shell("sleep 1; echo '{\"ok\":true}'"), limits)
+        .await;
+    let serves = async |expected: u16| {
+        wait::until(LONG, async || match platform.invoke("quick", &json!({})).await.status {
+            status if status == expected => Ok(()),
+            status => Err(format!("{status} instead of {expected}")),
+        })
+        .await;
+    };
+    serves(200).await;
+    let accepted = platform.call(Method::POST, "/actions/slow", None).await;
+    let wrong = (401, "username or password are wrong.".to_owned());
+    for pair in [
+        None,
+        Some("ops:wrong"),
+        Some("ops"),
+        Some("ops:pwd"),
+        Some(&*platform.key()),
+    ] {
+        assert_eq!(told(&operators(&platform, Method::POST, "/disable", pair).await), wrong);
+    }
+    serves(200).await;
+    let switch = async |method, path| told(&operators(&platform, method, path, Some("ops:pw")).await);
+    assert_eq!(
+        switch(Method::POST, "/disable").await,
+        (200, "controller is disabled".to_owned())
+    );
+    assert_eq!(
+        switch(Method::GET, "/isEnabled").await,
+        (200, r#"{"enabled":false}"#.to_owned())
+    );
+    serves(503).await;
+    assert_eq!(
+        platform.record(&accepted.activation_id()).await["response"]["success"],
+        true
+    );
+    assert_eq!(platform.call(Method::GET, "/actions/quick", None).await.status, 200);
+    assert_eq!(
+        switch(Method::POST, "/enable").await,
+        (200, "controller is enabled".to_owned())
+    );
+    serves(200).await;
+    assert_eq!(
+        told(&operators(&platform, Method::GET, "/ready", None).await),
+        (200, "ready".to_owned())
+    );
+    let metrics = operators(&platform, Method::GET, "/metrics", None).await;
+    assert!(told(&metrics).1.contains("controller_activation"), "{metrics:?}");
+}
+
+/// Without a password there is no switch, whoever asks; and without an address there is no listener.
+#[tokio::test]
+async fn nobody_switches_what_has_no_password() {
+    let platform = Folder::with_config("[operator]\nlisten = \"127.0.0.1:0\"\n")
+        .start()
+        .await;
+    for pair in [None, Some("operator:"), Some(":")] {
+        assert_eq!(operators(&platform, Method::POST, "/disable", pair).await.status, 401);
+    }
+    assert_eq!(operators(&platform, Method::GET, "/ping", None).await.status, 200);
+    let plain = Platform::start().await;
+    assert!(!plain.folder.path().join("operator.url").exists());
+}
