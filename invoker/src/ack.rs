@@ -3,9 +3,13 @@
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
-use wsk_bus::messages::{Acknowledgement, ActivationMessage, Completed, InvokerInstance, completed_topic};
+use wsk_bus::messages::{
+    Acknowledgement, ActivationEvent, ActivationMessage, Completed, EVENTS, Event, EventBody, InvokerInstance,
+    completed_topic,
+};
 use wsk_bus::{Durability, Error, Key, Message, MessageBus};
 use wsk_entities::{Activation, ActivationId, StatusCode};
+use wsk_service::clock;
 
 use crate::metrics::Metrics;
 
@@ -65,6 +69,18 @@ impl Acks {
     /// Both at once for a record that is in the store already.
     pub async fn known(&self, message: &ActivationMessage, id: ActivationId) {
         self.both(message, Completed::Id(id), false).await;
+    }
+
+    /// Tells whoever counts for users that an activation ended. One that cannot be told is lost: nobody waits for it.
+    pub async fn event(&self, message: &ActivationMessage, record: &Activation) {
+        let source = format!("invoker{}", self.instance.instance).into();
+        let body = EventBody::Activation(ActivationEvent::of(record));
+        let event = Arc::new(Event::new(source, &message.user, body, clock::now()));
+        let event = Message::local(Key::Id(message.activation_id.bits()), event);
+        if let Err(error) = self.bus.publish(EVENTS, event, Durability::Volatile).await {
+            self.metrics.event_failures.inc();
+            tracing::debug!(%error, "an event cannot be published");
+        }
     }
 
     async fn both(&self, message: &ActivationMessage, response: Completed, is_system_error: bool) {

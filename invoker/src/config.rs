@@ -67,6 +67,8 @@ pub struct Config {
     pub log_wait_ms: u64,
     /// Actions with a series of their own in the metrics of actions; further ones share the name `other`. 0: no such metrics.
     pub user_metrics: usize,
+    /// Whether every ended activation is told on the topic `events`.
+    pub user_events: bool,
     /// Seed of the little randomness there is.
     pub seed: u64,
 }
@@ -102,6 +104,7 @@ impl Default for Config {
             ack_attempts: 20,
             log_wait_ms: 2000,
             user_metrics: 256,
+            user_events: false,
             seed: 0,
         }
     }

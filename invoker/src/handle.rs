@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
-use wsk_bus::messages::{HEALTH, InvokerInstance, Ping, invoker_topic};
+use wsk_bus::messages::{EVENTS, HEALTH, InvokerInstance, Ping, invoker_topic};
 use wsk_bus::{Durability, Key, Message, MessageBus, TopicConfig};
 use wsk_containers::ContainerFactory;
 use wsk_entities::Manifest;
@@ -100,6 +100,9 @@ impl Invoker {
         let topic = invoker_topic(config.id);
         bus.ensure_topic(&TopicConfig::queue(&topic)).await?;
         bus.ensure_topic(&TopicConfig::broadcast(HEALTH)).await?;
+        if config.user_events {
+            bus.ensure_topic(&TopicConfig::broadcast(EVENTS)).await?;
+        }
         let left = factory.sweep().await.map_err(Error::Sweep)?;
         if left > 0 {
             tracing::warn!(containers = left, "removed containers of an earlier life");

@@ -19,6 +19,7 @@ pub(crate) struct Metrics {
     pub records: IntCounter,
     pub record_failures: IntCounter,
     pub ack_failures: IntCounter,
+    pub event_failures: IntCounter,
     pub rescheduled: IntCounter,
     pub active_count: IntGauge,
     pub idle_count: IntGauge,
@@ -85,6 +86,7 @@ impl Metrics {
                 "invoker_acknowledgement_error",
                 "Acknowledgements that no controller took.",
             ),
+            event_failures: counter("invoker_events_error", "Events that could not be published."),
             rescheduled: counter("invoker_rescheduled_counter", "Activations given to another container."),
             active_count: gauge("containerPool_activeCount_counter", "Containers at work."),
             idle_count: gauge(

@@ -202,6 +202,22 @@ impl Group {
         self.members == 1
     }
 
+    /// The container for an activation that has just come; none while others wait or enough work.
+    pub fn next(&self) -> Option<(Id, Shelf)> {
+        if self.line.is_empty() && self.admits() {
+            self.pick()
+        } else {
+            None
+        }
+    }
+
+    /// Whether one more of its containers may go to work.
+    pub fn admits(&self) -> bool {
+        let there = (self.crew.able - self.crew.arriving) as usize;
+        self.pace
+            .admits(there - (self.idle.len() + self.paused.len()).min(there))
+    }
+
     /// The container for the next activation: the one that worked last, whose caches are warm.
     pub fn pick(&self) -> Option<(Id, Shelf)> {
         let last = |shelf: &Vec<Id>, name| shelf.last().map(|id| (*id, name));

@@ -51,6 +51,9 @@ impl Pool {
             let Some(group) = self.groups.look(id).filter(|group| !group.line.is_empty()) else {
                 return;
             };
+            if !group.admits() {
+                break;
+            }
             let Some((slot, shelf)) = group.pick() else { break };
             let Some(job) = self.take_from_line(id, now, |line| line.pop_front()) else {
                 return;
@@ -167,8 +170,9 @@ impl Pool {
         group.watched = !group.line.is_empty();
         if group.watched {
             let at = now + group.pace.patience();
+            group.pace.look(now);
             self.set_alarm(at, Alarm::Line(id));
-            self.staff(id, now);
+            self.serve(id);
         }
     }
 }

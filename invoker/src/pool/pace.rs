@@ -1,13 +1,15 @@
-//! Whether another container is worth starting for activations that wait for one of their action's: pure, time is an argument.
+//! How many containers of one action should work at a time, and whether another one is worth starting: pure, time is an
+//! argument.
 //!
 //! A start costs what starts of this action were measured to cost, and waiting what its runs were. Where the wait is the
 //! shorter of the two, waiting is better for the caller, and so is it for everybody else: a start keeps a processor busy.
 //! Still, waits that go on add up; once they amount to a start, one is made (whoever decides so never pays more than twice
-//! the least possible), and kept up as long as it shows in what gets done. Where another container ended no more
-//! activations than before, what is short is processors and not containers.
+//! the least possible). Whether it was worth it shows in what gets done: a container more that brings less than half of
+//! its share is not used, for what is short then is processors, and sharing those costs more than taking turns. So the
+//! number at work follows what is measured, up and down, a step now and then being tried.
 //!
-//! **Invariants**, held by the tests: runs as long as a start never wait for one another; where nothing ends for as long
-//! as a start takes, another container comes; without any container there is always one to come.
+//! **Invariants**, held by the tests: runs as long as a start never wait for one another; where nothing ends for twice as
+//! long as a start takes, whatever there is works and more comes; without any container there is always one to come.
 
 use std::time::Duration;
 
@@ -34,7 +36,8 @@ pub(crate) struct Crew {
 }
 
 impl Crew {
-    fn working(self) -> u32 {
+    /// Those that could run an activation at once.
+    fn there(self) -> u32 {
         self.able.saturating_sub(self.arriving)
     }
 }
@@ -50,28 +53,31 @@ pub(crate) struct Pace {
     waited: Duration,
     waited_until: Instant,
     window: Window,
-    /// What got done with the present number of containers, and with the number before.
-    now: Option<Level>,
-    before: Option<Level>,
+    /// So many work at a time; none while that was not measured, or does not matter.
+    limit: Option<u32>,
+    /// Ends per second with so many at work, before a trial of another number.
+    level: f64,
+    /// While another number is tried, the one before.
+    trial: Option<u32>,
+    /// Whether more is to be tried next, and windows since the last trial.
+    upwards: bool,
+    quiet: u32,
+    /// Whether another container would be tried.
+    climbs: bool,
 }
 
-/// A stretch of time in which some always waited and the containers stayed as many.
+/// A stretch of time in which some always waited and as many were at work.
 #[derive(Debug)]
 struct Window {
     since: Instant,
-    containers: u32,
+    at_work: u32,
     ended: u32,
-}
-
-/// Activations ended per second by so many containers.
-#[derive(Debug, Clone, Copy)]
-struct Level {
-    containers: u32,
-    rate: f64,
 }
 
 /// Ends that a window needs of each container, so that chance averages out.
 const ENDS: u32 = 4;
+/// Windows between two trials.
+const QUIET: u32 = 8;
 
 impl Pace {
     pub fn new(now: Instant) -> Pace {
@@ -81,20 +87,20 @@ impl Pace {
             progress: now,
             waited: Duration::ZERO,
             waited_until: now,
-            window: Window {
-                since: now,
-                containers: 0,
-                ended: 0,
-            },
-            now: None,
-            before: None,
+            window: Window::new(now, 0),
+            limit: None,
+            level: 0.0,
+            trial: None,
+            upwards: false,
+            quiet: 0,
+            climbs: true,
         }
     }
 
     /// A container of this crew is ready, so long after it was decided on.
     pub fn started(&mut self, now: Instant, took: Duration, crew: Crew) {
         self.start = Some(smoothed(self.start, took));
-        if crew.working() == 0 {
+        if crew.there() == 0 {
             self.progress = now;
         }
     }
@@ -105,10 +111,10 @@ impl Pace {
         if waiting == 0 {
             if self.start.is_none_or(|start| now - self.progress > start) {
                 // What was measured before a quiet time was another load.
-                (self.now, self.before) = (None, None);
+                self.forget(now);
             }
             self.progress = now;
-            self.open_window(now, 0);
+            self.window = Window::new(now, 0);
         }
     }
 
@@ -121,28 +127,39 @@ impl Pace {
     pub fn ended(&mut self, now: Instant, took: Duration, waiting: usize, crew: Crew) {
         self.run = Some(smoothed(self.run, took));
         self.progress = now;
-        if waiting == 0 || self.window.containers != crew.working() {
-            self.open_window(now, crew.working());
+        if self.is_long() {
+            self.forget(now);
+        }
+        let at_work = self.limit.map_or(crew.there(), |limit| limit.min(crew.there()));
+        if waiting == 0 || self.window.at_work != at_work {
+            self.window = Window::new(now, at_work);
             return;
         }
         self.window.ended += 1;
         let took = now - self.window.since;
-        if self.window.ended >= ENDS * self.window.containers && self.start.is_some_and(|start| took >= start) {
-            let level = Level {
-                containers: self.window.containers,
-                rate: f64::from(self.window.ended) / took.as_secs_f64().max(f64::MIN_POSITIVE),
-            };
-            if self.now.is_some_and(|now| now.containers != level.containers) {
-                self.before = self.now.filter(|now| now.containers < level.containers);
-            }
-            self.now = Some(level);
-            self.open_window(now, level.containers);
+        if self.window.ended >= ENDS * at_work && self.start.is_some_and(|start| took >= start) {
+            let rate = f64::from(self.window.ended) / took.as_secs_f64().max(f64::MIN_POSITIVE);
+            self.measured(at_work, rate, crew.there());
+            self.window = Window::new(now, 0);
         }
     }
 
     /// Another container was decided on.
     pub fn staffed(&mut self) {
         self.waited = Duration::ZERO;
+    }
+
+    /// Whether one more may go to work beside so many. Those who cannot wait long are not held up.
+    pub fn admits(&self, at_work: usize) -> bool {
+        self.limit
+            .is_none_or(|limit| u32::try_from(at_work).is_ok_and(|at_work| at_work < limit))
+    }
+
+    /// The regular look while some wait: where nothing ends any more, what was measured holds no longer.
+    pub fn look(&mut self, now: Instant) {
+        if self.stalls(now) {
+            self.forget(now);
+        }
     }
 
     /// Whether another container should come for those who wait.
@@ -154,21 +171,22 @@ impl Pace {
         if crew.able == 0 {
             return Urge::Now;
         }
-        let working = crew.working();
-        let Some(start) = self.start.filter(|_| working > 0) else {
+        let there = crew.there();
+        let Some(start) = self.start.filter(|_| there > 0) else {
             return Urge::Some;
         };
-        if self.run.is_some_and(|run| run >= start) || now - self.progress >= start {
+        if self.is_long() || (self.stalls(now) && crew.arriving < there) {
             return Urge::Now;
         }
         let Some(run) = self.run else {
             return Urge::None;
         };
-        if crew.arriving > 0 || self.now.is_none_or(|now| now.containers != working) || self.saturated() {
+        let settled = self.trial.is_none() && self.limit.is_some_and(|limit| limit >= there);
+        if !self.climbs || !settled {
             return Urge::None;
         }
-        let wait = run.saturating_mul(waiting) / working.saturating_mul(concurrency).max(1);
-        if wait >= start || self.waited >= start {
+        let wait = run.saturating_mul(waiting) / there.saturating_mul(concurrency).max(1);
+        if wait >= start || (self.waited >= start && crew.arriving == 0) {
             Urge::Some
         } else {
             Urge::None
@@ -180,21 +198,69 @@ impl Pace {
         self.start.unwrap_or_default().max(Duration::from_millis(1))
     }
 
-    /// Whether the containers that came last brought less than half of their share.
-    fn saturated(&self) -> bool {
-        let (Some(before), Some(now)) = (self.before, self.now) else {
-            return false;
-        };
-        let more = f64::from(now.containers) / f64::from(before.containers.max(1)) - 1.0;
-        now.rate < before.rate * (1.0 + more / 2.0)
+    fn is_long(&self) -> bool {
+        matches!((self.run, self.start), (Some(run), Some(start)) if run >= start)
     }
 
-    fn open_window(&mut self, now: Instant, containers: u32) {
-        self.window = Window {
-            since: now,
-            containers,
-            ended: 0,
+    /// Whether nothing ended for so long that it cannot be waited for. A hiccup of the machine is not enough.
+    fn stalls(&self, now: Instant) -> bool {
+        let patience = if self.run.is_some() { 2 } else { 1 };
+        self.start.is_some_and(|start| now - self.progress >= start * patience)
+    }
+
+    fn forget(&mut self, now: Instant) {
+        self.limit = None;
+        self.trial = None;
+        self.climbs = true;
+        self.window = Window::new(now, 0);
+    }
+
+    /// So much gets done with so many at work, of those that are there.
+    fn measured(&mut self, at_work: u32, rate: f64, there: u32) {
+        let Some(limit) = self.limit else {
+            (self.limit, self.level, self.quiet) = (Some(at_work), rate, QUIET);
+            return self.try_next(at_work, there);
         };
+        let Some(base) = self.trial.take() else {
+            self.level = (self.level + rate) / 2.0;
+            self.quiet += 1;
+            return self.try_next(limit, there);
+        };
+        let (low, high) = if base < limit {
+            (self.level, rate)
+        } else {
+            (rate, self.level)
+        };
+        let (less, more) = (base.min(limit), base.max(limit));
+        let share = f64::from(more) / f64::from(less) - 1.0;
+        let chosen = if high >= low * (1.0 + share / 2.0) { more } else { less };
+        (self.limit, self.climbs, self.quiet) = (Some(chosen), chosen == more, 0);
+        if chosen == limit {
+            // It was better: on in the same direction.
+            (self.level, self.quiet, self.upwards) = (rate, QUIET, base < limit);
+            self.try_next(limit, there);
+        }
+    }
+
+    /// Tries another number when it is time to, more and less in turn.
+    fn try_next(&mut self, limit: u32, there: u32) {
+        let arrived = self.climbs && limit < there;
+        if self.quiet < QUIET && !arrived {
+            return;
+        }
+        let next = if self.upwards || arrived {
+            there.min(limit.saturating_mul(2))
+        } else {
+            limit - 1
+        };
+        self.upwards = !self.upwards;
+        self.quiet = 0;
+        if next == limit {
+            // More have to come first.
+            self.climbs = true;
+        } else if next > 0 {
+            (self.limit, self.trial) = (Some(next), Some(limit));
+        }
     }
 
     fn wait_goes_on(&mut self, now: Instant, waiting: usize) {
@@ -205,138 +271,20 @@ impl Pace {
     }
 }
 
+impl Window {
+    fn new(since: Instant, at_work: u32) -> Window {
+        Window {
+            since,
+            at_work,
+            ended: 0,
+        }
+    }
+}
+
 /// An average in which the last eight or so count.
 fn smoothed(before: Option<Duration>, value: Duration) -> Duration {
     before.map_or(value, |before| (before * 7 + value) / 8)
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const START: Duration = Duration::from_millis(70);
-
-    /// One container that has just ended a run, with `waiting` behind it.
-    fn pace(run: Duration) -> (Pace, Instant) {
-        let now = Instant::now();
-        let mut pace = Pace::new(now);
-        pace.started(now, START, Crew::default());
-        pace.ended(now, run, 0, crew(1));
-        (pace, now)
-    }
-
-    fn crew(able: u32) -> Crew {
-        Crew { able, arriving: 0 }
-    }
-
-    /// A closed loop: always `waiting` wait, and each end comes after `gap`.
-    fn go_on(pace: &mut Pace, mut now: Instant, gap: Duration, ends: u32, waiting: usize, containers: u32) -> Instant {
-        for _ in 0..ends {
-            now += gap;
-            pace.leaves(now, waiting + 1);
-            pace.ended(now, gap * containers, waiting, crew(containers));
-            pace.joins(now, waiting);
-        }
-        now
-    }
-
-    proptest! {
-        #[test]
-        fn runs_as_long_as_a_start_never_wait_for_one_another(run in 70u64..100_000, waiting in 1usize..1000, able in 0u32..100) {
-            let (pace, now) = pace(Duration::from_millis(run));
-            prop_assert_eq!(pace.urge(now, waiting, crew(able), 1), Urge::Now);
-        }
-
-        #[test]
-        fn without_a_container_one_comes(run in 0u64..1000, waiting in 1usize..1000) {
-            let (pace, now) = pace(Duration::from_micros(run));
-            prop_assert_eq!(pace.urge(now, waiting, crew(0), 1), Urge::Now);
-        }
-
-        #[test]
-        fn nobody_waits_where_nothing_ends(run in 0u64..69, waiting in 1usize..1000, able in 1u32..100, arriving in 0u32..100) {
-            let (pace, now) = pace(Duration::from_millis(run));
-            let crew = Crew { able, arriving: arriving.min(able - 1) };
-            prop_assert_eq!(pace.urge(now + START, waiting, crew, 1), Urge::Now);
-        }
-
-        #[test]
-        fn nothing_is_started_for_nobody(run in 0u64..1000, able in 0u32..10, later in 0u64..1000) {
-            let (pace, now) = pace(Duration::from_millis(run));
-            prop_assert_eq!(pace.urge(now + Duration::from_millis(later), 0, crew(able), 1), Urge::None);
-        }
-
-        /// Whatever was measured, a single caller that finds the container busy for a moment does not cost a start.
-        #[test]
-        fn a_short_wait_is_waited(run in 1u64..30_000, concurrency in 1u32..10) {
-            let (mut pace, now) = pace(Duration::from_micros(run));
-            pace.joins(now, 0);
-            let soon = now + Duration::from_micros(run);
-            prop_assert_eq!(pace.urge(soon, 1, crew(1), concurrency), Urge::None);
-        }
-    }
-
-    #[test]
-    fn as_long_as_nothing_is_known_processors_are_used_and_then_the_first_run_is_awaited() {
-        let now = Instant::now();
-        let mut pace = Pace::new(now);
-        let arriving = Crew { able: 1, arriving: 1 };
-        assert_eq!(pace.urge(now, 1, arriving, 1), Urge::Some);
-        pace.started(now + START, START, arriving);
-        assert_eq!(pace.urge(now + START, 1, crew(1), 1), Urge::None);
-        assert_eq!(pace.urge(now + START * 2, 1, crew(1), 1), Urge::Now);
-    }
-
-    #[test]
-    fn waits_that_add_up_to_a_start_pay_for_one() {
-        let gap = Duration::from_micros(100);
-        let (mut pace, now) = pace(gap);
-        pace.joins(now, 30);
-        let soon = go_on(&mut pace, now, gap, 100, 30, 1);
-        assert_eq!(
-            pace.urge(soon, 30, crew(1), 1),
-            Urge::None,
-            "one container was not measured yet"
-        );
-        let later = go_on(&mut pace, soon, gap, 700, 30, 1);
-        assert_eq!(pace.urge(later, 30, crew(1), 1), Urge::Some);
-        pace.staffed();
-        assert_eq!(pace.urge(later, 30, crew(1), 1), Urge::None);
-    }
-
-    #[test]
-    fn a_container_that_brought_nothing_is_the_last() {
-        let gap = Duration::from_micros(100);
-        let (mut pace, now) = pace(gap);
-        pace.joins(now, 30);
-        let one = go_on(&mut pace, now, gap, 1000, 30, 1);
-        let two = go_on(&mut pace, one, gap * 9 / 10, 2000, 30, 2);
-        assert_eq!(pace.urge(two, 30, crew(2), 1), Urge::None);
-    }
-
-    #[test]
-    fn containers_that_bring_their_share_are_followed_by_more() {
-        let run = Duration::from_millis(20);
-        let (mut pace, mut now) = pace(run);
-        pace.joins(now, 100);
-        for containers in 1..20 {
-            now = go_on(&mut pace, now, run / containers, 100, 100, containers);
-            assert_eq!(pace.urge(now, 100, crew(containers), 1), Urge::Some, "{containers}");
-            pace.staffed();
-        }
-    }
-
-    #[test]
-    fn a_quiet_time_ends_what_was_believed() {
-        let gap = Duration::from_micros(100);
-        let (mut pace, now) = pace(gap);
-        pace.joins(now, 30);
-        let one = go_on(&mut pace, now, gap, 1000, 30, 1);
-        let two = go_on(&mut pace, one, gap, 2000, 30, 2);
-        assert!(pace.saturated());
-        pace.joins(two + START * 2, 0);
-        assert!(!pace.saturated());
-    }
-}
+mod tests;

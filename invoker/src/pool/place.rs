@@ -42,7 +42,7 @@ impl Pool {
             self.fail(Some(plan), job, fault);
             return Ok(());
         }
-        if let Some((slot, shelf)) = group.and_then(|group| self.groups.get(group).pick()) {
+        if let Some((slot, shelf)) = group.and_then(|group| self.groups.get(group).next()) {
             self.shared.metrics.started(self.warmth(slot, shelf));
             self.assign(slot, job);
             return Ok(());

@@ -77,6 +77,9 @@ impl Shared {
 
     /// Hands an ended activation to the writer of records, or, where its namespace keeps none, ends it here.
     pub async fn keep(&self, message: &ActivationMessage, record: Arc<Activation>, ticket: Ticket) {
+        if self.config.user_events {
+            self.acks.event(message, &record).await;
+        }
         if message.user.limits.store_activations == Some(false) && !message.transid.extra_logging {
             ticket.commit();
         } else {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use wsk_containers::scripted::{CallKind, Reply};
 use wsk_entities::ActivationId;
+use wsk_store::Revision;
 
 use super::world::{World, config};
 use crate::Config;
@@ -32,9 +33,13 @@ fn runs_take(world: &World, run: Duration) {
 
 async fn send_many(world: &mut World, name: &str, count: usize) -> Vec<ActivationId> {
     let revision = world.put(name, |action| action.limits.timeout = 60_000).await;
+    send(world, name, &revision, count).await
+}
+
+async fn send(world: &mut World, name: &str, revision: &Revision, count: usize) -> Vec<ActivationId> {
     let mut ids = Vec::new();
     for _ in 0..count {
-        let message = world.message(name, &revision);
+        let message = world.message(name, revision);
         ids.push(world.send(message).await);
     }
     ids
@@ -61,14 +66,22 @@ async fn short_runs_share_few_containers() {
 async fn long_runs_get_containers_of_their_own_at_once() {
     let mut world = slow_to_start(16_384).await;
     runs_take(&world, Duration::from_secs(5));
-    let ids = send_many(&mut world, "hello", 20).await;
+    let revision = world.put("hello", |action| action.limits.timeout = 60_000).await;
+    let ids = send(&mut world, "hello", &revision, 20).await;
     let mut starts = Vec::new();
     for id in ids {
         starts.push(world.record(id).await.record.start);
     }
     assert_eq!(world.containers.counts().created, 20);
     let (first, last) = (starts.iter().min().unwrap(), starts.iter().max().unwrap());
-    assert!(last - first < 500, "{starts:?}");
+    assert!(last - first <= 600, "{starts:?}");
+    // Once that is known there is nothing to find out.
+    let mut starts = Vec::new();
+    for id in send(&mut world, "hello", &revision, 30).await {
+        starts.push(world.record(id).await.record.start);
+    }
+    let (first, last) = (starts.iter().min().unwrap(), starts.iter().max().unwrap());
+    assert!(last - first <= 100, "{starts:?}");
     world.clean();
 }
 
@@ -89,7 +102,7 @@ async fn whoever_is_stuck_behind_a_long_run_gets_another_container() {
     let short = world.message("hello", &revision);
     let (begun, short) = (Instant::now(), world.send(short).await);
     world.record(short).await;
-    assert!(begun.elapsed() < START * 4, "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < START * 5, "{:?}", begun.elapsed());
     assert!(!world.has_record(long).await);
     world.record(long).await;
     world.clean();

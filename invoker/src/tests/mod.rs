@@ -1,6 +1,7 @@
 //! One invoker with scripted containers on a paused clock: what it answers, records and does with its containers.
 
 mod drain;
+mod events;
 mod lifecycle;
 mod lines;
 mod locked;

@@ -56,17 +56,14 @@ async fn the_number_follows_demand_and_falls_back() {
     // After ten minutes the two are old; without demand one is kept.
     tokio::time::sleep(Duration::from_secs(620)).await;
     assert_eq!(world.containers.alive().len(), 1);
-    world.containers.behave(|seen| {
-        wsk_containers::scripted::Reply::ok("{}").after(match seen.kind {
-            wsk_containers::scripted::CallKind::Init => Duration::ZERO,
-            wsk_containers::scripted::CallKind::Run => Duration::from_millis(900),
-        })
-    });
+    world
+        .containers
+        .behave(|_| wsk_containers::scripted::Reply::ok("{}").after(Duration::from_millis(900)));
     world.containers.starts(|_| Ok(Duration::from_millis(100)));
-    let revision = world.put("hello", |_| ()).await;
     let mut ids = Vec::new();
-    for _ in 0..4 {
-        let message = world.message("hello", &revision);
+    for name in ["a", "b", "c", "d"] {
+        let revision = world.put(name, |_| ()).await;
+        let message = world.message(name, &revision);
         ids.push(world.send(message).await);
     }
     for id in ids {

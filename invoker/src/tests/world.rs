@@ -248,7 +248,11 @@ impl World {
     }
 
     pub async fn has_record(&self, id: ActivationId) -> bool {
-        self.stores.activations.exists(&Namespace::new("guest").unwrap(), id).await.unwrap()
+        self.stores
+            .activations
+            .exists(&Namespace::new("guest").unwrap(), id)
+            .await
+            .unwrap()
     }
 
     /// Takes in the acknowledgements that have come.
