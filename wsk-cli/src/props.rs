@@ -75,6 +75,11 @@ impl Environment {
         }
     }
 
+    /// A variable that a manifest names.
+    pub fn variable(&self, name: &str) -> Option<String> {
+        env::var(name).ok()
+    }
+
     /// The file's content; an unreadable file is an empty one.
     pub fn properties(&self) -> Properties {
         let text = self.file.as_ref().and_then(|file| fs::read_to_string(file).ok());

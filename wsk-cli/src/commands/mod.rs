@@ -102,7 +102,8 @@ impl Command {
         match self {
             Self::Property(command) => command.works_without_host(),
             Self::Sdk(command) => command.works_without_host(),
-            Self::Help(_) => true,
+            // A manifest may name the host.
+            Self::Help(_) | Self::Project(_) => true,
             Self::Action(_)
             | Self::Activation(_)
             | Self::Package(_)
@@ -110,8 +111,7 @@ impl Command {
             | Self::Trigger(_)
             | Self::Api(_)
             | Self::Namespace(_)
-            | Self::List(_)
-            | Self::Project(_) => false,
+            | Self::List(_) => false,
         }
     }
 }

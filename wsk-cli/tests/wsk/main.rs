@@ -8,6 +8,7 @@ mod apis;
 mod arguments;
 mod packages;
 mod platform;
+mod projects;
 mod properties;
 mod rules;
 mod sdk;

@@ -31,7 +31,7 @@ pub struct ExecFlags {
 }
 
 /// The image that runs native executables.
-const NATIVE_IMAGE: &str = "openwhisk/dockerskeleton";
+pub const NATIVE_IMAGE: &str = "openwhisk/dockerskeleton";
 
 /// Runtime families by file extension.
 const FAMILIES: &[(&str, &str)] = &[
@@ -93,7 +93,7 @@ pub fn sequence(list: &str) -> Result<Value, Failure> {
     Ok(json!({ "kind": "sequence", "components": components? }))
 }
 
-fn infer_kind(file: &str) -> Result<String, Failure> {
+pub fn infer_kind(file: &str) -> Result<String, Failure> {
     let extension = extension(file);
     if extension == ".zip" {
         let zip = "creating an action from a .zip artifact requires specifying the action kind explicitly";
@@ -109,14 +109,14 @@ fn infer_kind(file: &str) -> Result<String, Failure> {
 }
 
 /// Text goes as it is; archives, and anything that is not text, go in base64.
-fn encode(file: &str, content: Vec<u8>) -> String {
+pub fn encode(file: &str, content: Vec<u8>) -> String {
     if ARCHIVES.contains(&extension(file).as_str()) {
         return STANDARD.encode(content);
     }
     String::from_utf8(content).unwrap_or_else(|binary| STANDARD.encode(binary.as_bytes()))
 }
 
-fn extension(file: &str) -> String {
+pub fn extension(file: &str) -> String {
     let name = Path::new(file)
         .file_name()
         .map(|name| name.to_string_lossy().into_owned())

@@ -7,7 +7,7 @@ use crate::failure::{Failure, Usage};
 
 mod annotations;
 mod delete;
-mod exec;
+pub(super) mod exec;
 mod get;
 pub mod invoke;
 mod list;

@@ -43,7 +43,7 @@ const NO_TOKEN: &str = "DUMMY TOKEN";
 
 /// Who the routes belong to. The key in the properties file comes first, so that `-u` cannot move them by accident;
 /// upstream stops there.
-fn tenant(cx: &Context) -> Result<ApiTenant, Failure> {
+pub(super) fn tenant(cx: &Context) -> Result<ApiTenant, Failure> {
     let settings = &cx.settings;
     let key = match settings.file_auth.is_empty() {
         true => &settings.auth,
@@ -57,6 +57,13 @@ fn tenant(cx: &Context) -> Result<ApiTenant, Failure> {
         space,
         token: settings.gateway_token.clone().unwrap_or_else(|| NO_TOKEN.to_owned()),
     })
+}
+
+pub(super) use route::declared;
+
+/// What the gateway is asked for a whole API that a file describes.
+pub(super) fn description(file: &str) -> Result<serde_json::Value, Failure> {
+    Ok(swagger::creation(&swagger::read(file)?))
 }
 
 /// A failed call about one API: always exit 1, but for a missing key or connection.

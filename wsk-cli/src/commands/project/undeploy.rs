@@ -1,0 +1,73 @@
+//! `wsk project undeploy`: what a manifest describes is taken away, what depends on others first.
+
+use wsk_client::ApiQuery;
+
+use super::calls::{Platform, Sort};
+use super::entities::{self, all};
+use super::{Job, broken};
+use crate::commands::api;
+use crate::context::Context;
+use crate::failure::Failure;
+
+pub async fn run(cx: &mut Context, job: &Job) -> Result<(), Failure> {
+    match everything(cx, job).await {
+        Ok(()) => cx.out.line("Success: Undeployment completed successfully."),
+        Err(failure) => Err(broken(cx, "Undeployment did not complete successfully.", failure)),
+    }
+}
+
+async fn everything(cx: &mut Context, job: &Job) -> Result<(), Failure> {
+    apis(cx, job).await;
+    let manifest = &job.manifest;
+    for (_, rule) in all(manifest, |package| &package.rules) {
+        remove(cx, job, Sort::Rule, &rule.name).await?;
+    }
+    for (_, trigger) in all(manifest, |package| &package.triggers) {
+        remove(cx, job, Sort::Trigger, &trigger.name).await?;
+    }
+    for (package, sequence) in all(manifest, |package| &package.sequences) {
+        remove(cx, job, Sort::Action, &package.qualified(&sequence.name)).await?;
+    }
+    for (package, action) in all(manifest, |package| &package.actions) {
+        remove(cx, job, Sort::Action, &package.qualified(&action.name)).await?;
+    }
+    for package in manifest.packages.iter().filter(|package| !package.is_default()) {
+        remove(cx, job, Sort::Package, &package.name).await?;
+    }
+    for (_, dependency) in all(manifest, |package| &package.dependencies) {
+        remove(cx, job, Sort::Package, &entities::dependency(dependency)?.name).await?;
+    }
+    Ok(())
+}
+
+/// Routes that are not there, or a gateway that is not, keep nothing else from being removed.
+async fn apis(cx: &mut Context, job: &Job) {
+    let Ok(tenant) = api::tenant(cx) else { return };
+    for (_, api) in all(&job.manifest, |package| &package.apis) {
+        let query = ApiQuery {
+            base: api.base.clone(),
+            path: api.path.clone(),
+            verb: api.verb.clone(),
+        };
+        let _ = job.client.delete_api(&tenant, &query).await;
+    }
+}
+
+async fn remove(cx: &mut Context, job: &Job, sort: Sort, name: &str) -> Result<(), Failure> {
+    let platform = Platform {
+        client: &job.client,
+        namespace: &job.namespace,
+        auth: cx.auth(),
+    };
+    if platform.get(sort, name).await?.is_none() {
+        return Ok(());
+    }
+    match sort {
+        Sort::Trigger => platform.delete_trigger(name).await?,
+        Sort::Package | Sort::Action | Sort::Rule => platform.delete(sort, name).await?,
+    }
+    job.tell(
+        cx,
+        format!("{} [{name}] has been successfully undeployed.", sort.name()),
+    )
+}
