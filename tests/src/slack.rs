@@ -95,11 +95,20 @@ impl Story {
     }
 }
 
-/// Where the sequence answers as a web action.
+/// Makes a path of an API for the sequence; gives its address.
 async fn expose(p: &Platform, path: &str, more: &[&str]) -> String {
-    let _ = path;
-    let ext = if more.is_empty() { "json" } else { "http" };
-    format!("http://{}/api/v1/web/guest/default/openweather.{ext}", p.address)
+    let said = says(
+        p,
+        &[&["-i", "api", "create", path, "POST", "openweather"][..], more].concat(),
+    )
+    .await;
+    let mut lines = said.lines();
+    let created = format!("ok: created API {path} POST for action /_/openweather");
+    assert_eq!(lines.next(), Some(created.as_str()));
+    let (url, key) = (lines.next().expect("an address").to_owned(), p.key());
+    let uuid = key.split(':').next().expect("a key");
+    assert_eq!(url, format!("http://{}/api/{uuid}{path}", p.address));
+    url
 }
 
 fn body(reply: &Reply) -> Value {
@@ -134,6 +143,9 @@ async fn the_set_up_is_what_the_commands_say() {
     for (key, value) in [("web-export", true), ("raw-http", false), ("final", true)] {
         assert_eq!(annotation(&sequence, key), value, "{sequence}");
     }
+    let api = says(&story.p, &["api", "get", "/"]).await;
+    let target = "/api/v1/web/guest/default/openweather.json\"";
+    assert!(api.contains(target), "the backend of the route: {api}");
 }
 
 #[tokio::test]
@@ -274,6 +286,26 @@ async fn when_the_weather_service_is_down_nothing_is_posted_and_the_record_says_
     story.weather.recover();
     assert_eq!(story.tell("weather Athens").await.attempts[0].status, 200);
     assert_eq!(story.posted().len(), 1);
+}
+
+#[tokio::test]
+async fn only_what_was_exposed_answers() {
+    let story = Story::start().await;
+    let get = send(Method::GET, &story.url, &[], "").await.expect("an answer");
+    assert_eq!(
+        (get.status, body(&get)),
+        (
+            404,
+            json!({"status": 404, "message": "Error: Whoops. Verb not supported."})
+        )
+    );
+    let key = story.p.key();
+    let uuid = key.split(':').next().expect("a key");
+    let foreign = story.url.replace(uuid, "00000000-0000-4000-8000-000000000000");
+    let form = Message::new("weather Athens").form();
+    let wrong = send(Method::POST, &foreign, &[FORM], form).await.expect("an answer");
+    assert_eq!(wrong.status, 404, "{wrong:?}");
+    assert_eq!(story.posted(), [] as [Value; 0]);
 }
 
 #[tokio::test]

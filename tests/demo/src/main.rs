@@ -42,5 +42,8 @@ async fn play() -> Result<()> {
         _ = terminate.recv() => Err(anyhow::anyhow!("terminated")),
     };
     stage.clear().await?;
-    played
+    drop(stage);
+    played?;
+    story::step("Done. The platform has ended, and its folder is gone.");
+    Ok(())
 }

@@ -92,7 +92,7 @@ impl Stage {
 
     /// Runs `wsk`, shows the command as typed and what it prints. Errors: it failed.
     pub async fn show(&self, arguments: &[&str]) -> Result<String> {
-        let typed: Vec<&str> = arguments.iter().map(|argument| shortened(argument)).collect();
+        let typed: Vec<String> = arguments.iter().map(|argument| self.typed(argument)).collect();
         println!("$ wsk {}", typed.join(" "));
         let output = self.wsk(arguments).await?;
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -103,6 +103,16 @@ impl Stage {
             String::from_utf8_lossy(&output.stderr)
         );
         Ok(said)
+    }
+
+    /// An argument as one would type it, in the folder of the programs.
+    fn typed(&self, argument: &str) -> String {
+        let program = Path::new(argument).strip_prefix(&self.programs).ok();
+        match program.and_then(Path::to_str) {
+            Some(name) => format!("./{name}"),
+            None if argument.contains(' ') => format!("\"{argument}\""),
+            None => argument.to_owned(),
+        }
     }
 
     /// Runs `wsk` until it prints something that `wanted` accepts.
@@ -130,15 +140,6 @@ impl Stage {
             bail!("the platform ended with {status}; its log:\n{log}");
         }
         Ok(())
-    }
-}
-
-/// What stands for a long path of this machine where a command is shown.
-fn shortened(argument: &str) -> &str {
-    let path = Path::new(argument);
-    match path.file_name().and_then(|name| name.to_str()) {
-        Some(name) if path.is_absolute() && path.is_file() => name,
-        Some(_) | None => argument,
     }
 }
 

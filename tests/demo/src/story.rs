@@ -28,7 +28,6 @@ pub async fn play(stage: &Stage) -> Result<()> {
     cast.records().await?;
     cast.no_city(&url).await?;
     cast.trigger_and_rule().await?;
-    step("Done: the platform is stopped, and its folder removed");
     Ok(())
 }
 
@@ -100,7 +99,19 @@ impl Cast<'_> {
     async fn no_city(&self, url: &str) -> Result<()> {
         step("Without a city the weather action fails: Slack is told, tries again, and nothing is posted");
         self.tell(url, "weather", 400).await?;
-        self.posts(1).map(drop)
+        self.posts(1)?;
+        let list = ["-i", "activation", "list", "openweather-quarkus", "--limit", "1"];
+        self.stage
+            .once(&list, |said| said.contains(" developer error "))
+            .await?;
+        let said = self.stage.show(&list).await?;
+        let id = said
+            .split_whitespace()
+            .find(|word| word.len() == 32)
+            .unwrap_or_default();
+        let said = self.stage.show(&["-i", "activation", "logs", id]).await?;
+        ensure!(said.contains("names no city"), "the log does not say why");
+        Ok(())
     }
 
     async fn trigger_and_rule(&self) -> Result<()> {
@@ -146,7 +157,7 @@ impl Cast<'_> {
     }
 }
 
-fn step(title: &str) {
+pub fn step(title: &str) {
     println!("\n\x1b[1m{title}\x1b[0m");
 }
 
