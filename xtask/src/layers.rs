@@ -44,7 +44,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ),
     (
         "wsk-gateway",
-        &["wsk-entities", "wsk-identity", "wsk-service", "wsk-fuzz"],
+        &["wsk-entities", "wsk-identity", "wsk-store", "wsk-service", "wsk-fuzz"],
     ),
     (
         "wsk-cli",
