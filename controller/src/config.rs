@@ -28,6 +28,8 @@ pub struct Config {
     pub entity_cache: usize,
     /// Most bytes of parameters and annotations held in the cache.
     pub entity_cache_bytes: usize,
+    /// Whether throttles, and what the controller runs itself, are told on the topic `events`.
+    pub user_events: bool,
     /// Which parameters of entities are stored encrypted.
     #[serde(skip)]
     pub sealed: wsk_secrets::Scope,
@@ -47,6 +49,7 @@ impl Default for Config {
             compositions: 10_000,
             entity_cache: 10_000,
             entity_cache_bytes: 64 * 1024 * 1024,
+            user_events: false,
             sealed: wsk_secrets::Scope::Marked,
         }
     }

@@ -19,6 +19,10 @@ pub static INFLIGHT: LazyLock<IntGauge> = LazyLock::new(|| {
 pub static ACTIVATIONS: LazyLock<IntCounter> =
     LazyLock::new(|| counter("loadbalancer_activations_counter", "Activations handed to invokers."));
 
+/// Events that found their queue full.
+pub static EVENTS_DROPPED: LazyLock<IntCounter> =
+    LazyLock::new(|| counter("controller_events_error", "Events that could not be published."));
+
 /// Invocations that began.
 pub static STARTED: LazyLock<IntCounter> =
     LazyLock::new(|| counter("controller_activation_start", "Invocations accepted for placement."));

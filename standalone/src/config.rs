@@ -47,6 +47,7 @@ settings! {
             "cluster_size": "Controllers that share the limits and the invokers.",
             "compositions": "Compositions that may run at the same time; more wait their turn.",
             "entity_cache": "Entities held in the cache.",
+            "user_events": "Whether throttles, sequences and compositions are told on the topic `events`, in OpenWhisk's form.",
             "entity_cache_bytes": "Size of the entities held in the cache, in bytes.",
         } = wsk_controller::Config::default(),
         /// The invoker.
@@ -77,6 +78,7 @@ settings! {
             "ack_attempts": "Times an acknowledgement is offered to a full topic before it is given up; its record is not.",
             "log_wait_ms": "Longest wait in milliseconds for the end of an activation's log, for each of the larger of 5 and its limit in MB.",
             "user_metrics": "Actions with a series of their own in the metrics; further ones share the name `other`.",
+            "user_events": "Whether every ended activation is told on the topic `events`, in OpenWhisk's form.",
             "seed": "Seed of the invoker's little randomness.",
         } = wsk_invoker::Config::default(),
         /// Where actions run: sandboxed processes of this machine (`[containers.process]`), or a Docker engine's containers

@@ -329,6 +329,7 @@ impl Run {
 
     async fn leave(&mut self, app: &Arc<App>) -> Moved {
         let record = Arc::new(self.progress.machine.leave(&self.progress.identity, now()));
+        app.work.events.ended(&self.progress.identity, &record);
         if self.progress.machine.is_over() {
             self.ended = Some(record.clone());
             return Moved::Ended(record);

@@ -21,7 +21,6 @@ use super::retry::Policy;
 use super::secrets::sealed_of;
 use super::throttle::Kind;
 use super::{App, Caller, Error, now};
-use crate::metrics;
 
 /// What a fire is about to publish.
 #[derive(Default)]
@@ -63,7 +62,7 @@ impl App {
             .work
             .throttle
             .charge(&identity.namespace.uuid, &identity.limits, Kind::Fire, now());
-        charged.inspect_err(|_| metrics::timed_refusal(caller.namespace()))
+        charged.inspect_err(|_| self.refused_timed(caller))
     }
 
     /// Fires a trigger of the caller's; none when no rule of it is active.

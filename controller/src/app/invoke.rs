@@ -67,11 +67,12 @@ impl App {
         self.work
             .throttle
             .charge(uuid, limits, Kind::Invocation, now())
-            .inspect_err(|_| metrics::timed_refusal(caller.namespace()))?;
+            .inspect_err(|_| self.refused_timed(caller))?;
         self.work
             .throttle
             .check_concurrency(uuid, limits)
-            .inspect_err(|_| metrics::concurrent_refusal(caller.namespace()))
+            .inspect_err(|_| self.refused_concurrent(caller))
+            .inspect(|()| self.let_through(caller))
     }
 
     /// Refuses a request body above the caller's payload limit.

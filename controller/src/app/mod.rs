@@ -11,6 +11,7 @@ mod composition;
 mod conductor;
 mod entitlement;
 mod error;
+mod events;
 mod fire;
 mod invoke;
 mod limits;

@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use tokio::task::{JoinHandle, JoinSet};
 use wsk_bus::messages::{
-    Acknowledgement, CACHE_INVALIDATION, ControllerIndex, HEALTH, Ping, completed_topic, invoker_topic, read,
+    Acknowledgement, CACHE_INVALIDATION, ControllerIndex, EVENTS, HEALTH, Ping, completed_topic, invoker_topic, read,
 };
 use wsk_bus::{Subscription, TopicConfig};
 
 use super::acks::Flights;
 use super::balancer::Health;
+use super::events::Events;
 use super::owed::Ledger;
 use super::throttle::Throttle;
 use super::{App, Error, now};
@@ -30,6 +31,7 @@ pub struct Work {
     pub throttle: Throttle,
     pub flights: Flights,
     pub ledger: Ledger,
+    pub events: Events,
     pub index: ControllerIndex,
     /// The compositions under way, a task each.
     tasks: Mutex<JoinSet<()>>,
@@ -48,6 +50,7 @@ impl Work {
             throttle: Throttle::new(config),
             flights: Flights::new(config.cluster_size),
             ledger: Ledger::new(config),
+            events: Events::new(config),
             index: ControllerIndex::new(&config.id),
             tasks: Mutex::default(),
         }
@@ -115,13 +118,17 @@ impl App {
         let owed = self
             .subscribe(self.work.ledger.topic(), &group, self.config.compositions.max(1))
             .await?;
-        let tasks = vec![
+        let mut tasks = vec![
             tokio::spawn(hear_acknowledgements(self.clone(), acks)),
             tokio::spawn(hear_pings(self.clone(), pings)),
             tokio::spawn(sweep(self.clone())),
             tokio::spawn(super::changes::follow(self.clone(), changes)),
             tokio::spawn(super::owed::settle(self.clone(), owed)),
         ];
+        if let Some(waiting) = self.work.events.take() {
+            self.declare(TopicConfig::broadcast(EVENTS)).await?;
+            tasks.push(tokio::spawn(super::events::publish(self.clone(), waiting)));
+        }
         Ok(Duties {
             tasks,
             app: self.clone(),

@@ -76,8 +76,21 @@ impl Api {
         Api::with(MANIFEST, None).await
     }
 
+    pub async fn configured(config: Config) -> Api {
+        Api::made(MANIFEST, None, config).await
+    }
+
     /// A controller with this manifest, over the stores of another or new ones.
     pub async fn with(manifest: &str, over: Option<&Api>) -> Api {
+        let id = if over.is_some() { "1" } else { "0" };
+        let config = Config {
+            id: id.into(),
+            ..Config::default()
+        };
+        Api::made(manifest, over, config).await
+    }
+
+    async fn made(manifest: &str, over: Option<&Api>, config: Config) -> Api {
         let stores = match over {
             None => wsk_store::open(&wsk_store::Config::Embedded(wsk_store::EmbeddedConfig::default()))
                 .await
@@ -98,10 +111,7 @@ impl Api {
         );
         let secrets = over.map_or_else(vault, |api| api.secrets.clone());
         let app = App::new(Parts {
-            config: Config {
-                id: if over.is_some() { "1".into() } else { "0".into() },
-                ..Config::default()
-            },
+            config,
             manifest: Arc::new(Manifest::parse(manifest).unwrap()),
             identities: Arc::new(Authenticator::new(stores.subjects.clone())),
             stores,

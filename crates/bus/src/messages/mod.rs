@@ -5,6 +5,7 @@
 
 mod acknowledgement;
 mod activation;
+mod event;
 mod health;
 
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use serde::de::DeserializeOwned;
 
 pub use acknowledgement::{Acknowledgement, Completed};
 pub use activation::{ActionRef, ActivationMessage, ControllerIndex};
+pub use event::{ActivationEvent, Event, EventBody, EventType, Metric, MetricEvent};
 pub use health::{CacheInvalidation, CacheKey, InvokerInstance, Ping};
 
 use crate::{Delivery, Payload};
@@ -33,6 +35,9 @@ pub fn completed_topic(controller: &str) -> String {
 pub const HEALTH: &str = "health";
 /// Controllers tell each other and the invokers which entities changed.
 pub const CACHE_INVALIDATION: &str = "cacheInvalidation";
+
+/// What users' metrics are made from, where it is told at all.
+pub const EVENTS: &str = "events";
 
 /// A delivery that does not hold the message its topic promises.
 #[derive(Debug, thiserror::Error)]

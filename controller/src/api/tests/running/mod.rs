@@ -2,6 +2,7 @@
 
 mod blocking;
 mod compositions;
+mod events;
 mod fires;
 mod web;
 
