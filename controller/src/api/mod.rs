@@ -179,7 +179,7 @@ fn unknown(request: &Request) -> Result<Response, Error> {
 }
 
 fn options(management: bool) -> Response {
-    let mut response = reply::text("OK");
+    let mut response = reply::ok();
     let surface = if management {
         Surface::Management
     } else {
@@ -218,7 +218,7 @@ fn acceptable(response: Response, request: &Request) -> Result<Response, Error> 
     let Some(accept) = headers.get(hyper::header::ACCEPT) else {
         return Ok(response);
     };
-    if accept == "*/*" {
+    if accept == "*/*" || response.extensions().get::<reply::WhateverAccepted>().is_some() {
         return Ok(response);
     }
     let Some(media_type) = response.headers().get(CONTENT_TYPE).and_then(|v| v.to_str().ok()) else {

@@ -45,7 +45,7 @@ pub async fn set_status(app: &Arc<App>, call: &Call<'_>) -> Result<Response, Err
     app.check_payload_size(&call.caller, call.request.body.len())?;
     let status = read_rule_status(&call.request.json()?)?;
     app.set_rule_status(&name, status).await?;
-    Ok(reply::text("OK"))
+    Ok(reply::ok())
 }
 
 fn shown(stated: &StatedRule) -> Response {

@@ -206,6 +206,23 @@ async fn errors_of_handlers_are_negotiated_too() {
 }
 
 #[tokio::test]
+async fn a_change_of_state_is_answered_whatever_is_accepted() {
+    let api = Api::start().await;
+    let client = api.client("guest");
+    let body = r#"{"exec": {"kind": "nodejs:20", "code": "function main() {}"}}"#;
+    client.send("PUT", "actions/a", Some(body), &[]).await.ok();
+    client.send("PUT", "triggers/t", Some("{}"), &[]).await.ok();
+    let rule = r#"{"trigger": "/_/t", "action": "/_/a"}"#;
+    client.send("PUT", "rules/r", Some(rule), &[]).await.ok();
+    let inactive = r#"{"status": "inactive"}"#;
+    let answer = client
+        .send("POST", "rules/r", Some(inactive), &[("accept", "application/json")])
+        .await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.header("content-type"), Some("text/plain; charset=UTF-8"));
+}
+
+#[tokio::test]
 async fn a_blank_name_is_no_filter_of_activations() {
     let api = Api::start().await;
     let client = api.client("guest");
