@@ -2,12 +2,13 @@
 //!
 //! `make bench` runs them all, prints one table and writes it to `docs/benchmarks.md`. The baselines are subcommands of this
 //! program, so that each is a process of its own. Method: on an idle machine the wake-up of a halted core dominates
-//! latency, therefore one `nice -n 19` busy loop per core runs beside the latency measurements; targets are visited in
+//! latency, therefore one idle-priority busy loop per core runs beside the latency measurements; targets are visited in
 //! interleaved blocks and ratios are taken per round, because a noisy machine drifts.
 
 mod baselines;
 mod burn;
 mod goals;
+mod groups;
 mod load;
 mod measure;
 mod platform;

@@ -48,6 +48,10 @@ impl Samples {
     }
 }
 
+/// Calls to each target before anything counts: a Node runtime takes some 3,000 until what is hot is compiled, during which
+/// it gets three times as fast. Targets that share a runtime would get there sooner than one that has its own.
+const WARM_UP: usize = 4000;
+
 /// Visits targets in interleaved blocks: all samples of each, and each round's medians.
 pub struct Interleaved {
     /// Microseconds, by target.
@@ -63,9 +67,11 @@ impl Interleaved {
             all: vec![Samples::default(); targets.len()],
             rounds: vec![Samples::default(); targets.len()],
         };
-        for (target, connection) in targets.iter().zip(&mut connections) {
-            for _ in 0..block {
-                connection.timed(target)?;
+        for _ in 0..WARM_UP / block {
+            for (target, connection) in targets.iter().zip(&mut connections) {
+                for _ in 0..block {
+                    connection.timed(target)?;
+                }
             }
         }
         for _ in 0..rounds {

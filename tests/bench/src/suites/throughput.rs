@@ -11,8 +11,7 @@ use crate::load::{Request, throughput};
 use crate::measure::Samples;
 use crate::platform::{Platform, Settings, echo, runtime};
 
-const RUN: &str =
-    r#"{"value":{"n":1},"activation_id":"0","namespace":"guest","action_name":"/guest/x","deadline":"0"}"#;
+const BODY: &str = r#"{"n":1}"#;
 const CONNECTIONS: usize = 32;
 
 pub fn run(plan: &Plan) -> Result<Vec<Outcome>> {
@@ -27,25 +26,10 @@ pub fn run(plan: &Plan) -> Result<Vec<Outcome>> {
     }
     platform.put("echo", echo())?;
     platform.put("runtime", runtime())?;
-    let direct: Vec<Request> = nodes
-        .iter()
-        .map(|n| Request::post(&n.address, "/run", None, RUN))
-        .collect();
-    let b1 = compare(
-        plan,
-        "B1",
-        &[platform.invoke("runtime", r#"{"n":1}"#)],
-        &direct[..1],
-        "direct",
-    )?;
-    let hop_request = [Request::post(&hop.address, "/run", None, RUN)];
-    let b2 = compare(
-        plan,
-        "B2",
-        &[platform.invoke("echo", r#"{"n":1}"#)],
-        &hop_request,
-        "hop",
-    )?;
+    let direct: Vec<Request> = nodes.iter().map(|n| Request::run(&n.address, BODY)).collect();
+    let b1 = compare(plan, "B1", &[platform.invoke("runtime", BODY)], &direct[..1], "direct")?;
+    let hop_request = [Request::run(&hop.address, BODY)];
+    let b2 = compare(plan, "B2", &[platform.invoke("echo", BODY)], &hop_request, "hop")?;
     Ok(vec![b1, b2])
 }
 

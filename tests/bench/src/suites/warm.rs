@@ -6,13 +6,12 @@ use super::{Plan, outcome, shown};
 use crate::baselines::Server;
 use crate::burn::Burners;
 use crate::goals::Outcome;
+use crate::groups::Group;
 use crate::load::Request;
 use crate::measure::{Interleaved, Samples, cpu};
 use crate::platform::{Platform, Settings, echo, runtime};
 
 const BODY: &str = r#"{"name":"Ada","n":1}"#;
-const RUN: &str =
-    r#"{"value":{"name":"Ada","n":1},"activation_id":"0","namespace":"guest","action_name":"/guest/x","deadline":"0"}"#;
 
 pub fn run(plan: &Plan) -> Result<Vec<Outcome>> {
     let _burners = Burners::light()?;
@@ -26,13 +25,15 @@ pub fn run(plan: &Plan) -> Result<Vec<Outcome>> {
     Request::post(&node.address, "/init", None, init).once()?;
     platform.put("echo", echo())?;
     platform.put("runtime", runtime())?;
+    platform.invoke("echo", BODY).once()?;
+    let _groups = alike(&platform, &[&echo_server, &node]);
     let targets = [
         platform.invoke("runtime", BODY),
-        Request::post(&node.address, "/run", None, RUN),
-        Request::post(&node_hop.address, "/run", None, RUN),
+        Request::run(&node.address, BODY),
+        Request::run(&node_hop.address, BODY),
         platform.invoke("echo", BODY),
-        Request::post(&echo_server.address, "/run", None, RUN),
-        Request::post(&echo_hop.address, "/run", None, RUN),
+        Request::run(&echo_server.address, BODY),
+        Request::run(&echo_hop.address, BODY),
     ];
     let (mut a1, mut a2, mut a3) = (Samples::default(), Samples::default(), Samples::default());
     let mut all = vec![Samples::default(); targets.len()];
@@ -55,6 +56,17 @@ pub fn run(plan: &Plan) -> Result<Vec<Outcome>> {
         outcome("A3", &a3, n, echo_detail),
         outcome("A5", &a5, a5.count() * 2000, a5_detail),
     ])
+}
+
+/// Gives the servers that stand for containers what containers have of the scheduler.
+pub fn alike(platform: &Platform, servers: &[&Server]) -> Vec<Group> {
+    let name = |i: usize| format!("baseline{i}");
+    let made = servers.iter().enumerate().filter_map(|(i, server)| {
+        let group = Group::like_a_container_of(platform.pid(), &name(i))?;
+        group.take(server.pid());
+        Some(group)
+    });
+    made.collect()
 }
 
 /// CPU of the platform per warm call, over CPU of a hop per call, round by round.
