@@ -69,7 +69,7 @@ impl App {
         if let Err(error) = check_target(request) {
             return error.response(&request.transid, Layout::Compact);
         }
-        let path = without_dots(request.parts.uri.path());
+        let path = routable(request.parts.uri.path());
         let (surface, result) = match router::classify(&request.parts.method, &path) {
             Matched::Known {
                 route: Route::Start(start),
@@ -257,7 +257,32 @@ fn check_target(request: &Request) -> Result<(), Error> {
     Ok(())
 }
 
-/// A path with `.` and `..` resolved, as upstream's server does before routing.
+/// A path as upstream's server routes it: what was escaped without need stands for itself, `.` and `..` are resolved.
+fn routable(path: &str) -> Cow<'_, str> {
+    if !path.contains('%') {
+        return without_dots(path);
+    }
+    let (mut plain, mut rest) = (String::with_capacity(path.len()), path);
+    while let Some(at) = rest.find('%') {
+        let digits = rest.get(at + 1..at + 3);
+        let octet = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        plain.push_str(&rest[..at]);
+        match octet {
+            Some(octet @ (b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~')) => {
+                plain.push(char::from(octet));
+                rest = &rest[at + 3..];
+            }
+            _ => {
+                plain.push('%');
+                rest = &rest[at + 1..];
+            }
+        }
+    }
+    plain.push_str(rest);
+    Cow::Owned(without_dots(&plain).into_owned())
+}
+
+/// A path with `.` and `..` resolved.
 fn without_dots(path: &str) -> Cow<'_, str> {
     if !path.contains("/.") {
         return Cow::Borrowed(path);

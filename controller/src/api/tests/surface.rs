@@ -238,3 +238,22 @@ async fn a_blank_name_is_no_filter_of_activations() {
         assert_eq!(answer.status, status, "{name}");
     }
 }
+
+/// Letters and digits may be escaped without need, and dots do not hide behind an escape.
+#[tokio::test]
+async fn paths_are_routed_by_what_they_say() {
+    let api = Api::start().await;
+    let client = api.client("guest");
+    client.put("actions/a.b", code()).await.ok();
+    for (path, status) in [
+        ("/api/v1/n%61mespaces/%5f/%61ctions/a%2Eb", 200),
+        ("/%61pi/v1/namespaces", 200),
+        ("/api/v1/x/%2e%2E/namespaces", 200),
+        ("/api/v1/namespaces/_/actions/a%2fb", 400),
+        ("/api/v1/namespaces%2F_/actions", 404),
+        ("/api%2fv1/namespaces", 405),
+        ("/p%69ng", 200),
+    ] {
+        assert_eq!(client.get(path).await.status, status, "{path}");
+    }
+}
