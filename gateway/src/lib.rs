@@ -158,14 +158,8 @@ impl<C: Controllers> Gateway<C> {
         }
     }
 
-    fn verdict(&self) -> Result<Verdict, Response> {
-        match self.phases.current().verdict(Listener::Api) {
-            Verdict::Refuse => Err(text(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "The platform is starting; try again in a moment.",
-            )),
-            verdict @ (Verdict::Serve | Verdict::ServeAndClose) => Ok(verdict),
-        }
+    fn verdict(&self) -> Verdict {
+        self.phases.current().verdict(Listener::Api)
     }
 
     async fn answer(&self, request: Request, scheme: Scheme) -> Response {
@@ -202,11 +196,12 @@ impl<C: Controllers> Handler for Face<C> {
         if let Some(answer) = gateway.probe(request.head.uri.path()) {
             return answer;
         }
-        let verdict = match gateway.verdict() {
-            Ok(verdict) => verdict,
-            Err(refusal) => return refusal,
-        };
-        closing(verdict, gateway.answer(request, self.scheme).await)
+        match gateway.verdict() {
+            Verdict::Refuse => starting(),
+            verdict @ (Verdict::Serve | Verdict::ServeAndClose) => {
+                closing(verdict, gateway.answer(request, self.scheme).await)
+            }
+        }
     }
 
     fn streams(&self, head: &request::Parts) -> bool {
@@ -220,14 +215,23 @@ impl<C: Controllers> Handler for Face<C> {
     async fn stream(self: Arc<Self>, request: Streamed) -> Response {
         let gateway = &self.gateway;
         match gateway.verdict() {
-            Ok(verdict) => closing(verdict, gateway.apis.answer(gateway, request, self.scheme).await),
-            Err(refusal) => refusal,
+            Verdict::Refuse => starting(),
+            verdict @ (Verdict::Serve | Verdict::ServeAndClose) => {
+                closing(verdict, gateway.apis.answer(gateway, request, self.scheme).await)
+            }
         }
     }
 
     fn reject(&self, head: &request::Parts, rejection: Rejection) -> Response {
         self.gateway.controllers.reject(head, rejection)
     }
+}
+
+fn starting() -> Response {
+    text(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "The platform is starting; try again in a moment.",
+    )
 }
 
 /// While the process drains, the client's next request is to find another.
@@ -239,3 +243,6 @@ fn closing(verdict: Verdict, mut response: Response) -> Response {
     }
     response
 }
+
+#[cfg(test)]
+mod tests;

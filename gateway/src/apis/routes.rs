@@ -68,6 +68,11 @@ pub enum Keys {
     },
 }
 
+/// Bounds of rate limits: calls, and seconds of their window.
+const MOST_CALLS: f64 = 1e9;
+const SHORTEST: f64 = 0.001;
+const LONGEST: f64 = 366.0 * 86_400.0;
+
 const CLIENT_ID: &str = "X-Client-ID";
 const CLIENT_SECRET: &str = "X-Client-Secret";
 
@@ -312,7 +317,8 @@ fn rate(document: &Value) -> Result<Option<Rate>, String> {
     let number = |name: &str| limit.get(name).and_then(number);
     let (units, calls) = (number("units").unwrap_or(1.0), number("rate").unwrap_or_default());
     let seconds = units * f64::from(unit);
-    if !(calls >= 1.0 && calls <= 1e9 && seconds > 0.0 && seconds <= 366.0 * 86_400.0) {
+    let sensible = (1.0..=MOST_CALLS).contains(&calls) && (SHORTEST..=LONGEST).contains(&seconds);
+    if !sensible {
         return Err("a rate limit needs a positive number of units and a rate of at least 1".to_owned());
     }
     Ok(Some(Rate {

@@ -63,7 +63,9 @@ impl Target {
         };
         let authority = uri.authority().ok_or_else(bad)?;
         // A key in a URL would end up in descriptions and logs.
-        if authority.as_str().contains('@') || authority.host().is_empty() {
+        let has_port = authority.as_str().len() > authority.host().len();
+        let bad_port = has_port && authority.port_u16().is_none();
+        if authority.as_str().contains('@') || authority.host().is_empty() || bad_port {
             return Err(bad());
         }
         Ok(Target {

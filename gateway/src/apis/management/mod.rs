@@ -347,6 +347,3 @@ impl Wanted {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;
