@@ -4,9 +4,11 @@
 //! `make test` builds first.
 #![cfg(test)]
 
+mod api_gateway;
 mod bad_input;
 mod catalog;
 mod cli;
+mod clients;
 mod crash;
 mod disk;
 mod folder;
