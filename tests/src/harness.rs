@@ -259,6 +259,13 @@ impl Answer {
     }
 }
 
+/// A plain request to any address.
+pub async fn get(address: &str, target: &str) -> Answer {
+    let request = Request::builder().uri(target).header("host", address);
+    let request = request.body(Full::default()).expect("a request");
+    exchange(address, request).await.expect("an answer")
+}
+
 /// One request on a connection of its own.
 pub async fn exchange(address: &str, request: Request<Full<Bytes>>) -> anyhow::Result<Answer> {
     let stream = TcpStream::connect(address).await?;
