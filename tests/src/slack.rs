@@ -5,11 +5,17 @@
 mod docker;
 
 use std::net::IpAddr;
+use std::process::Stdio;
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
 use hyper::Method;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::Command;
 use wsk_demo::{LOOPBACK, Message, Reply, Slack, Weather, send};
 
 use crate::catalog::{says, serve};
@@ -363,4 +369,59 @@ async fn a_trigger_and_a_rule_give_the_same_post() {
         story.posted(),
         [json!({"username": "Simple Message Bot", "text": CLEAR})]
     );
+}
+
+/// The demo, with temporary files in a folder of its own.
+fn demo(scratch: &TempDir) -> Command {
+    let demo = program("wsk-demo");
+    let mut command = Command::new(&demo);
+    command
+        .arg(demo.parent().expect("a folder of programs"))
+        .env("TMPDIR", scratch.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    command
+}
+
+fn left_behind(scratch: &TempDir) -> usize {
+    std::fs::read_dir(scratch.path()).expect("a folder").count()
+}
+
+#[tokio::test]
+async fn the_demo_plays_it_and_cleans_up() {
+    let scratch = tempfile::tempdir().expect("a folder");
+    let output = demo(&scratch).output().await.expect("the demo runs");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{output:?}");
+    for step in [
+        "ok: created API /openweather POST for action /_/openweather",
+        "< 200 {}",
+        CLEAR,
+        "ok: triggered /_/slackmsg",
+    ] {
+        assert!(said.contains(step), "{step} is missing: {said}");
+    }
+    assert_eq!(left_behind(&scratch), 0);
+}
+
+#[tokio::test]
+async fn a_demo_that_is_interrupted_cleans_up_too() {
+    let scratch = tempfile::tempdir().expect("a folder");
+    let mut child = demo(&scratch).spawn().expect("the demo runs");
+    let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+    while let Some(line) = lines.next_line().await.expect("text") {
+        if line.starts_with("platform ") {
+            let pid = Pid::from_raw(child.id().expect("it runs").cast_signed());
+            kill(pid, Signal::SIGINT).expect("a process to signal");
+        }
+    }
+    let output = child.wait_with_output().await.expect("an end");
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(
+        String::from_utf8_lossy(&output.stderr).contains("demo: interrupted"),
+        "{output:?}"
+    );
+    assert_eq!(left_behind(&scratch), 0);
 }

@@ -122,19 +122,13 @@ async fn an_image_without_code_answers_the_message() {
         let post = json!({"username": "Simple Message Bot", "text": CLEAR});
         assert_eq!(story.posted(), vec![post; count]);
     }
-    // What an image without end marks prints is in its record all the same.
-    let asked = &story.records("openweather-quarkus", 2).await[0];
-    assert!(
-        asked["logs"].to_string().contains("asking for the weather in Athens"),
-        "{asked}"
-    );
+    // An image without end marks: which of two activations in quick succession a line belongs to cannot be told.
+    let logs = async |count| -> String {
+        let records = story.records("openweather-quarkus", count).await;
+        records.iter().map(|record| record["logs"].to_string()).collect()
+    };
+    assert_eq!(logs(2).await.matches("asking for the weather in Athens").count(), 2);
     assert_eq!(story.tell("weather").await.attempts[0].status, 400);
-    let failed = &story.records("openweather-quarkus", 6).await[0];
-    assert!(
-        failed["logs"]
-            .to_string()
-            .contains("the message 'weather' names no city"),
-        "{failed}"
-    );
+    assert_eq!(logs(6).await.matches("the message 'weather' names no city").count(), 4);
     assert_eq!(story.posted().len(), 2);
 }
