@@ -48,12 +48,16 @@ const HOP_BY_HOP: [HeaderName; 10] = [
     EXPECT,
 ];
 
-/// A path below `/api` that belongs to an API: its tenant, and the rest with its leading slash.
+/// A path below `/api` that belongs to an API: its tenant, and the rest with its leading slash. What looks like a version of
+/// the platform's own API is never a tenant, also where there is no such version.
 pub fn split(path: &str) -> Option<(&str, &str)> {
     let rest = path.strip_prefix("/api/")?;
     let (tenant, rest) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
     let is_tenant = tenant.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') && !tenant.is_empty();
-    (is_tenant && tenant != "v1").then_some((tenant, rest))
+    let is_version = tenant
+        .strip_prefix('v')
+        .is_some_and(|n| n.bytes().all(|b| b.is_ascii_digit()));
+    (is_tenant && !is_version).then_some((tenant, rest))
 }
 
 /// A call of an API, judged.
@@ -313,6 +317,7 @@ mod tests {
             "/api//x",
             "/api/v1",
             "/api/v1/web/a/b/c",
+            "/api/v2/namespaces",
             "/api/a_b/x",
             "/apis/x/y",
         ] {
