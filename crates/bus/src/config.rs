@@ -117,12 +117,12 @@ impl Default for Kafka {
 }
 
 impl TopicConfig {
-    /// A queue with the usual bounds: 10,000 messages, 128 MiB.
+    /// A queue with the usual bounds: 100,000 messages, 128 MiB. A burst that was accepted waits here, however slow the actions.
     pub fn queue(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
             kind: TopicKind::Queue,
-            max_messages: 10_000,
+            max_messages: 100_000,
             max_bytes: 128 << 20,
         }
     }

@@ -8,7 +8,8 @@
 //! * [`Effect::Run`] is given only to a container that is initialised, not frozen and not condemned.
 //! * [`Effect::Release`] comes exactly once in a life, and last: when it comes the memory is free.
 //! * A timer that was overtaken by anything changes nothing: a state accepts only the token it asked for.
-//! * Every activation taken is run or given back.
+//! * Every activation taken is run, given back or withdrawn.
+//! * A container whose work is given up dies at once if nobody else is at work in it, else with the end of the others.
 //!
 //! **Upstream behaviour honoured.** Initialised once, for one action and namespace; frozen after a grace time; removed after
 //! a developer or platform error, in a shared container only once the others have drained.
@@ -89,7 +90,7 @@ impl Machine {
             State::Initialising { waiting } => self.initialising(waiting, event),
             State::Idle { timer } => self.idle(timer, event),
             State::Running { active } => self.running(active, event),
-            State::Draining { active } => draining(active, event),
+            State::Draining { active, abandoned } => draining(active, abandoned, event),
             State::Pausing { waiting } => self.pausing(waiting, event),
             State::Paused { timer } => self.paused(timer, event),
             State::Resuming { waiting } => self.resuming(waiting, event),
@@ -133,6 +134,9 @@ impl Machine {
             | Event::Timer(_)
             | Event::PauseDone
             | Event::PauseFailed
+            | Event::Withdrawn
+            | Event::Abandoned
+            | Event::AbandonedEnded
             | Event::ResumeDone
             | Event::ResumeFailed
             | Event::Destroyed => (State::Cold, NOTHING),
@@ -147,6 +151,8 @@ impl Machine {
             Event::Created => (State::Initialising { waiting }, one(Effect::Init)),
             Event::CreateFailed => (State::Removed, two(Effect::GiveBack, Effect::Release)),
             Event::Condemn => (State::Unwanted, one(Effect::GiveBack)),
+            Event::Withdrawn if waiting > 1 => (State::Starting { waiting: waiting - 1 }, NOTHING),
+            Event::Withdrawn if waiting == 1 => (State::Unwanted, NOTHING),
             Event::Evict if waiting == 0 => (State::Unwanted, NOTHING),
             Event::Evict
             | Event::Start
@@ -156,6 +162,9 @@ impl Machine {
             | Event::Timer(_)
             | Event::PauseDone
             | Event::PauseFailed
+            | Event::Withdrawn
+            | Event::Abandoned
+            | Event::AbandonedEnded
             | Event::ResumeDone
             | Event::ResumeFailed
             | Event::Destroyed => (same, NOTHING),
@@ -167,6 +176,8 @@ impl Machine {
             Event::Assign => self.queue(waiting, |waiting| State::Initialising { waiting }),
             Event::Initialised => (State::Running { active: waiting }, one(Effect::Run(waiting))),
             Event::InitFailed | Event::Condemn => (State::Removing, two(Effect::GiveBack, Effect::Destroy)),
+            // The first of them is with the worker, hence no longer in the queue.
+            Event::Withdrawn if waiting > 1 => (State::Initialising { waiting: waiting - 1 }, NOTHING),
             Event::Start
             | Event::Created
             | Event::CreateFailed
@@ -174,6 +185,9 @@ impl Machine {
             | Event::Timer(_)
             | Event::PauseDone
             | Event::PauseFailed
+            | Event::Withdrawn
+            | Event::Abandoned
+            | Event::AbandonedEnded
             | Event::ResumeDone
             | Event::ResumeFailed
             | Event::Evict
@@ -198,6 +212,9 @@ impl Machine {
             | Event::Finished(_)
             | Event::PauseDone
             | Event::PauseFailed
+            | Event::Withdrawn
+            | Event::Abandoned
+            | Event::AbandonedEnded
             | Event::ResumeDone
             | Event::ResumeFailed
             | Event::Destroyed => (State::Idle { timer }, NOTHING),
@@ -210,9 +227,11 @@ impl Machine {
             Event::Assign => (State::Running { active }, one(Effect::Refuse)),
             Event::Finished(After::Keep) if active > 1 => (State::Running { active: active - 1 }, NOTHING),
             Event::Finished(After::Keep) => self.rest(),
-            Event::Finished(After::Destroy) if active > 1 => (State::Draining { active: active - 1 }, NOTHING),
+            Event::Finished(After::Destroy) if active > 1 => (drains(active - 1, 0), NOTHING),
             Event::Finished(After::Destroy) => (State::Removing, one(Effect::Destroy)),
-            Event::Condemn => (State::Draining { active }, NOTHING),
+            Event::Condemn => (drains(active, 0), NOTHING),
+            Event::Abandoned if active > 1 => (drains(active, 1), NOTHING),
+            Event::Abandoned => (State::Removing, one(Effect::Destroy)),
             Event::Start
             | Event::Created
             | Event::CreateFailed
@@ -221,6 +240,8 @@ impl Machine {
             | Event::Timer(_)
             | Event::PauseDone
             | Event::PauseFailed
+            | Event::Withdrawn
+            | Event::AbandonedEnded
             | Event::ResumeDone
             | Event::ResumeFailed
             | Event::Evict
@@ -237,6 +258,7 @@ impl Machine {
                 (State::Paused { timer }, one(Effect::Timer(timer, Span::Idle)))
             }
             Event::PauseFailed | Event::Condemn => (State::Removing, two(Effect::GiveBack, Effect::Destroy)),
+            Event::Withdrawn if waiting > 0 => (State::Pausing { waiting: waiting - 1 }, NOTHING),
             Event::Evict if waiting == 0 => (State::Removing, one(Effect::Destroy)),
             Event::Evict
             | Event::Start
@@ -247,6 +269,9 @@ impl Machine {
             | Event::Finished(_)
             | Event::Timer(_)
             | Event::ResumeDone
+            | Event::Withdrawn
+            | Event::Abandoned
+            | Event::AbandonedEnded
             | Event::ResumeFailed
             | Event::Destroyed => (State::Pausing { waiting }, NOTHING),
         }
@@ -266,6 +291,9 @@ impl Machine {
             | Event::Finished(_)
             | Event::PauseDone
             | Event::PauseFailed
+            | Event::Withdrawn
+            | Event::Abandoned
+            | Event::AbandonedEnded
             | Event::ResumeDone
             | Event::ResumeFailed
             | Event::Destroyed => (State::Paused { timer }, NOTHING),
@@ -277,6 +305,8 @@ impl Machine {
             Event::Assign => self.queue(waiting, |waiting| State::Resuming { waiting }),
             Event::ResumeDone => (State::Running { active: waiting }, one(Effect::Run(waiting))),
             Event::ResumeFailed | Event::Condemn => (State::Removing, two(Effect::GiveBack, Effect::Destroy)),
+            Event::Withdrawn if waiting > 1 => (State::Resuming { waiting: waiting - 1 }, NOTHING),
+            Event::Withdrawn => (State::Removing, one(Effect::Destroy)),
             Event::Start
             | Event::Created
             | Event::CreateFailed
@@ -286,6 +316,8 @@ impl Machine {
             | Event::Timer(_)
             | Event::PauseDone
             | Event::PauseFailed
+            | Event::Abandoned
+            | Event::AbandonedEnded
             | Event::Evict
             | Event::Destroyed => (State::Resuming { waiting }, NOTHING),
         }
@@ -305,6 +337,9 @@ fn unwanted(event: Event) -> Next {
         | Event::Timer(_)
         | Event::PauseDone
         | Event::PauseFailed
+        | Event::Withdrawn
+        | Event::Abandoned
+        | Event::AbandonedEnded
         | Event::ResumeDone
         | Event::ResumeFailed
         | Event::Evict
@@ -325,17 +360,27 @@ fn prewarmed(event: Event) -> Next {
         | Event::Timer(_)
         | Event::PauseDone
         | Event::PauseFailed
+        | Event::Withdrawn
+        | Event::Abandoned
+        | Event::AbandonedEnded
         | Event::ResumeDone
         | Event::ResumeFailed
         | Event::Destroyed => (State::Prewarmed, NOTHING),
     }
 }
 
-fn draining(active: u32, event: Event) -> Next {
+fn drains(active: u32, abandoned: u32) -> State {
+    State::Draining { active, abandoned }
+}
+
+fn draining(active: u32, abandoned: u32, event: Event) -> Next {
     match event {
-        Event::Assign => (State::Draining { active }, one(Effect::Refuse)),
-        Event::Finished(_) if active > 1 => (State::Draining { active: active - 1 }, NOTHING),
+        Event::Assign => (drains(active, abandoned), one(Effect::Refuse)),
+        Event::Finished(_) if active > abandoned + 1 => (drains(active - 1, abandoned), NOTHING),
         Event::Finished(_) => (State::Removing, one(Effect::Destroy)),
+        Event::Abandoned if active > abandoned + 1 => (drains(active, abandoned + 1), NOTHING),
+        Event::Abandoned => (State::Removing, one(Effect::Destroy)),
+        Event::AbandonedEnded if abandoned > 0 => (drains(active - 1, abandoned - 1), NOTHING),
         Event::Start
         | Event::Created
         | Event::CreateFailed
@@ -345,10 +390,12 @@ fn draining(active: u32, event: Event) -> Next {
         | Event::Timer(_)
         | Event::PauseDone
         | Event::PauseFailed
+        | Event::Withdrawn
+        | Event::AbandonedEnded
         | Event::ResumeDone
         | Event::ResumeFailed
         | Event::Evict
-        | Event::Destroyed => (State::Draining { active }, NOTHING),
+        | Event::Destroyed => (drains(active, abandoned), NOTHING),
     }
 }
 
@@ -366,6 +413,9 @@ fn removing(event: Event) -> Next {
         | Event::Timer(_)
         | Event::PauseDone
         | Event::PauseFailed
+        | Event::Withdrawn
+        | Event::Abandoned
+        | Event::AbandonedEnded
         | Event::ResumeDone
         | Event::ResumeFailed
         | Event::Evict => (State::Removing, NOTHING),
@@ -385,6 +435,9 @@ fn removed(event: Event) -> Next {
         | Event::Timer(_)
         | Event::PauseDone
         | Event::PauseFailed
+        | Event::Withdrawn
+        | Event::Abandoned
+        | Event::AbandonedEnded
         | Event::ResumeDone
         | Event::ResumeFailed
         | Event::Evict

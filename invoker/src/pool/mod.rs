@@ -56,6 +56,9 @@ use crate::records::Ticket;
 
 type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
 
+/// Deliveries taken before other tasks have their turn: a crowd of them must not keep others from being accepted.
+const BURST: u32 = 16;
+
 /// The state of the pool's task.
 pub(crate) struct Pool {
     shared: Arc<Shared>,
@@ -86,6 +89,8 @@ pub(crate) struct Pool {
     sleep: Pin<Box<Sleep>>,
     /// Names containers.
     made: u64,
+    /// Deliveries taken since other tasks had their turn.
+    taken: u32,
     draining: Option<Draining>,
     jitter: rand::rngs::StdRng,
 }
@@ -171,6 +176,7 @@ impl Pool {
             alarm_count: 0,
             sleep: Box::pin(tokio::time::sleep_until(Instant::now())),
             made: 0,
+            taken: 0,
             draining: None,
         }
     }
@@ -230,10 +236,17 @@ impl Pool {
         {
             return Poll::Ready(turn);
         }
-        match deliveries {
-            Some(deliveries) => deliveries.poll_next(cx).map(Turn::Delivery),
-            None => Poll::Pending,
+        let Some(deliveries) = deliveries else {
+            return Poll::Pending;
+        };
+        if self.taken >= BURST {
+            self.taken = 0;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
         }
+        let next = deliveries.poll_next(cx).map(Turn::Delivery);
+        self.taken = if next.is_ready() { self.taken + 1 } else { 0 };
+        next
     }
 
     fn poll_alarm(&mut self, cx: &mut Context<'_>) -> Poll<Alarm> {

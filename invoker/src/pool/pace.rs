@@ -59,8 +59,9 @@ pub(crate) struct Pace {
     level: f64,
     /// While another number is tried, the one before.
     trial: Option<u32>,
-    /// Whether more is to be tried next, and windows since the last trial.
+    /// Whether more is to be tried next, by how many, and windows since the last trial.
     upwards: bool,
+    stride: u32,
     quiet: u32,
     /// Whether another container would be tried.
     climbs: bool,
@@ -75,7 +76,9 @@ struct Window {
 }
 
 /// Ends that a window needs of each container, so that chance averages out.
-const ENDS: u32 = 4;
+const ENDS: u32 = 8;
+/// A machine that is shared may stand still for so long: where runs are short that is no reason to start anything.
+const HICCUP: Duration = Duration::from_millis(100);
 /// Windows between two trials.
 const QUIET: u32 = 8;
 
@@ -92,6 +95,7 @@ impl Pace {
             level: 0.0,
             trial: None,
             upwards: false,
+            stride: 1,
             quiet: 0,
             climbs: true,
         }
@@ -204,8 +208,11 @@ impl Pace {
 
     /// Whether nothing ended for so long that it cannot be waited for. A hiccup of the machine is not enough.
     fn stalls(&self, now: Instant) -> bool {
-        let patience = if self.run.is_some() { 2 } else { 1 };
-        self.start.is_some_and(|start| now - self.progress >= start * patience)
+        let patience = |start: Duration| match self.run {
+            Some(_) => (start * 2).max(HICCUP),
+            None => start,
+        };
+        self.start.is_some_and(|start| now - self.progress >= patience(start))
     }
 
     fn forget(&mut self, now: Instant) {
@@ -219,6 +226,7 @@ impl Pace {
     fn measured(&mut self, at_work: u32, rate: f64, there: u32) {
         let Some(limit) = self.limit else {
             (self.limit, self.level, self.quiet) = (Some(at_work), rate, QUIET);
+            self.stride = (at_work / 2).max(1);
             return self.try_next(at_work, there);
         };
         let Some(base) = self.trial.take() else {
@@ -238,7 +246,10 @@ impl Pace {
         if chosen == limit {
             // It was better: on in the same direction.
             (self.level, self.quiet, self.upwards) = (rate, QUIET, base < limit);
+            self.stride = self.stride.saturating_mul(2);
             self.try_next(limit, there);
+        } else {
+            self.stride = (self.stride / 2).max(1);
         }
     }
 
@@ -249,9 +260,9 @@ impl Pace {
             return;
         }
         let next = if self.upwards || arrived {
-            there.min(limit.saturating_mul(2))
+            there.min(limit.saturating_add(self.stride))
         } else {
-            limit - 1
+            limit - self.stride.min(limit / 2).max(1)
         };
         self.upwards = !self.upwards;
         self.quiet = 0;

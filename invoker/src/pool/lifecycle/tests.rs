@@ -11,6 +11,8 @@ struct Body {
     released: u32,
     queued: u32,
     active: u32,
+    /// Of those at work, whom nobody waits for.
+    abandoned: u32,
     taken: u32,
     ended: u32,
 }
@@ -23,7 +25,10 @@ impl Body {
                 matches!(machine.state(), State::Starting { .. } | State::Unwanted)
             }
             Event::Initialised | Event::InitFailed => matches!(machine.state(), State::Initialising { .. }),
-            Event::Finished(_) => self.active > 0,
+            Event::Finished(_) | Event::Abandoned => self.active > self.abandoned,
+            Event::AbandonedEnded => self.abandoned > 0,
+            // The first of those who wait for `/init` is out of the queue already.
+            Event::Withdrawn => self.queued > u32::from(matches!(machine.state(), State::Initialising { .. })),
             Event::PauseDone | Event::PauseFailed => matches!(machine.state(), State::Pausing { .. }),
             Event::ResumeDone | Event::ResumeFailed => matches!(machine.state(), State::Resuming { .. }),
             Event::Destroyed => self.destroyed,
@@ -39,6 +44,12 @@ impl Body {
                 (self.queued, self.ended) = (self.queued - 1, self.ended + 1);
             }
             Event::Finished(_) => (self.active, self.ended) = (self.active - 1, self.ended + 1),
+            Event::Withdrawn => (self.queued, self.ended) = (self.queued - 1, self.ended + 1),
+            // Its record is written now, whatever its code does.
+            Event::Abandoned => self.abandoned += 1,
+            Event::AbandonedEnded => {
+                (self.active, self.abandoned, self.ended) = (self.active - 1, self.abandoned - 1, self.ended + 1);
+            }
             Event::PauseDone => self.frozen = true,
             Event::ResumeDone => self.frozen = false,
             Event::InitFailed
@@ -68,7 +79,7 @@ impl Body {
                 Effect::Refuse => (self.queued, self.ended) = (self.queued - 1, self.ended + 1),
                 Effect::GiveBack => (self.queued, self.ended) = (0, self.ended + self.queued),
                 Effect::Destroy => {
-                    assert!(!self.destroyed && self.active == 0, "destroyed in {self:?}");
+                    assert!(!self.destroyed && self.active == self.abandoned, "destroyed in {self:?}");
                     self.destroyed = true;
                 }
                 Effect::Release => self.released += 1,
@@ -89,6 +100,9 @@ fn event() -> impl Strategy<Value = Event> {
         6 => Just(Event::Finished(After::Keep)),
         1 => Just(Event::Finished(After::Destroy)),
         1 => Just(Event::Condemn),
+        2 => Just(Event::Withdrawn),
+        2 => Just(Event::Abandoned),
+        1 => Just(Event::AbandonedEnded),
         4 => (0u64..6).prop_map(|token| Event::Timer(Token(token))),
         2 => Just(Event::PauseDone),
         1 => Just(Event::PauseFailed),
@@ -119,15 +133,20 @@ fn ends(machine: &mut Machine, body: &mut Body) {
             State::Cold | State::Prewarmed | State::Idle { .. } | State::Paused { .. } => Event::Condemn,
             State::Starting { .. } | State::Unwanted => Event::Created,
             State::Initialising { .. } => Event::Initialised,
+            State::Draining { abandoned, .. } if abandoned > 0 && body.active == body.abandoned => Event::AbandonedEnded,
             State::Running { .. } | State::Draining { .. } => Event::Finished(After::Keep),
             State::Pausing { .. } => Event::PauseDone,
             State::Resuming { .. } => Event::ResumeDone,
             State::Removing => Event::Destroyed,
-            State::Removed => return,
+            State::Removed => break,
         };
         live(machine, body, answer);
     }
-    panic!("never removed: {machine:?}");
+    assert_eq!(machine.state(), State::Removed, "never removed");
+    // What was given up ends with its container.
+    while body.abandoned > 0 {
+        live(machine, body, Event::AbandonedEnded);
+    }
 }
 
 proptest! {
@@ -212,4 +231,33 @@ fn work_is_never_evicted() {
     assert!(!machine.evictable());
     assert_eq!(after(&mut machine, &[Event::Evict]), []);
     assert_eq!(machine.state(), State::Running { active: 1 });
+}
+
+#[test]
+fn giving_up_the_only_work_kills_the_container() {
+    let mut machine = Machine::new(1, true);
+    after(&mut machine, &[Event::Assign, Event::Created, Event::Initialised]);
+    assert_eq!(after(&mut machine, &[Event::Abandoned]), [Effect::Destroy]);
+    assert_eq!(after(&mut machine, &[Event::AbandonedEnded, Event::Destroyed]), [Effect::Release]);
+}
+
+#[test]
+fn giving_up_one_of_several_waits_for_the_others_only() {
+    let mut machine = Machine::new(3, true);
+    let begun = [Event::Assign, Event::Assign, Event::Assign, Event::Created, Event::Initialised];
+    after(&mut machine, &begun);
+    assert_eq!(after(&mut machine, &[Event::Abandoned]), []);
+    assert!(!machine.has_room());
+    assert_eq!(after(&mut machine, &[Event::Finished(After::Keep)]), []);
+    assert_eq!(after(&mut machine, &[Event::Finished(After::Keep)]), [Effect::Destroy]);
+}
+
+#[test]
+fn whoever_is_withdrawn_leaves_room_and_the_last_one_the_container() {
+    let mut machine = Machine::new(2, true);
+    after(&mut machine, &[Event::Assign, Event::Assign]);
+    assert_eq!(after(&mut machine, &[Event::Withdrawn]), []);
+    assert!(machine.has_room());
+    assert_eq!(after(&mut machine, &[Event::Withdrawn]), []);
+    assert_eq!(after(&mut machine, &[Event::Created, Event::Destroyed]), [Effect::Destroy, Effect::Release]);
 }

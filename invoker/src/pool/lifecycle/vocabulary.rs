@@ -24,8 +24,8 @@ pub enum State {
     Idle { timer: Token },
     /// At work.
     Running { active: u32 },
-    /// At work for the last time.
-    Draining { active: u32 },
+    /// At work for the last time; for some of it, nobody waits any more.
+    Draining { active: u32, abandoned: u32 },
     /// Being frozen.
     Pausing { waiting: u32 },
     /// Frozen.
@@ -52,6 +52,12 @@ pub enum Event {
     InitFailed,
     /// An activation ended, and what that means for the container.
     Finished(After),
+    /// An activation was taken out of its queue again.
+    Withdrawn,
+    /// One of the activations at work in it was given up: its code runs on, and nobody waits for it.
+    Abandoned,
+    /// The code of an activation that was given up has ended by itself.
+    AbandonedEnded,
     /// Something showed that it must not be used again.
     Condemn,
     Timer(Token),

@@ -65,7 +65,7 @@ proptest! {
     fn nobody_waits_where_nothing_ends(run in 0u64..69, waiting in 1usize..1000, able in 1u32..100, limit in 1u32..100) {
         let (mut pace, now) = pace(Duration::from_millis(run));
         pace.limit = Some(limit);
-        let later = now + START * 2;
+        let later = now + (START * 2).max(HICCUP);
         pace.look(later);
         prop_assert_eq!(pace.urge(later, waiting, crew(able), 1), Urge::Now);
         prop_assert!(pace.admits(1000));
