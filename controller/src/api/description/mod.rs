@@ -16,7 +16,7 @@ use wsk_service::http::Response;
 use super::query::Query;
 use super::reply;
 use super::router::{Endpoint, ROUTES};
-use operations::{Operation, WEB, operation};
+use operations::{APIS, Operation, WEB, operation};
 
 /// Which description is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,6 +131,13 @@ fn paths(dialect: Dialect) -> Map<String, Value> {
         let path = "/web/{namespace}/{packageName}/{actionName}.{extension}";
         let id = format!("{}WebAction", method.to_lowercase());
         describe(dialect, &mut paths, path, method, &Operation { id: &id, ..WEB });
+    }
+    for (method, operation) in APIS
+        .iter()
+        .filter(|(_, api)| !api.is_new || dialect == Dialect::OpenApi3)
+    {
+        let path = format!("/web/whisk.system/apimgmt/{}.http", operation.id);
+        describe(dialect, &mut paths, &path, method, operation);
     }
     paths
 }

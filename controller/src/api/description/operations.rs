@@ -85,6 +85,63 @@ pub const WEB: Operation<'static> = Operation {
     ..BASIC
 };
 
+/// The API gateway's management, which the gateway answers in the place of the web actions of these names.
+pub const APIS: [(&str, Operation<'static>); 3] = {
+    const API: Operation<'static> = Operation {
+        tag: "APIs",
+        refusals: &[],
+        success: &[
+            ("200", "Done", Some("Payload")),
+            ("502", "Refused, or failed; the text says why", Some("ErrorMessage")),
+        ],
+        is_new: true,
+        ..BASIC
+    };
+    const BASE_PATH: (&str, &str, &str) = (
+        "basepath",
+        "string",
+        "Base path, or name, of the API; a list without it shows all",
+    );
+    [
+        (
+            "POST",
+            Operation {
+                id: "createApi",
+                summary: "Add a route to an API, or import a description of a whole API",
+                query: &[(
+                    "responsetype",
+                    "string",
+                    "Extension of the web action: json, http, html, text or svg",
+                )],
+                body: Some("Payload"),
+                ..API
+            },
+        ),
+        (
+            "GET",
+            Operation {
+                id: "getApi",
+                summary: "The APIs of the key's namespace, with their descriptions",
+                query: &[BASE_PATH, LIMIT, SKIP],
+                ..API
+            },
+        ),
+        (
+            "DELETE",
+            Operation {
+                id: "deleteApi",
+                summary: "Remove an API, a path of it, or a verb of that path",
+                query: &[
+                    BASE_PATH,
+                    ("relpath", "string", "The path below the base path"),
+                    ("operation", "string", "The verb of that path"),
+                ],
+                ..API
+            },
+        ),
+    ]
+};
+
 /// The operation of a route; none for those that are not part of the described API.
 pub fn operation(route: Route) -> Option<Operation<'static>> {
     match route {
