@@ -38,6 +38,15 @@ async fn npm_openwhisk_composer() {
     }
 }
 
+/// A program on the library under the original `wsk` and `wskdeploy`.
+#[tokio::test]
+async fn go_openwhisk_client_go() {
+    let guide = Guide::start().await;
+    if let Some(program) = guide.build_go().await {
+        guide.lead("go", Command::new(program)).await;
+    }
+}
+
 /// Runs `tour.js` of a client with the client's modules.
 async fn node_tour(client: &str, modules: &Path) {
     let guide = Guide::start().await;
@@ -63,6 +72,25 @@ impl Guide {
             platform,
             scratch: tempfile::tempdir().expect("a scratch folder"),
             other_key: String::from_utf8(output.stdout).expect("a key").trim().to_owned(),
+        }
+    }
+
+    /// Builds the tour in Go from modules that were fetched before, if they were.
+    async fn build_go(&self) -> Option<PathBuf> {
+        let program = self.scratch.path().join("tour");
+        let build = Command::new("go")
+            .args(["build", "-o"])
+            .arg(&program)
+            .arg(".")
+            .current_dir(tree().join("go"))
+            .env("GOFLAGS", "-mod=readonly")
+            .env("GOPROXY", "off")
+            .output()
+            .await;
+        match build {
+            Ok(build) if build.status.success() => Some(program),
+            Ok(build) => skip(&format!("go: {}", String::from_utf8_lossy(&build.stderr))),
+            Err(error) => skip(&format!("go: {error}")),
         }
     }
 

@@ -1,0 +1,56 @@
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/apache/openwhisk-client-go/whisk"
+)
+
+// ended shows an error as wsk does: its text and the code that the program would end with.
+func ended(err error) string {
+	whisked := err.(*whisk.WskError)
+	return fmt.Sprintf("%s [exit %d, application %t]", whisked.Error(), whisked.ExitCode, whisked.ApplicationError)
+}
+
+func failures(client *whisk.Client) {
+	_, _, err := connect("00000000-0000-0000-0000-000000000000:wrong").Actions.List("", &whisk.ActionListOptions{})
+	say("wrong key", ended(err))
+	_, _, err = connect("").Actions.List("", &whisk.ActionListOptions{})
+	say("no key", ended(err))
+	_, _, err = client.Actions.Get("absent", true)
+	say("unknown action", ended(err))
+	_, _, err = client.Actions.Invoke("absent/action", nil, true, false)
+	say("unknown package", ended(err))
+	_, _, err = client.Actions.Insert(&whisk.Action{Name: "greet", Exec: &whisk.Exec{Kind: "nodejs:default", Code: text(greet)}}, false)
+	say("conflict", ended(err))
+	_, _, err = client.Actions.Insert(&whisk.Action{Name: "bad!name", Exec: &whisk.Exec{Kind: "nodejs:default", Code: text(greet)}}, false)
+	say("bad name", ended(err))
+	_, _, err = client.Actions.Insert(&whisk.Action{Name: "cobol", Exec: &whisk.Exec{Kind: "cobol:60", Code: text(greet)}}, false)
+	say("unknown kind", ended(err))
+	_, _, err = client.Actions.List("", &whisk.ActionListOptions{Limit: 1000})
+	say("bad limit", ended(err))
+	_, _, err = client.Rules.Insert(&whisk.Rule{Name: "lost", Trigger: "/_/absent", Action: "/_/greet"}, false)
+	say("a rule for nothing", ended(err))
+
+	friend := connect(os.Getenv("TOUR_OTHER_KEY"))
+	friend.Namespace = "guest"
+	_, _, err = friend.Actions.Get("greet", true)
+	say("what is not yours", ended(err))
+
+	for _, failing := range []struct{ name, body string }{
+		{"says", "return { error: 'no more' }"},
+		{"nested", "return { error: { custom: { error: 'deep' } } }"},
+		{"throws", "throw new Error('thrown')"},
+		{"slow", "return new Promise(() => {})"},
+	} {
+		code := "function main() { " + failing.body + " }"
+		_, _, err = client.Actions.Insert(&whisk.Action{Name: failing.name, Exec: &whisk.Exec{Kind: "nodejs:default", Code: text(code)}, Limits: &whisk.Limits{Timeout: number(2000)}}, false)
+		must(err)
+		_, _, err = client.Actions.Invoke(failing.name, nil, true, false)
+		say(failing.name, ended(err))
+		result, _, err := client.Actions.Invoke(failing.name, nil, true, true)
+		say(failing.name+", for the result", ended(err))
+		say("what came", result)
+	}
+}
