@@ -4,7 +4,7 @@
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 PROGRAMS := -p wsk-standalone -p wsk-cli -p wsk-proxy
 
-.PHONY: run demo build test check lint bench clean
+.PHONY: run demo build test check lint bench clean cluster
 
 ## Build, start the platform on its embedded default, create and invoke first actions, stay up.
 run: build
@@ -14,6 +14,12 @@ run: build
 demo: build
 	@cargo build --release -p wsk-demo
 	@standalone/demo.sh "$(TARGET)/release"
+
+## The same platform as a cluster on loopback, with Kafka and a server with CouchDB's interface; Ctrl-C stops all of it.
+cluster:
+	@cargo build --release $(PROGRAMS) -p wsk-gateway -p wsk-controller -p wsk-invoker --features \
+		wsk-gateway/service,wsk-controller/service,wsk-invoker/service,wsk-cli/couchdb
+	@tests/cluster/cluster.sh "$(TARGET)/release"
 
 build:
 	@echo "Building ferrowhisk, wsk and the action proxy (the first time takes some minutes) ..."

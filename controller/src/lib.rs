@@ -13,6 +13,8 @@ pub mod api;
 pub mod app;
 mod config;
 mod metrics;
+#[cfg(feature = "service")]
+pub mod service;
 
 pub use app::{App, Duties, Parts};
 pub use config::Config;

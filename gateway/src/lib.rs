@@ -11,6 +11,10 @@
 pub mod apis;
 mod client;
 mod metrics;
+#[cfg(feature = "service")]
+mod remote;
+#[cfg(feature = "service")]
+pub mod service;
 pub mod tls;
 
 use std::future::Future;

@@ -7,7 +7,7 @@ use wsk_bus::messages::{
     Acknowledgement, ActivationEvent, ActivationMessage, Completed, EVENTS, Event, EventBody, InvokerInstance,
     completed_topic,
 };
-use wsk_bus::{Durability, Error, Key, Message, MessageBus};
+use wsk_bus::{Durability, Error, Key, Message, MessageBus, TopicConfig};
 use wsk_entities::{Activation, ActivationId, StatusCode};
 use wsk_service::clock;
 
@@ -111,6 +111,14 @@ impl Acks {
                 Ok(_) => return,
                 Err(Error::TooLarge { .. }) if matches!(ack.response(), Some(Completed::Record(_))) => {
                     ack = Arc::new(shrunk(&ack));
+                }
+                // A controller that this process has not met; its topic is there, or will be when it comes back.
+                Err(Error::UnknownTopic { .. }) if attempt < self.attempts => {
+                    if let Err(error) = self.bus.ensure_topic(&TopicConfig::queue(&*topic)).await {
+                        tracing::warn!(%topic, %error, "the topic of a controller cannot be used yet");
+                        tokio::time::sleep(PAUSE).await;
+                    }
+                    attempt += 1;
                 }
                 Err(error) if error.retryable() && attempt < self.attempts => {
                     tokio::time::sleep(PAUSE * attempt.min(20)).await;

@@ -34,6 +34,8 @@ pub mod pool;
 mod record;
 mod records;
 mod run;
+#[cfg(feature = "service")]
+pub mod service;
 mod unlock;
 
 pub use config::Config;

@@ -83,6 +83,29 @@ pub struct TopicConfig {
     pub max_bytes: usize,
 }
 
+impl Config {
+    /// The shape of a cluster: Kafka with its defaults.
+    #[cfg(feature = "kafka")]
+    pub fn cluster() -> Self {
+        Self::Kafka(Kafka::default())
+    }
+
+    /// Gives this process its name among the members of a cluster, where the operator gave it none.
+    #[must_use]
+    pub fn named(self, instance: &str) -> Self {
+        match self {
+            Self::InProcess(config) => Self::InProcess(config),
+            #[cfg(feature = "kafka")]
+            Self::Kafka(config) if config.instance.is_empty() => Self::Kafka(Kafka {
+                instance: instance.to_owned(),
+                ..config
+            }),
+            #[cfg(feature = "kafka")]
+            Self::Kafka(config) => Self::Kafka(config),
+        }
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self::InProcess(InProcess::default())

@@ -11,12 +11,14 @@
 //! `aes-128`), the value is the base64 of `length of iv ‖ iv ‖ AES-GCM ciphertext` over the compact JSON. Either platform
 //! opens what the other sealed with the same key. The iv of ours begins with the id of its key; the rest is random.
 
+mod config;
 mod error;
 mod file;
 mod key;
 mod parameters;
 mod vault;
 
+pub use config::Config;
 pub use error::Error;
 pub use key::{Key, KeyId};
 pub use parameters::{ANNOTATION, Scope, open, reseal, seal, shown, veil, wanted};

@@ -14,5 +14,6 @@ pub mod clock;
 pub mod config;
 pub mod http;
 pub mod phase;
+pub mod program;
 pub mod supervise;
 pub mod telemetry;

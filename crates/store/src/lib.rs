@@ -191,12 +191,20 @@ pub struct Stores {
 }
 
 /// Which adapter keeps the data.
-#[derive(Debug, Clone, serde::Deserialize, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, serde::Deserialize, serde::Serialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Config {
     Embedded(EmbeddedConfig),
     #[cfg(feature = "couchdb")]
     Couchdb(CouchConfig),
+}
+
+impl Config {
+    /// The shape of a cluster: CouchDB with its defaults.
+    #[cfg(feature = "couchdb")]
+    pub fn cluster() -> Config {
+        Config::Couchdb(CouchConfig::default())
+    }
 }
 
 /// Opens the stores of a configuration. Errors say which file or server, and what to do.

@@ -77,7 +77,10 @@ pub fn run<S: Strategy>(
         Ok(Done { seed, cases, .. }) => {
             let seconds = start.elapsed().as_secs();
             // Past the harness, which keeps to itself what a passing test prints.
-            let _ = writeln!(std::io::stderr(), "fuzz {target}: {cases} cases in {seconds} s, seed {seed}");
+            let _ = writeln!(
+                std::io::stderr(),
+                "fuzz {target}: {cases} cases in {seconds} s, seed {seed}"
+            );
         }
         Err(failure) => panic!("fuzz {target}: {failure}"),
     }

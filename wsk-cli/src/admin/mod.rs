@@ -28,6 +28,9 @@ struct Cli {
     /// Folder of the embedded store; the platform may be running on it
     #[arg(long, value_name = "DIR", global = true, default_value = ".data")]
     data: PathBuf,
+    /// Configuration of a cluster's service, or its section `[store]` alone, in place of a data folder
+    #[arg(long, value_name = "FILE", global = true, conflicts_with = "data")]
+    config: Option<PathBuf>,
     /// Say what is opened
     #[arg(short, long)]
     verbose: bool,
@@ -111,6 +114,7 @@ fn argparse(word: String) -> String {
 async fn execute(cli: Cli, out: &mut Output) -> Result<Exit, Refusal> {
     let store = Store {
         folder: cli.data,
+        config: cli.config,
         verbose: cli.verbose,
     };
     let told = match cli.group {
@@ -131,11 +135,43 @@ fn print(out: &mut Output, told: String) -> Result<(), Refusal> {
 /// The store, opened when a command first needs it.
 struct Store {
     folder: PathBuf,
+    /// Where the store is described, when it is not that of a data folder.
+    config: Option<PathBuf>,
     verbose: bool,
 }
 
 impl Store {
+    /// The store that a configuration file describes.
+    async fn configured(file: &std::path::Path) -> Result<Stores, Refusal> {
+        let shown = file.display();
+        let unusable = |reason: String| Refusal::usage(format!("the configuration file {shown} {reason}"));
+        let text = std::fs::read_to_string(file).map_err(|error| unusable(format!("cannot be read ({error})")))?;
+        let whole: toml::Table = text
+            .parse()
+            .map_err(|error: toml::de::Error| unusable(format!("is not TOML ({error})")))?;
+        let section = match whole.get("store") {
+            Some(section) => section.clone(),
+            None => toml::Value::Table(whole),
+        };
+        let config: wsk_store::Config = section.try_into().map_err(|error| {
+            let hint = if cfg!(feature = "couchdb") {
+                ""
+            } else {
+                "; this wskadmin was built without CouchDB"
+            };
+            unusable(format!(
+                "does not describe a store ({}{hint})",
+                error.to_string().trim()
+            ))
+        })?;
+        let opened = wsk_store::open(&config).await;
+        opened.map_err(|error| Refusal::new(format!("Failed to open the store of {shown} ({error})")))
+    }
+
     async fn open(&self, out: Option<&mut Output>) -> Result<Stores, Refusal> {
+        if let Some(file) = &self.config {
+            return Self::configured(file).await;
+        }
         let folder = self.folder.display();
         if !self.folder.is_dir() {
             return Err(Refusal::usage(format!(

@@ -100,6 +100,8 @@ impl Bus {
     pub(crate) fn open(config: &config::Kafka) -> Result<Self, Error> {
         let mut client = ClientConfig::new();
         client.set("bootstrap.servers", &config.brokers);
+        // Every message is small and somebody waits for it.
+        client.set("socket.nagle.disable", "true");
         if !config.instance.is_empty() {
             client.set("client.id", &config.instance);
         }

@@ -24,7 +24,7 @@ use crate::{ApiStore, Error, Stores, metrics};
 use client::{Client, Database};
 
 /// The store on CouchDB.
-#[derive(Clone, serde::Deserialize, serde::Serialize)]
+#[derive(Clone, PartialEq, serde::Deserialize, serde::Serialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields, default)]
 pub struct Config {
     /// Address of the server, `http://host:5984` or `https://...`.

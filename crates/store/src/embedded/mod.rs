@@ -31,7 +31,7 @@ use std::sync::Arc;
 use crate::{ApiStore, Error, Stores, metrics};
 
 /// The embedded store.
-#[derive(Debug, Clone, serde::Deserialize, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, serde::Deserialize, serde::Serialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields, default)]
 pub struct Config {
     /// The database file, made when missing; absent: in memory, for tests.

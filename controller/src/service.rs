@@ -1,0 +1,293 @@
+//! A controller as a process of its own: the API for gateways that vouch for who is calling.
+//!
+//! Nothing unsigned is answered: a request without the gateway's signature gets 401 before a route is looked for. Probes and
+//! metrics are on the admin listener; `/ready` also answers here, so that gateways ask the address they call.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::StatusCode;
+use hyper::header::{CONNECTION, HeaderValue};
+use hyper::http::request::Parts as Head;
+use rand::rngs::StdRng;
+use wsk_bus::MessageBus;
+use wsk_entities::Manifest;
+use wsk_identity::{Authenticator, HEADER, Outcome, Signer};
+use wsk_service::config::{Duration as Span, Secret};
+use wsk_service::http::{self, Handler, Rejection, Request, Response, text};
+use wsk_service::phase::{Listener, Phases, Verdict};
+use wsk_service::program::{Fault, Process, Settings, listen, wait_for};
+use wsk_service::supervise::{OnCancel, OnFailure, Stage, Task};
+use wsk_service::{admin, clock, telemetry};
+
+use crate::{App, Config, Duties, Parts, api};
+
+/// The manifest that comes with the platform.
+const BUNDLED: &str = include_str!("../../runtimes/manifest.json");
+
+wsk_service::settings! {
+    /// Configuration of `ferrowhisk-controller`.
+    pub struct ServiceConfig {
+        /// Address and port for gateways; port 0 takes a free one.
+        pub listen: String = "127.0.0.1:10011".to_owned(),
+        /// Address and port of `/ping`, `/ready` and `/metrics`.
+        pub admin: String = "127.0.0.1:10012".to_owned(),
+        /// Secret that gateways sign identities with, 32 bytes or more; the same for all gateways and controllers.
+        pub identity_secret: Secret = Secret::new(""),
+        /// Runtimes manifest to use instead of the bundled one; empty: the bundled one.
+        pub manifest: String = String::new(),
+        /// Longest time a shutdown waits for what is running.
+        pub drain: Span = Span::from_secs(20),
+        /// Logs.
+        pub log: telemetry::Config as section = Default::default(),
+        /// The store: `type = "couchdb"` and how to reach it.
+        pub store: wsk_store::Config as foreign {
+            "type": "`couchdb`.",
+            "url": "Address of the server, `http://host:5984` or `https://...`.",
+            "username": "User that may create databases and design documents, unless they are there.",
+            "prefix": "What the names of the databases begin with.",
+            "timeout_s": "Longest wait for one answer, in seconds.",
+            "batch": "Most records in one bulk write.",
+            "retain_ms": "Records older than this many milliseconds go; 0 keeps them.",
+            "retain_count": "Most records kept; 0 keeps all.",
+        } = wsk_store::Config::cluster(),
+        /// The bus: `type = "kafka"` and how to reach it.
+        pub bus: wsk_bus::Config as foreign {
+            "type": "`kafka`.",
+            "brokers": "Addresses to begin with, `host:port` separated by commas.",
+            "instance": "Name of this process among its peers; made from its number when empty.",
+            "topic_prefix": "Put before every topic's name.",
+            "replication": "Copies of each topic that is made.",
+            "timeout_ms": "Longest wait for the brokers' word on one operation, in milliseconds.",
+            "session_timeout_ms": "Time after which a member that is silent loses its subscription to another, in milliseconds.",
+            "fetch_ahead": "Messages of one topic that this process fetches ahead of its consumers.",
+            "properties": "Further settings of librdkafka by their names, such as `security.protocol` or `sasl.username`.",
+        } = wsk_bus::Config::cluster(),
+        /// Keys of secret parameters.
+        pub secrets: wsk_secrets::Config as foreign {
+            "all": "Whether the parameters of all entities are encrypted at rest, not only those that are marked secret.",
+        } = wsk_secrets::Config::default(),
+        /// The controller.
+        pub controller: Config as foreign {
+            "id": "Name of this controller among its peers, part of its topic's name.",
+            "invocations_per_minute": "Invocations per minute and namespace, where its limits document sets none.",
+            "concurrent_invocations": "Activations in flight per namespace, where its limits document sets none.",
+            "fires_per_minute": "Trigger fires per minute and namespace, where its limits document sets none.",
+            "max_action_concurrency": "Most activations at the same time in one container that an action may ask for.",
+            "sequence_length": "Most components of a sequence or composition.",
+            "max_payload_bytes": "Most bytes of an invocation's payload.",
+            "cluster_size": "Controllers that share the limits and the invokers.",
+            "compositions": "Compositions that may run at the same time; more wait their turn.",
+            "entity_cache": "Entities held in the cache.",
+            "entity_cache_bytes": "Size of the entities held in the cache, in bytes.",
+        } = Config { invocations_per_minute: Some(60), concurrent_invocations: Some(30), fires_per_minute: Some(60), ..Config::default() },
+    }
+}
+
+impl Settings for ServiceConfig {
+    fn log(&self) -> &telemetry::Config {
+        &self.log
+    }
+}
+
+/// The API behind a signature.
+struct Door {
+    app: Arc<App>,
+    signer: Signer,
+    phases: Phases,
+}
+
+/// What the last writes may take beyond the configured drain.
+const STORAGE: Duration = Duration::from_secs(5);
+/// How often old records are looked for.
+const RETENTION: Duration = Duration::from_secs(60);
+
+/// Lives until a signal.
+pub async fn live(config: ServiceConfig, mut process: Process) -> Result<(), Fault> {
+    let signer = Signer::new(config.identity_secret.reveal().as_bytes())
+        .map_err(|error| format!("`identity_secret`: {error}"))?;
+    let manifest = Arc::new(manifest(&config.manifest)?);
+    let listener = listen("controller", &config.listen).await?;
+    process.admin(&config.admin).await?;
+    let bus = wsk_bus::open(&config.bus.clone().named(&format!("controller{}", config.controller.id)))?;
+    let stores = wait_for("the store", wsk_store::Error::retryable, || {
+        wsk_store::open(&config.store)
+    })
+    .await?;
+    let rng: StdRng = rand::make_rng();
+    let app = App::new(Parts {
+        config: Config {
+            sealed: config.secrets.scope(),
+            ..config.controller.clone()
+        },
+        manifest,
+        stores: stores.clone(),
+        identities: Arc::new(Authenticator::new(stores.subjects)),
+        bus: bus.clone(),
+        secrets: Arc::new(config.secrets.vault()?),
+        rng,
+    });
+    let duties = wait_for(
+        "the bus",
+        |error| matches!(error, crate::app::Error::Unavailable(_)),
+        || app.take_up_duties(),
+    )
+    .await?;
+    let drain = config.drain.0;
+    let phases = process.phases.clone();
+    serve(&mut process, listener, Door { app, signer, phases }, drain.mul_f64(0.6));
+    work(&mut process, duties, bus);
+    let records = stores.activations;
+    process
+        .supervisor
+        .spawn(reported("retention"), move |_| retain(records.clone()));
+    process.run(drain + STORAGE).await
+}
+
+fn manifest(file: &str) -> Result<Manifest, Fault> {
+    if file.is_empty() {
+        return Ok(Manifest::parse(BUNDLED)?);
+    }
+    let text = std::fs::read_to_string(file).map_err(|error| format!("`manifest`: cannot read {file}: {error}"))?;
+    Ok(Manifest::parse(&text)?)
+}
+
+fn reported(name: &'static str) -> Task {
+    Task {
+        name,
+        stage: Stage::Work,
+        on_cancel: OnCancel::Abort,
+        on_failure: OnFailure::Report,
+    }
+}
+
+fn needed(name: &'static str, stage: Stage) -> Task {
+    Task {
+        name,
+        stage,
+        on_cancel: OnCancel::Finish,
+        on_failure: OnFailure::Stop,
+    }
+}
+
+fn serve(process: &mut Process, listener: tokio::net::TcpListener, door: Door, drain: Duration) {
+    let limits = http::Limits {
+        drain_timeout: drain,
+        ..http::Limits::default()
+    };
+    let (mut listener, door) = (Some(listener), Arc::new(door));
+    process.supervisor.spawn(needed("api", Stage::Edge), move |cancel| {
+        let (listener, limits, door) = (listener.take(), limits.clone(), door.clone());
+        async move {
+            let listener = listener.ok_or("the listener was taken once already")?;
+            http::serve(listener, limits, door, cancel).await;
+            Ok::<_, Fault>(())
+        }
+    });
+}
+
+fn work(process: &mut Process, duties: Duties, bus: Arc<dyn MessageBus>) {
+    let mut duties = Some(duties);
+    process.supervisor.spawn(needed("duties", Stage::Work), move |cancel| {
+        let duties = duties.take();
+        async move {
+            let mut duties = duties.ok_or("the duties were taken once already")?;
+            tokio::select! {
+                () = cancel.cancelled() => Ok(()),
+                () = duties.failed() => Err(Fault::from("a task of the controller ended; the log says why")),
+            }
+        }
+    });
+    process.supervisor.spawn(needed("bus", Stage::Storage), move |cancel| {
+        let bus = bus.clone();
+        async move {
+            cancel.cancelled().await;
+            bus.close().await
+        }
+    });
+}
+
+/// Applies the retention of records now and then. Several controllers may do so: what one removed the other does not find.
+async fn retain(records: Arc<dyn wsk_store::ActivationStore>) -> Result<(), Fault> {
+    loop {
+        tokio::time::sleep(RETENTION).await;
+        match records.retain(clock::now()).await {
+            Ok(0) => {}
+            Ok(gone) => tracing::info!(records = gone, "removed old activation records"),
+            Err(error) => tracing::warn!(%error, "old activation records stay for now"),
+        }
+    }
+}
+
+impl Door {
+    /// Who is calling, as a gateway found it.
+    fn caller(&self, head: &mut Head) -> Result<Outcome, Response> {
+        let header = head.headers.remove(HEADER);
+        let outcome = header
+            .as_ref()
+            .ok_or_else(|| "a controller answers gateways only: the identity header is missing".to_owned())
+            .and_then(|header| {
+                self.signer
+                    .verify(header.as_bytes(), clock::now())
+                    .map_err(|e| e.to_string())
+            });
+        outcome.map_err(|reason| {
+            tracing::warn!(%reason, "a request was not vouched for by a gateway");
+            text(
+                StatusCode::UNAUTHORIZED,
+                "The request was not vouched for by a gateway; the log of this controller says why.",
+            )
+        })
+    }
+}
+
+impl Handler for Door {
+    async fn handle(self: Arc<Self>, request: Request) -> Response {
+        let Request { mut head, body, .. } = request;
+        if head.uri.path() == "/ready" {
+            return admin::answer("/ready", &self.phases).expect("an admin path");
+        }
+        let caller = match self.caller(&mut head) {
+            Ok(caller) => caller,
+            Err(refusal) => return refusal,
+        };
+        let verdict = self.phases.current().verdict(Listener::Api);
+        if verdict == Verdict::Refuse {
+            return text(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "The controller is starting; try again in a moment.",
+            );
+        }
+        let transid = self.app.transaction_id(&head.headers);
+        let request = api::Request {
+            parts: head,
+            body,
+            caller,
+            transid,
+        };
+        let mut response = self.app.handle(request).await;
+        if verdict == Verdict::ServeAndClose {
+            response
+                .headers_mut()
+                .insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+
+    fn reject(&self, head: &Head, rejection: Rejection) -> Response {
+        self.app.reject(head, rejection)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_is_documented() {
+        assert_eq!(
+            wsk_service::config::undocumented::<ServiceConfig>(),
+            Vec::<String>::new()
+        );
+    }
+}

@@ -1,0 +1,34 @@
+//! Where a service of a cluster finds the keys.
+
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use crate::{Error, Keys, Scope, Vault};
+
+/// How secret parameters are kept. Every controller and invoker of a deployment needs the same keys.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// File with a key per line, base64 of 32 bytes (aes-256) or 16 (aes-128): the first encrypts, all decrypt. Absent: there
+    /// are no keys, and nothing can be marked secret.
+    pub key_file: Option<std::path::PathBuf>,
+    /// Whether the parameters of all entities are encrypted at rest, not only those that are marked secret.
+    pub all: bool,
+}
+
+impl Config {
+    /// The keys in force.
+    ///
+    /// # Errors
+    /// Those of [`Vault::open_with`].
+    pub fn vault(&self) -> Result<Vault, Error> {
+        Vault::open_with(match &self.key_file {
+            Some(file) => Keys::File(file.clone()),
+            None => Keys::Given(Zeroizing::default()),
+        })
+    }
+
+    pub fn scope(&self) -> Scope {
+        if self.all { Scope::All } else { Scope::Marked }
+    }
+}

@@ -1,0 +1,207 @@
+//! The outside of a service that runs as a process of its own: what is typed, what is printed, how it starts and ends.
+//!
+//! `--config FILE` (TOML), the environment under the service's own prefix, `--print-config`, `--config-reference`. Configuration
+//! errors, and whatever ends the service, are one line on standard error and exit code 1. A dependency that is not there yet
+//! is waited for, with a line that says which and why.
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::{CommandFactory, FromArgMatches, Parser};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::net::TcpListener;
+
+use crate::admin::Admin;
+use crate::config::{self, Documented, Loader};
+use crate::phase::Phases;
+use crate::supervise::{OnCancel, OnFailure, Stage, Supervisor, Task};
+use crate::{http, telemetry};
+
+/// Why a service ends; the text is for its operator.
+pub type Fault = Box<dyn std::error::Error + Send + Sync>;
+
+/// A service.
+pub struct Program {
+    /// Name of the program, as in `ferrowhisk-gateway`.
+    pub name: &'static str,
+    /// What it is, in a sentence.
+    pub about: &'static str,
+    /// Prefix of the environment variables that set its keys, without the last underscore.
+    pub environment: &'static str,
+}
+
+/// Configuration of a service.
+pub trait Settings: Documented + DeserializeOwned + Serialize + Default {
+    /// The part that says how it logs.
+    fn log(&self) -> &telemetry::Config;
+}
+
+/// What every service holds while it lives.
+pub struct Process {
+    pub phases: Phases,
+    pub supervisor: Supervisor,
+}
+
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// Configuration file (TOML). The environment wins over it.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print the configuration in force and end.
+    #[arg(long)]
+    print_config: bool,
+    /// Print the table of all configuration keys and end.
+    #[arg(long)]
+    config_reference: bool,
+}
+
+/// How long to wait before a dependency is tried again.
+const AGAIN: Duration = Duration::from_secs(1);
+/// How often to say that a dependency is still missing.
+const SAY_AGAIN: Duration = Duration::from_secs(15);
+
+impl Program {
+    /// Reads what was typed and runs the service in a runtime of its own.
+    pub fn main<S: Settings, L: Future<Output = Result<(), Fault>>>(
+        &self,
+        live: impl FnOnce(S, Process) -> L,
+    ) -> ExitCode {
+        match self.run(live) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(fault) => {
+                eprintln!("{}: {fault}", self.name);
+                ExitCode::FAILURE
+            }
+        }
+    }
+
+    fn run<S: Settings, L: Future<Output = Result<(), Fault>>>(
+        &self,
+        live: impl FnOnce(S, Process) -> L,
+    ) -> Result<(), Fault> {
+        let command = Arguments::command()
+            .name(self.name)
+            .about(self.about)
+            .version(env!("CARGO_PKG_VERSION"));
+        let arguments = Arguments::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit());
+        if arguments.config_reference {
+            print!("{}", config::reference::<S>());
+            return Ok(());
+        }
+        let settings: S = self.load(arguments.config.as_deref())?;
+        if arguments.print_config {
+            print!("{}", config::print(&settings));
+            return Ok(());
+        }
+        telemetry::start(settings.log())?;
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        let phases = Phases::starting();
+        let process = Process {
+            supervisor: Supervisor::new(phases.clone()),
+            phases,
+        };
+        runtime.block_on(live(settings, process))
+    }
+
+    fn load<S: Settings>(&self, file: Option<&std::path::Path>) -> Result<S, Fault> {
+        let mut loader = Loader::new(self.environment);
+        if let Some(file) = file {
+            loader = loader.file(file)?;
+        }
+        Ok(loader.environment(std::env::vars()).load()?)
+    }
+}
+
+impl Process {
+    /// Answers `/ping`, `/ready` and `/metrics` on a listener of their own from now on.
+    pub async fn admin(&mut self, address: &str) -> Result<(), Fault> {
+        let handler = Arc::new(Admin::new(self.phases.clone()));
+        let mut listener = Some(listen("admin", address).await?);
+        let task = Task {
+            name: "admin",
+            stage: Stage::Storage,
+            on_cancel: OnCancel::Abort,
+            on_failure: OnFailure::Report,
+        };
+        self.supervisor.spawn(task, move |cancel| {
+            let (listener, handler) = (listener.take(), handler.clone());
+            async move {
+                let listener = listener.ok_or("the listener was taken once already")?;
+                http::serve(listener, http::Limits::default(), handler, cancel).await;
+                Ok::<_, &str>(())
+            }
+        });
+        Ok(())
+    }
+
+    /// Lives until a signal, or until a task it cannot do without has failed.
+    pub async fn run(self, drain: Duration) -> Result<(), Fault> {
+        Ok(self.supervisor.run(drain).await?)
+    }
+}
+
+/// A listener; says on standard output where it is, so that port 0 can be used.
+pub async fn listen(name: &str, address: &str) -> Result<TcpListener, Fault> {
+    let listener = TcpListener::bind(address).await.map_err(|error| {
+        format!(
+            "cannot listen on {address} ({name}): {error}; name another address with the key `{}`",
+            key(name)
+        )
+    })?;
+    println!("{name} http://{}", listener.local_addr()?);
+    Ok(listener)
+}
+
+fn key(listener: &str) -> &str {
+    if listener == "admin" { "admin" } else { "listen" }
+}
+
+/// Tries `open` until it works or fails for good; `passes` says which failures may pass.
+pub async fn wait_for<T, E: std::fmt::Display, O: Future<Output = Result<T, E>>>(
+    what: &str,
+    passes: impl Fn(&E) -> bool,
+    mut open: impl FnMut() -> O,
+) -> Result<T, Fault> {
+    let mut said: Option<tokio::time::Instant> = None;
+    loop {
+        match open().await {
+            Ok(value) => {
+                if said.is_some() {
+                    tracing::info!(dependency = what, "it is there");
+                }
+                return Ok(value);
+            }
+            Err(error) if passes(&error) => {
+                if said.is_none_or(|at| at.elapsed() >= SAY_AGAIN) {
+                    tracing::warn!(dependency = what, %error, "waiting for what is not there yet");
+                    said = Some(tokio::time::Instant::now());
+                }
+                tokio::time::sleep(AGAIN).await;
+            }
+            Err(error) => return Err(format!("{what}: {error}").into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_passes_is_waited_for_and_the_rest_is_told() {
+        let tries = Cell::new(0);
+        let open = || {
+            tries.set(tries.get() + 1);
+            let nth = tries.get();
+            async move { if nth < 4 { Err("not yet") } else { Ok(nth) } }
+        };
+        assert_eq!(wait_for("it", |_| true, open).await.unwrap(), 4);
+        let refused = wait_for("the store", |_| false, || async { Err::<(), _>("a wrong password") }).await;
+        assert_eq!(refused.unwrap_err().to_string(), "the store: a wrong password");
+    }
+}

@@ -1,0 +1,295 @@
+//! Controllers on the other side of the network.
+//!
+//! A request goes to a controller that is ready, the least busy of them as seen from here. Whether one is ready, its own
+//! `/ready` says every second; one that cannot be connected to is left alone until it says so again, and the request goes to
+//! the next. A request that may have been begun is never sent twice, unless it only reads.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::body::{Body as _, Frame, Incoming, SizeHint};
+use hyper::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
+use hyper::http::request::Parts as Head;
+use hyper::http::uri::{Authority, PathAndQuery, Scheme};
+use hyper::{Method, Request, StatusCode, Uri};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use wsk_identity::{HEADER, Signer};
+use wsk_service::clock;
+use wsk_service::http::{Body, Rejection, Response, text};
+
+use crate::{Controllers, Forwarded};
+
+/// The controllers of a deployment.
+pub struct Remote {
+    peers: Arc<[Peer]>,
+    client: Client<HttpConnector, Whole>,
+    signer: Signer,
+    turn: AtomicUsize,
+}
+
+struct Peer {
+    authority: Authority,
+    ready: AtomicBool,
+    open: AtomicUsize,
+}
+
+/// A body that is there as a whole.
+pub struct Whole(Option<Bytes>);
+
+/// Gives back a place when a request has its answer.
+struct Open<'a>(&'a AtomicUsize);
+
+const CONNECT: Duration = Duration::from_secs(2);
+const IDLE: Duration = Duration::from_secs(60);
+/// How often each controller is asked whether it is ready, and how long its answer may take.
+const LOOK: Duration = Duration::from_secs(1);
+/// Longest wait for an answer: a blocking invocation's, and what surrounds it.
+const ANSWER: Duration = Duration::from_secs(75);
+
+impl Remote {
+    /// Errors: an address that is none, or none at all.
+    pub fn new(controllers: &[String], signer: Signer) -> Result<Remote, String> {
+        if controllers.is_empty() {
+            return Err("`controllers` is empty: name the address of at least one controller".to_owned());
+        }
+        let peer = |address: &String| {
+            let bare = address.strip_prefix("http://").unwrap_or(address).trim_end_matches('/');
+            let authority = bare
+                .parse()
+                .map_err(|_| format!("`controllers`: `{address}` is no address; write host:port"))?;
+            Ok::<_, String>(Peer {
+                authority,
+                ready: AtomicBool::new(false),
+                open: AtomicUsize::new(0),
+            })
+        };
+        let mut tcp = HttpConnector::new();
+        tcp.set_nodelay(true);
+        tcp.set_connect_timeout(Some(CONNECT));
+        let client = Client::builder(TokioExecutor::new())
+            .pool_idle_timeout(IDLE)
+            .pool_timer(TokioTimer::new())
+            .build(tcp);
+        Ok(Remote {
+            peers: controllers.iter().map(peer).collect::<Result<_, _>>()?,
+            client,
+            signer,
+            turn: AtomicUsize::new(0),
+        })
+    }
+
+    /// Keeps looking which controllers are ready.
+    pub fn watch(&self) -> impl Future<Output = ()> + Send + use<> {
+        let (peers, client) = (self.peers.clone(), self.client.clone());
+        async move {
+            loop {
+                for peer in peers.iter() {
+                    let ready = peer.asked(&client).await;
+                    if peer.ready.swap(ready, Ordering::AcqRel) != ready {
+                        tracing::info!(controller = %peer.authority, ready, "a controller has changed");
+                    }
+                }
+                tokio::time::sleep(LOOK).await;
+            }
+        }
+    }
+
+    /// Places of the controllers in the order in which to try them.
+    fn order(&self) -> Vec<usize> {
+        let (count, turn) = (self.peers.len(), self.turn.fetch_add(1, Ordering::Relaxed));
+        let mut order: Vec<usize> = (0..count).map(|n| (turn + n) % count).collect();
+        // Stable: among equals the turn decides. Those that are not ready come last, should all others fail.
+        order.sort_by_key(|at| {
+            let peer = &self.peers[*at];
+            (!peer.ready.load(Ordering::Acquire), peer.open.load(Ordering::Relaxed))
+        });
+        order
+    }
+
+    fn request(&self, peer: &Peer, head: &Head, body: &Bytes, identity: &str) -> Result<Request<Whole>, String> {
+        let target = head
+            .uri
+            .path_and_query()
+            .cloned()
+            .unwrap_or(PathAndQuery::from_static("/"));
+        let uri = Uri::builder()
+            .scheme(Scheme::HTTP)
+            .authority(peer.authority.clone())
+            .path_and_query(target)
+            .build()
+            .map_err(|error| error.to_string())?;
+        let mut request = Request::new(Whole(Some(body.clone()).filter(|body| !body.is_empty())));
+        *request.method_mut() = head.method.clone();
+        *request.uri_mut() = uri;
+        *request.headers_mut() = end_to_end(&head.headers);
+        let identity = HeaderValue::from_str(identity).map_err(|error| error.to_string())?;
+        request.headers_mut().insert(HeaderName::from_static(HEADER), identity);
+        Ok(request)
+    }
+}
+
+impl Peer {
+    async fn asked(&self, client: &Client<HttpConnector, Whole>) -> bool {
+        let uri = Uri::builder()
+            .scheme(Scheme::HTTP)
+            .authority(self.authority.clone())
+            .path_and_query("/ready")
+            .build()
+            .expect("an address and a path");
+        let mut request = Request::new(Whole(None));
+        *request.uri_mut() = uri;
+        let answer = tokio::time::timeout(LOOK, client.request(request)).await;
+        matches!(answer, Ok(Ok(answer)) if answer.status() == StatusCode::OK)
+    }
+}
+
+/// Headers that are meant for more than the next hop. The caller's own identity header, if it forged one, is not among them.
+fn end_to_end(headers: &HeaderMap) -> HeaderMap {
+    let mut kept = headers.clone();
+    for name in [CONNECTION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE] {
+        kept.remove(name);
+    }
+    kept.remove("keep-alive");
+    kept.remove("proxy-connection");
+    kept.remove(HEADER);
+    kept
+}
+
+fn passed_on(answer: hyper::Response<Incoming>) -> Response {
+    let (mut head, body) = answer.into_parts();
+    for name in [CONNECTION, TRANSFER_ENCODING] {
+        head.headers.remove(name);
+    }
+    head.headers.remove("keep-alive");
+    let body = if body.is_end_stream() {
+        Body::empty()
+    } else {
+        Body::forward(body)
+    };
+    Response::from_parts(head, body)
+}
+
+fn unavailable(reason: &'static str) -> Response {
+    text(StatusCode::SERVICE_UNAVAILABLE, reason)
+}
+
+impl Controllers for Remote {
+    async fn call(&self, request: Forwarded) -> Response {
+        let Forwarded { head, body, caller } = request;
+        let identity = self.signer.sign(&caller, clock::now());
+        let reads = matches!(head.method, Method::GET | Method::HEAD | Method::OPTIONS);
+        for at in self.order() {
+            let peer = &self.peers[at];
+            let request = match self.request(peer, &head, &body, &identity) {
+                Ok(request) => request,
+                Err(reason) => {
+                    tracing::warn!(%reason, "a request cannot be passed on");
+                    return text(
+                        StatusCode::BAD_REQUEST,
+                        "The request cannot be passed on to a controller.",
+                    );
+                }
+            };
+            let _open = Open::new(&peer.open);
+            match tokio::time::timeout(ANSWER, self.client.request(request)).await {
+                Ok(Ok(answer)) => return passed_on(answer),
+                Ok(Err(error)) if error.is_connect() || reads => {
+                    peer.ready.store(false, Ordering::Release);
+                    tracing::warn!(controller = %peer.authority, %error, "a controller cannot be reached; trying the next");
+                }
+                Ok(Err(error)) => {
+                    peer.ready.store(false, Ordering::Release);
+                    tracing::warn!(controller = %peer.authority, %error, "a controller was lost while it had a request");
+                    return unavailable(
+                        "The controller that had this request was lost; whether it was carried out is not known.",
+                    );
+                }
+                Err(_) => return text(StatusCode::GATEWAY_TIMEOUT, "The controller has not answered in time."),
+            }
+        }
+        unavailable("No controller can be reached at the moment; try again.")
+    }
+
+    fn reject(&self, _: &Head, rejection: Rejection) -> Response {
+        rejection.response()
+    }
+}
+
+impl<'a> Open<'a> {
+    fn new(count: &'a AtomicUsize) -> Open<'a> {
+        count.fetch_add(1, Ordering::Relaxed);
+        Open(count)
+    }
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl hyper::body::Body for Whole {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        std::task::Poll::Ready(self.0.take().map(|bytes| Ok(Frame::data(bytes))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.0.as_ref().map_or(0, |bytes| bytes.len() as u64))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn remote(controllers: &[&str]) -> Result<Remote, String> {
+        let controllers: Vec<_> = controllers.iter().map(|&c| c.to_owned()).collect();
+        Remote::new(&controllers, Signer::new(&[7; 32]).unwrap())
+    }
+
+    #[test]
+    fn the_least_busy_of_the_ready_is_tried_first() {
+        let remote = remote(&["a:1", "http://b:2/", "c:3"]).unwrap();
+        for (at, ready, open) in [(0, true, 5), (1, false, 0), (2, true, 1)] {
+            remote.peers[at].ready.store(ready, Ordering::Release);
+            remote.peers[at].open.store(open, Ordering::Relaxed);
+        }
+        assert_eq!(remote.order(), [2, 0, 1]);
+        remote.peers[0].open.store(1, Ordering::Relaxed);
+        let firsts: Vec<usize> = (0..3).map(|_| remote.order()[0]).collect();
+        assert!(
+            firsts.contains(&0) && firsts.contains(&2),
+            "equals take turns: {firsts:?}"
+        );
+    }
+
+    #[test]
+    fn addresses_are_checked() {
+        assert!(remote(&[]).is_err());
+        assert!(remote(&["a b"]).err().unwrap().contains("`a b` is no address"));
+    }
+
+    #[test]
+    fn nobody_brings_an_identity_along() {
+        let mut headers = HeaderMap::new();
+        headers.insert(HeaderName::from_static(HEADER), HeaderValue::from_static("forged"));
+        headers.insert("accept", HeaderValue::from_static("*/*"));
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        let kept = end_to_end(&headers);
+        assert_eq!(kept.keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["accept"]);
+    }
+}

@@ -1,0 +1,134 @@
+//! A gateway as a process of its own, before any number of controllers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use wsk_identity::{Authenticator, Signer};
+use wsk_service::config::{Duration as Span, Secret};
+use wsk_service::program::{Fault, Process, Settings, listen, wait_for};
+use wsk_service::supervise::{OnCancel, OnFailure, Stage, Task};
+use wsk_service::{http, telemetry};
+
+use crate::apis::target::Scheme;
+use crate::remote::Remote;
+use crate::{Config, Gateway, Parts, Shows};
+
+wsk_service::settings! {
+    /// Configuration of `ferrowhisk-gateway`.
+    pub struct ServiceConfig {
+        /// Address and port of the API; port 0 takes a free one.
+        pub listen: String = "127.0.0.1:3233".to_owned(),
+        /// Address and port of `/ping`, `/ready` and `/metrics`.
+        pub admin: String = "127.0.0.1:10002".to_owned(),
+        /// Addresses of the controllers, `host:port`.
+        pub controllers: Vec<String> = vec!["127.0.0.1:10011".to_owned()],
+        /// Secret that identities are signed with, 32 bytes or more; the same for all gateways and controllers.
+        pub identity_secret: Secret = Secret::new(""),
+        /// Names under which clients reach this platform, `host` or `host:port`: targets of APIs that name one of them are
+        /// called without leaving it.
+        pub hosts: Vec<String> = Vec::new(),
+        /// Longest time a shutdown waits for requests under way.
+        pub drain: Span = Span::from_secs(20),
+        /// Logs.
+        pub log: telemetry::Config as section = Default::default(),
+        /// The store: `type = "couchdb"` and how to reach it.
+        pub store: wsk_store::Config as foreign {
+            "type": "`couchdb`.",
+            "url": "Address of the server, `http://host:5984` or `https://...`.",
+            "username": "User that may create databases and design documents, unless they are there.",
+            "prefix": "What the names of the databases begin with.",
+            "timeout_s": "Longest wait for one answer, in seconds.",
+            "batch": "Used by invokers.",
+            "retain_ms": "Used by controllers.",
+            "retain_count": "Used by controllers.",
+        } = wsk_store::Config::cluster(),
+        /// The edge.
+        pub gateway: Config as section = Default::default(),
+    }
+}
+
+impl Settings for ServiceConfig {
+    fn log(&self) -> &telemetry::Config {
+        &self.log
+    }
+}
+
+/// Lives until a signal.
+pub async fn live(config: ServiceConfig, mut process: Process) -> Result<(), Fault> {
+    let signer = Signer::new(config.identity_secret.reveal().as_bytes())
+        .map_err(|error| format!("`identity_secret`: {error}"))?;
+    let remote = Remote::new(&config.controllers, signer)?;
+    let listener = listen("gateway", &config.listen).await?;
+    process.admin(&config.admin).await?;
+    let (stores, apis) = wait_for("the store", wsk_store::Error::retryable, || {
+        wsk_store::open_all(&config.store)
+    })
+    .await?;
+    let watch = Task {
+        name: "controllers",
+        stage: Stage::Edge,
+        on_cancel: OnCancel::Abort,
+        on_failure: OnFailure::Stop,
+    };
+    let watching = remote.watch();
+    let mut watching = Some(watching);
+    process.supervisor.spawn(watch, move |_| {
+        let watching = watching.take();
+        async move {
+            match watching {
+                Some(watching) => watching.await,
+                None => return Err("the watch over the controllers was taken once already"),
+            }
+            Ok(())
+        }
+    });
+    let gateway = Gateway::new(Parts {
+        config: config.gateway.clone(),
+        authenticator: Arc::new(Authenticator::new(stores.subjects)),
+        controllers: remote,
+        phases: process.phases.clone(),
+        apis,
+        hosts: config.hosts.clone(),
+    })?;
+    serve(&mut process, listener, Arc::new(gateway), config.drain.0.mul_f64(0.8));
+    process.run(config.drain.0).await
+}
+
+fn serve(process: &mut Process, listener: tokio::net::TcpListener, gateway: Arc<Gateway<Remote>>, drain: Duration) {
+    let task = Task {
+        name: "api",
+        stage: Stage::Edge,
+        on_cancel: OnCancel::Finish,
+        on_failure: OnFailure::Stop,
+    };
+    let limits = http::Limits {
+        drain_timeout: drain,
+        ..http::Limits::default()
+    };
+    let mut listener = Some(listener);
+    process.supervisor.spawn(task, move |cancel| {
+        let (listener, limits, face) = (
+            listener.take(),
+            limits.clone(),
+            gateway.face(Scheme::Http, Shows::Everything),
+        );
+        async move {
+            let listener = listener.ok_or("the listener was taken once already")?;
+            http::serve(listener, limits, face, cancel).await;
+            Ok::<_, Fault>(())
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_is_documented() {
+        assert_eq!(
+            wsk_service::config::undocumented::<ServiceConfig>(),
+            Vec::<String>::new()
+        );
+    }
+}

@@ -1,0 +1,181 @@
+#!/usr/bin/env bash
+# A whole cluster on loopback: Kafka, a server with CouchDB's interface, 2 gateways, 2 controllers, 3 invokers, each a process
+# of its own. Creates and invokes first actions through either gateway, shows the results, and stays up; Ctrl-C stops
+# everything and leaves nothing behind. `make cluster` calls it.
+#
+# usage: cluster.sh FOLDER_OF_THE_PROGRAMS [COMMAND ...]; with a command, that is run instead of staying up, with
+# CLUSTER_GATEWAYS, CLUSTER_AUTH and CLUSTER_DIR in its environment, and its exit code is ours.
+set -euo pipefail
+
+bin=$(realpath "${1:?folder of the programs}")
+shift
+root=$(cd "$(dirname "$0")/../.." && pwd)
+
+# Kafka and CouchDB come first: their own scripts start them, run this one again in between, and stop them.
+if [ -z "${FERROWHISK_TEST_COUCHDB:-}" ] || [ -z "${FERROWHISK_TEST_KAFKA:-}" ]; then
+    echo "Starting Kafka and a server with CouchDB's interface ..." >&2
+    exec "$root/.ci/test-kafka" "$root/.ci/test-couchdb" "$0" "$bin" "$@"
+fi
+
+dir=$(mktemp -d)
+secret=$(head -c 32 /dev/urandom | base64 | tr -d '=+/\n')
+prefix=cluster_$(head -c 4 /dev/urandom | od -An -tx1 | tr -d ' \n')_
+declare -A pids=()
+
+stop() {
+    status=$?
+    trap - EXIT INT TERM
+    for stage in gateway invoker controller; do
+        for name in "${!pids[@]}"; do
+            case $name in "$stage"*) kill -TERM "${pids[$name]}" 2>/dev/null || true ;; esac
+        done
+        for name in "${!pids[@]}"; do
+            case $name in "$stage"*) wait "${pids[$name]}" 2>/dev/null || true ;; esac
+        done
+    done
+    if [ "$status" != 0 ]; then
+        for log in "$dir"/*.log; do echo "--- ${log##*/}" >&2; tail -n 5 "$log" >&2; done
+    fi
+    rm -rf "$dir"
+    exit "$status"
+}
+trap stop EXIT
+trap 'exit 0' INT TERM
+
+# service NAME PROGRAM: writes its configuration from standard input and starts it.
+service() {
+    local name=$1 program=$2
+    {
+        cat
+        echo '[store]'
+        echo 'type = "couchdb"'
+        echo "url = \"$FERROWHISK_TEST_COUCHDB\""
+        echo "prefix = \"$prefix\""
+        if [ "$program" != ferrowhisk-gateway ]; then
+            echo '[bus]'
+            echo 'type = "kafka"'
+            echo "brokers = \"$FERROWHISK_TEST_KAFKA\""
+            echo "topic_prefix = \"$prefix\""
+            echo 'session_timeout_ms = 6000'
+        fi
+    } >"$dir/$name.toml"
+    "$bin/$program" --config "$dir/$name.toml" >"$dir/$name.out" 2>>"$dir/$name.log" &
+    pids[$name]=$!
+}
+
+# address NAME LISTENER: where a service listens, once it says so.
+address() {
+    for _ in $(seq 300); do
+        local found
+        found=$(sed -n "s|^$2 http://||p" "$dir/$1.out" 2>/dev/null | head -n 1)
+        if [ -n "$found" ]; then echo "$found"; return; fi
+        kill -0 "${pids[$1]}" 2>/dev/null || { echo "$1 did not start" >&2; return 1; }
+        sleep 0.1
+    done
+    echo "$1 does not listen" >&2
+    return 1
+}
+
+ready() {
+    local admin
+    admin=$(address "$1" admin)
+    for _ in $(seq 600); do
+        if [ "$(curl -s "http://$admin/ready")" = ready ]; then return; fi
+        kill -0 "${pids[$1]}" 2>/dev/null || { echo "$1 ended" >&2; return 1; }
+        sleep 0.1
+    done
+    echo "$1 is not ready" >&2
+    return 1
+}
+
+controllers=
+for n in 0 1; do
+    service controller$n ferrowhisk-controller <<TOML
+listen = "127.0.0.1:0"
+admin = "127.0.0.1:0"
+identity_secret = "$secret"
+[controller]
+id = "$n"
+cluster_size = 2
+invocations_per_minute = 100000
+concurrent_invocations = 10000
+fires_per_minute = 100000
+TOML
+    controllers="$controllers\"$(address controller$n controller)\","
+done
+
+gateways=
+for n in 0 1; do
+    service gateway$n ferrowhisk-gateway <<TOML
+listen = "127.0.0.1:0"
+admin = "127.0.0.1:0"
+identity_secret = "$secret"
+controllers = [$controllers]
+TOML
+    gateways="$gateways http://$(address gateway$n gateway)"
+done
+gateways=${gateways# }
+
+for n in 0 1 2; do
+    service invoker$n ferrowhisk-invoker <<TOML
+admin = "127.0.0.1:0"
+api_host = "${gateways%% *}"
+[invoker]
+id = $n
+name = "node$n"
+memory_mb = 1024
+[containers.process]
+uid_base = $((200000 + n * 10000))
+cgroup_parent = "/ferrowhisk-$$-$n"
+run_dir = "$dir/sandboxes$n"
+TOML
+done
+for name in "${!pids[@]}"; do ready "$name"; done
+
+# Every controller knows every invoker; requests go to the controllers in turn.
+for gateway in $gateways; do
+    known=0
+    for _ in $(seq 600); do
+        if [ "$(curl -s "$gateway/invokers" | grep -o '"up"' | wc -l)" = 3 ]; then known=$((known + 1)); else known=0; fi
+        if [ $known = 4 ]; then break; fi
+        sleep 0.1
+    done
+    if [ $known != 4 ]; then echo "the invokers are not up" >&2; exit 1; fi
+done
+
+# A first user, as an operator makes one.
+cat >"$dir/wskadmin.toml" <<TOML
+type = "couchdb"
+url = "$FERROWHISK_TEST_COUCHDB"
+prefix = "$prefix"
+TOML
+auth=$("$bin/wskadmin" --config "$dir/wskadmin.toml" user create guest)
+export CLUSTER_GATEWAYS=$gateways CLUSTER_AUTH=$auth CLUSTER_DIR=$dir
+
+if [ $# -gt 0 ]; then
+    "$@"
+    exit
+fi
+
+say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
+cat >"$dir/hello.sh" <<'SH'
+#!/bin/sh
+echo "arguments: $1"
+echo '{"greeting": "Hello from a cluster!"}'
+SH
+export WSK_CONFIG_FILE=$dir/wskprops
+for gateway in $gateways; do
+    say "Through the gateway at $gateway"
+    "$bin/wsk" property set --apihost "$gateway" --auth "$auth" >/dev/null
+    "$bin/wsk" action update hello "$dir/hello.sh" --native
+    "$bin/wsk" action invoke hello --result --param name Ada
+    for _ in $(seq 100); do "$bin/wsk" activation list --limit 1 | grep -q hello && break; sleep 0.1; done
+    "$bin/wsk" activation logs --last
+done
+say "The cluster is up"
+echo "To go on from another shell:"
+echo "    export WSK_CONFIG_FILE=$dir/wskprops"
+echo "    $bin/wsk action list"
+echo "Logs are in $dir. Ctrl-C stops everything."
+sleep infinity &
+wait $!
