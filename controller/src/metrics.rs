@@ -97,7 +97,13 @@ static CONCURRENT: LazyLock<IntCounterVec> = LazyLock::new(|| {
     registered(IntCounterVec::new(opts, &["namespace"]).expect("the description is well formed"))
 });
 
-/// A slot was freed: `regular`, `forced`, or `regularAfterForced`.
+/// A slot was freed: by its acknowledgement, which is what mostly happens.
+pub fn completion_regular() {
+    static REGULAR: LazyLock<IntCounter> = LazyLock::new(|| COMPLETIONS.with_label_values(&["regular"]));
+    REGULAR.inc();
+}
+
+/// A slot was freed otherwise: `forced`, or `regularAfterForced`.
 pub fn completion(kind: &str) {
     COMPLETIONS.with_label_values(&[kind]).inc();
 }

@@ -118,8 +118,11 @@ impl Flights {
             } else {
                 Outcome::Fine
             };
-            let known = self.end(id, outcome);
-            metrics::completion(if known { "regular" } else { "regularAfterForced" });
+            if self.end(id, outcome) {
+                metrics::completion_regular();
+            } else {
+                metrics::completion("regularAfterForced");
+            }
         }
     }
 

@@ -95,6 +95,34 @@ impl Splitter {
         logs
     }
 
+    /// A copy of what the activation at work has printed so far, from this line on, as [`take`](Splitter::take) will give it;
+    /// nothing while an earlier activation's log is still to be taken.
+    pub(crate) fn peek(&self, from: usize, limit_bytes: u64) -> Vec<LogLine> {
+        if self.rows.iter().any(|row| !row.closed.is_empty()) {
+            return Vec::new();
+        }
+        let mut lines: Vec<&LogLine> = self.rows.iter().flat_map(|row| &row.open.lines).collect();
+        lines.sort_by_key(|line| line.time_ns);
+        let mut room = limit_bytes;
+        let fits = |line: &&LogLine| match room.checked_sub(line.text.len() as u64) {
+            Some(left) => {
+                room = left;
+                true
+            }
+            None => false,
+        };
+        lines.into_iter().take_while(fits).skip(from).cloned().collect()
+    }
+
+    /// Throws away every line there is. The sentinels still to come keep their meaning, as all segments are equally empty.
+    pub(crate) fn discard(&mut self) {
+        for row in &mut self.rows {
+            row.closed.clear();
+            row.open = Segment::default();
+        }
+        self.held = 0;
+    }
+
     fn take_segment(&mut self, stream: Stream, time_ns: u64) -> Segment {
         let row = &mut self.rows[index(stream)];
         if let Some(segment) = row.closed.pop_front() {
@@ -194,6 +222,28 @@ mod tests {
     }
 
     #[test]
+    fn what_is_seen_early_is_what_is_taken_later() {
+        let mut splitter = Splitter::new("=END=", 10_000);
+        splitter.feed(Stream::Stderr, b"one\n", 1);
+        splitter.feed(Stream::Stdout, b"two\nthr", 2);
+        let seen = |splitter: &Splitter, from, limit| -> Vec<String> {
+            splitter.peek(from, limit).into_iter().map(|line| line.text).collect()
+        };
+        assert_eq!(seen(&splitter, 0, ALL), ["one", "two"]);
+        assert_eq!(seen(&splitter, 1, ALL), ["two"]);
+        assert_eq!(seen(&splitter, 0, 5), ["one"]);
+        splitter.feed(Stream::Stdout, b"ee\n=END=\nnext\n", 3);
+        assert_eq!(
+            seen(&splitter, 0, ALL),
+            [""; 0],
+            "the next activation's lines are not this one's"
+        );
+        splitter.feed(Stream::Stderr, b"=END=\n", 4);
+        assert_eq!(texts(&splitter.take(ALL, 5)), ["one", "two", "three"]);
+        assert_eq!(seen(&splitter, 0, ALL), ["next"]);
+    }
+
+    #[test]
     fn a_sentinel_glued_to_an_unterminated_line_ends_it() {
         let mut splitter = Splitter::new("=END=", 10_000);
         splitter.feed(Stream::Stdout, b"half=END=\nnext\n", 1);
@@ -234,6 +284,17 @@ mod tests {
             assert!(logs.truncated);
             assert_eq!(splitter.held, 0);
         }
+    }
+
+    #[test]
+    fn what_is_discarded_holds_no_memory_and_is_nobody_elses() {
+        let mut splitter = Splitter::new("=END=", 10_000);
+        splitter.feed(Stream::Stdout, b"one\n=END=\ntwo\nthr", 1);
+        splitter.discard();
+        assert_eq!(splitter.held, 0);
+        splitter.feed(Stream::Stdout, b"ee\n=END=\n", 2);
+        splitter.feed(Stream::Stderr, b"=END=\n", 2);
+        assert_eq!(texts(&splitter.take(ALL, 3)), ["three"]);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use tokio::{
     sync::Notify,
 };
 
-use crate::{LogRequest, Logs, Stream, Until, splitter::Splitter};
+use crate::{LogLine, LogRequest, Logs, Stream, Until, splitter::Splitter};
 
 /// Both streams of one sandbox.
 pub(super) struct Output {
@@ -70,6 +70,11 @@ impl Output {
     /// The log of the next activation; see [`Container::logs`](crate::Container::logs).
     pub(super) async fn collect(&self, request: LogRequest) -> Logs {
         let _turn = self.turn.lock().await;
+        if request.limit_bytes == 0 {
+            // Nobody reads it: what the reading task found goes, and what it finds later goes next time.
+            self.lock().splitter.discard();
+            return Logs::default();
+        }
         // What was written before this call is in the pipe, though the reactor may not know it yet.
         self.read_now();
         let complete = match request.until {
@@ -82,6 +87,16 @@ impl Output {
         let mut logs = self.lock().splitter.take(request.limit_bytes, now_ns());
         logs.incomplete = !complete;
         logs
+    }
+
+    /// What the activation at work has printed; see [`Container::printed`](crate::Container::printed).
+    pub(super) fn printed(&self, from: usize, limit_bytes: u64) -> Vec<LogLine> {
+        // While a log is collected, what is there may be an earlier activation's.
+        let Ok(_turn) = self.turn.try_lock() else {
+            return Vec::new();
+        };
+        self.read_now();
+        self.lock().splitter.peek(from, limit_bytes)
     }
 
     async fn wait_for_sentinels(&self) {
@@ -179,6 +194,8 @@ impl Inner {
                 0 => *slot = None,
                 // The end of what there is for now, or an error, which the reading task will meet too.
                 ..0 => return,
+                // A pipe fills the buffer unless it runs empty.
+                1.. if (count as usize) < CHUNK => return,
                 1.. => {}
             }
         }
