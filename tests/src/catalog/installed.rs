@@ -62,7 +62,9 @@ async fn every_entity_carries_what_tools_show() {
             );
             let calls = matches!(entry["name"].as_str(), Some("helloPromises" | "countdown" | "invoke"));
             assert_eq!(annotations["provide-api-key"], calls, "{entry}");
-            for parameter in annotations["parameters"].as_array().into_iter().flatten() {
+            assert!(annotations["sampleInput"].is_object(), "{entry}");
+            assert!(annotations["sampleOutput"].is_object(), "{entry}");
+            for parameter in annotations["parameters"].as_array().expect("a list") {
                 assert!(
                     parameter["name"].is_string() && parameter["description"].is_string(),
                     "{entry}"
@@ -154,6 +156,18 @@ async fn everything(p: &Platform) -> Vec<Value> {
         all.push(system(p, Method::GET, &format!("/packages/{package}"), None).await);
     }
     all
+}
+
+#[tokio::test]
+async fn an_installation_that_was_killed_is_completed_and_nothing_is_written_twice() {
+    let p = Folder::new().start().await;
+    let p = serve(p.kill().await).await;
+    for package in everything(&p).await {
+        assert_eq!(package["version"], "0.0.1", "{package}");
+        for action in package["actions"].as_array().expect("a list") {
+            assert_eq!(action["version"], "0.0.1", "{action}");
+        }
+    }
 }
 
 #[tokio::test]
