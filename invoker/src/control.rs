@@ -13,8 +13,8 @@ use indexmap::IndexMap;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use wsk_bus::messages::{Control, Printed, printed_topic, read};
-use wsk_bus::{Durability, Key, Message, MessageBus, Subscription};
-use wsk_containers::Container;
+use wsk_bus::{Durability, Key, Message, Subscription};
+use wsk_containers::{Container, LogLine};
 use wsk_entities::ActivationId;
 
 use crate::logs;
@@ -26,8 +26,9 @@ const HELD: Duration = Duration::from_secs(30);
 const MOST: usize = 4096;
 /// Between two looks at what a followed activation prints.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// Most lines told at a time.
+/// Most lines told at a time, and most bytes of them beyond the first.
 const LINES: usize = 256;
+const BYTES: usize = 128 << 10;
 
 /// The orders of the last while, by activation, those given longest ago first.
 #[derive(Debug, Default)]
@@ -158,8 +159,9 @@ async fn tell(shared: &Shared, id: ActivationId, container: &dyn Container, limi
             turn = Some(follow.turn);
             next = follow.from;
         }
-        let lines = container.printed(usize::try_from(next).unwrap_or(usize::MAX), LINES, limit_bytes);
-        let (count, full) = (lines.len() as u64, lines.len() == LINES);
+        let mut lines = container.printed(usize::try_from(next).unwrap_or(usize::MAX), limit_bytes);
+        let full = shorten(&mut lines);
+        let count = lines.len() as u64;
         if count > 0 {
             let printed = Arc::new(Printed {
                 activation_id: id,
@@ -180,4 +182,18 @@ async fn tell(shared: &Shared, id: ActivationId, container: &dyn Container, limi
             tokio::time::sleep(LOOK_EVERY).await;
         }
     }
+}
+
+/// Keeps as much as is told at a time; whether that is not all.
+fn shorten(lines: &mut Vec<LogLine>) -> bool {
+    let mut room = BYTES;
+    let kept = lines.iter().take(LINES).take_while(|line| {
+        let fits = room > 0;
+        room = room.saturating_sub(line.text.len());
+        fits
+    });
+    let kept = kept.count();
+    let more = kept < lines.len();
+    lines.truncate(kept);
+    more
 }

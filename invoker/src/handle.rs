@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
-use wsk_bus::messages::{EVENTS, HEALTH, InvokerInstance, Ping, invoker_topic};
+use wsk_bus::messages::{CONTROL, EVENTS, HEALTH, InvokerInstance, Ping, invoker_topic};
 use wsk_bus::{Durability, Key, Message, MessageBus, TopicConfig};
 use wsk_containers::ContainerFactory;
 use wsk_entities::Manifest;
@@ -16,6 +16,7 @@ use wsk_store::{ActivationStore, EntityStore};
 
 use crate::ack::Acks;
 use crate::config::Config;
+use crate::control::{self, Orders};
 use crate::error::Error;
 use crate::fetch::Actions;
 use crate::health;
@@ -38,6 +39,7 @@ pub struct Handle {
     pool: Task,
     records: Task,
     beat: Task,
+    control: Task,
 }
 
 /// Takes an invoker out of service and back: controllers are told at once and send it nothing meanwhile. What it has
@@ -100,6 +102,7 @@ impl Invoker {
         let topic = invoker_topic(config.id);
         bus.ensure_topic(&TopicConfig::queue(&topic)).await?;
         bus.ensure_topic(&TopicConfig::broadcast(HEALTH)).await?;
+        bus.ensure_topic(&TopicConfig::broadcast(CONTROL)).await?;
         if config.user_events {
             bus.ensure_topic(&TopicConfig::broadcast(EVENTS)).await?;
         }
@@ -107,6 +110,8 @@ impl Invoker {
         if left > 0 {
             tracing::warn!(containers = left, "removed containers of an earlier life");
         }
+        // Joined first: an order that comes with the activation is not missed.
+        let control_orders = bus.subscribe(CONTROL, &topic, 64).await?;
         let deliveries = bus.subscribe(&topic, &topic, config.max_in_flight.max(1)).await?;
         let metrics = Metrics::get();
         let (sender, writer) = records::channel(&config, activations.clone(), metrics);
@@ -115,6 +120,8 @@ impl Invoker {
         let shared = Arc::new(Shared {
             actions: Actions::new(entities, manifest, config.code_cache_bytes),
             acks: Acks::new(bus.clone(), instance.clone(), config.ack_attempts, metrics),
+            bus: bus.clone(),
+            orders: Orders::default(),
             starts: Semaphore::new(config.parallel_starts.max(1)),
             factory: factory.clone(),
             secrets,
@@ -126,6 +133,7 @@ impl Invoker {
         });
         Ok(Handle {
             records: Task(tokio::spawn(writer.run())),
+            control: Task(tokio::spawn(control::listen(control_orders, commands.clone()))),
             pool: Task(tokio::spawn(Pool::new(shared, stems).run(deliveries, inbox))),
             beat: Task(tokio::spawn(health::beat(
                 bus.clone(),
@@ -204,6 +212,7 @@ impl Handle {
         }
         self.records.ended().await;
         self.beat.0.abort();
+        self.control.0.abort();
         if let Err(error) = self.factory.shutdown().await {
             tracing::error!(
                 error = &error as &dyn std::error::Error,

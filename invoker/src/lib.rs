@@ -20,6 +20,7 @@
 
 mod ack;
 mod config;
+mod control;
 mod error;
 mod fetch;
 mod handle;

@@ -44,7 +44,8 @@ pub(crate) fn stored(logs: Logs, limit_mb: u32, status: StatusCode, now_ns: u64)
     lines
 }
 
-fn line(line: &LogLine) -> String {
+/// A line as it is stored.
+pub(crate) fn line(line: &LogLine) -> String {
     let mut out = String::with_capacity(39 + line.text.len());
     timestamp(&mut out, line.time_ns);
     out.push(' ');

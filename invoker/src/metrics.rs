@@ -21,6 +21,8 @@ pub(crate) struct Metrics {
     pub ack_failures: IntCounter,
     pub event_failures: IntCounter,
     pub rescheduled: IntCounter,
+    pub cancelled: IntCounter,
+    pub lines_followed: IntCounter,
     pub active_count: IntGauge,
     pub idle_count: IntGauge,
     pub prewarm_count: IntGauge,
@@ -88,6 +90,14 @@ impl Metrics {
             ),
             event_failures: counter("invoker_events_error", "Events that could not be published."),
             rescheduled: counter("invoker_rescheduled_counter", "Activations given to another container."),
+            cancelled: counter(
+                "invoker_cancelled_counter",
+                "Activations ended because somebody cancelled them.",
+            ),
+            lines_followed: counter(
+                "invoker_followedLines_counter",
+                "Log lines told while their activations ran, because somebody followed them.",
+            ),
             active_count: gauge("containerPool_activeCount_counter", "Containers at work."),
             idle_count: gauge(
                 "containerPool_idlesCount_counter",

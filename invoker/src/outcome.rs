@@ -74,6 +74,8 @@ pub enum Fault {
     GivenUp {
         attempts: u32,
     },
+    /// Its owner cancelled it.
+    Cancelled,
     /// Every container that it was given was shutting down.
     Unavailable,
 }
@@ -201,6 +203,15 @@ fn too_long(answer: &Answer, sizes: Sizes, status: StatusCode) -> Response {
     Response::failure(status, &Json::from(text.as_str()), Some(answer.length))
 }
 
+/// The answer of an activation that was cancelled while its code ran: as that of one whose time was over, since both times it
+/// is the owner who had it killed.
+pub fn cancelled() -> Response {
+    failure(
+        StatusCode::DeveloperError,
+        "The activation was cancelled while its code ran.",
+    )
+}
+
 /// Length of a text as the original counts it.
 fn utf16_units(text: &str) -> u64 {
     let units = if text.is_ascii() {
@@ -279,6 +290,7 @@ impl Fault {
             Fault::GivenUp { attempts } => {
                 format!("The activation was taken up {attempts} times and ended none of them; it was given up.").into()
             }
+            Fault::Cancelled => "The activation was cancelled before its code was run.".into(),
             Fault::Unavailable => ABNORMAL_RUN.into(),
         }
     }
@@ -289,6 +301,7 @@ impl Fault {
             Fault::ImagePull { .. }
             | Fault::ProgramMissing { .. }
             | Fault::Architecture { managed: false, .. }
+            | Fault::Cancelled
             | Fault::Unavailable => StatusCode::DeveloperError,
             Fault::Architecture { managed: true, .. }
             | Fault::RunContainer { .. }

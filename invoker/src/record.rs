@@ -1,6 +1,6 @@
 //! The record of an activation.
 
-use wsk_bus::messages::ActivationMessage;
+use wsk_bus::messages::{ActivationMessage, CANCELLED};
 use wsk_entities::{Activation, Json, Response};
 
 use crate::plan::{self, Plan};
@@ -22,6 +22,11 @@ pub(crate) struct Timing {
 /// Milliseconds from the acceptance of the request to the start of work.
 pub(crate) fn wait(message: &ActivationMessage, timing: Timing) -> u64 {
     timing.start.saturating_sub(message.transid.start)
+}
+
+/// Marks the record of an activation that was cancelled.
+pub(crate) fn mark_cancelled(record: &mut Activation) {
+    record.annotations.set(CANCELLED, plan::boolean(true));
 }
 
 /// The record without its log. Without a plan, what the message says stands for what the action would have said.

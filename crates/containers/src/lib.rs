@@ -116,6 +116,13 @@ pub trait Container: Send + Sync + 'static {
     /// called while the next one already runs, and after `destroy` (then it returns what is left, without waiting).
     async fn logs(&self, request: LogRequest) -> Logs;
 
+    /// What the activation at work has printed so far, from its line with this number on, in the order and within the limit
+    /// of [`logs`](Container::logs), which will give the same lines again. For containers that run one activation at a time;
+    /// nothing where the backend cannot tell before the end.
+    fn printed(&self, _from: usize, _limit_bytes: u64) -> Vec<LogLine> {
+        Vec::new()
+    }
+
     /// Freezes every process of the container. Returns when no more of its code runs. Idempotent.
     async fn pause(&self) -> Result<(), Error>;
 

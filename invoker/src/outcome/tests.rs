@@ -304,6 +304,7 @@ fn every_fault_has_its_status() {
         (Fault::Blocked, 1),
         (Fault::Attempts { allowed: 1 }, 3),
         (Fault::GivenUp { attempts: 21 }, 3),
+        (Fault::Cancelled, 2),
         (Fault::Unavailable, 2),
     ];
     for (fault, status) in rows {

@@ -36,6 +36,18 @@ pub(super) struct Ended {
     pub timing: Timing,
     pub response: Response,
     pub until: Until,
+    pub ending: Ending,
+}
+
+/// Why an activation ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// By what its code or its container did.
+    Own,
+    /// It was cancelled, and its container with it.
+    Cancelled,
+    /// It was cancelled in a container that others share: what it prints cannot be told from what they print.
+    Abandoned,
 }
 
 /// Ends an activation whose end was reported. A panic in here hands the activation back and is nobody else's business.
@@ -58,14 +70,23 @@ async fn finish(place: Place, container: Arc<dyn Container>, ended: Ended) {
         timing,
         response,
         until,
+        ending,
     } = ended;
     let (message, status) = (&*job.message, response.status_code);
-    if after(status) == After::Destroy {
-        shared.metrics.run_errors.inc();
+    let mut record = record::build(message, Some(&bound.plan), timing, response);
+    match ending {
+        Ending::Own if after(status) == After::Destroy => shared.metrics.run_errors.inc(),
+        Ending::Own => {}
+        Ending::Cancelled | Ending::Abandoned => {
+            shared.metrics.cancelled.inc();
+            record::mark_cancelled(&mut record);
+        }
     }
-    let record = record::build(message, Some(&bound.plan), timing, response);
     shared.observe(&bound, message, &record, timing);
-    let limit = bound.plan.limits.logs;
+    let limit = match ending {
+        Ending::Own | Ending::Cancelled => bound.plan.limits.logs,
+        Ending::Abandoned => 0,
+    };
     let request = shared.log_request(limit, until);
     let mut answered = !message.blocking;
     let found = match limit {
@@ -78,7 +99,7 @@ async fn finish(place: Place, container: Arc<dyn Container>, ended: Ended) {
     let lines = logs::stored(found, limit, status, shared.now_ns());
     let record = acknowledge(&shared, message, record, lines, answered).await;
     shared.keep(message, record, job.ticket).await;
-    if limit == 0 {
+    if limit == 0 && ending != Ending::Abandoned {
         // Nobody reads them; taken away, so that they do not pile up in the container.
         container.logs(request).await;
     }
@@ -143,7 +164,12 @@ pub(super) async fn fail(shared: Arc<Shared>, plan: Option<Arc<Plan>>, job: Job,
         transid = %job.message.transid, activation_id = %job.message.activation_id, fault = ?fault,
         "activation ended without its code having run"
     );
-    let record = Arc::new(record::build(&job.message, plan.as_deref(), timing, response));
+    let mut record = record::build(&job.message, plan.as_deref(), timing, response);
+    if fault == Fault::Cancelled {
+        shared.metrics.cancelled.inc();
+        record::mark_cancelled(&mut record);
+    }
+    let record = Arc::new(record);
     if job.message.blocking {
         shared.acks.combined(&job.message, record.clone()).await;
     } else {

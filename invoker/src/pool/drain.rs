@@ -6,13 +6,15 @@ use std::task::{Context, Poll};
 
 use tokio::sync::oneshot;
 use tokio::time::{Instant, Sleep};
+use wsk_bus::messages::Control;
 
 use super::lifecycle::Event;
 use super::{Pool, Turn};
 use crate::records::Open;
 
-/// What a handle may ask of the pool.
+/// What others may ask of the pool.
 pub(crate) enum Command {
+    Control(Control),
     Drain {
         deadline: Instant,
         done: oneshot::Sender<usize>,
@@ -52,8 +54,7 @@ impl Draining {
 }
 
 impl Pool {
-    pub(super) fn drain(&mut self, command: Command) {
-        let Command::Drain { deadline, done } = command;
+    pub(super) fn drain(&mut self, deadline: Instant, done: oneshot::Sender<usize>) {
         // What no container was found for yet has not begun: the bus keeps it for the next life.
         self.dissolve_lines();
         let handed_back = self.buffer.len();

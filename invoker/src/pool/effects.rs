@@ -99,6 +99,8 @@ impl Pool {
                 self.read(job);
                 self.step(slot, Event::InitFailed);
             }
+            Report::Abandoned { slot } => self.step(slot, Event::Abandoned),
+            Report::AbandonedEnded { slot } => self.step(slot, Event::AbandonedEnded),
             Report::Condemned { slot } => self.step(slot, Event::Condemn),
             Report::Paused { slot, done } => self.step(slot, if done { Event::PauseDone } else { Event::PauseFailed }),
             Report::Resumed { slot, done } => {

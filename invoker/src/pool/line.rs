@@ -104,7 +104,7 @@ impl Pool {
         }
     }
 
-    fn take_from_line(
+    pub(super) fn take_from_line(
         &mut self,
         id: Id,
         now: Instant,

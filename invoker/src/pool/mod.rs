@@ -18,6 +18,7 @@ pub mod lifecycle;
 mod line;
 mod pace;
 mod place;
+mod recall;
 mod shared;
 pub(crate) mod slab;
 mod stem;
@@ -195,7 +196,8 @@ impl Pool {
             match turn.await {
                 Turn::Report(report) => self.heard(report),
                 Turn::Alarm(alarm) => self.rang(alarm),
-                Turn::Command(Some(command)) => self.drain(command),
+                Turn::Command(Some(Command::Control(control))) => self.ordered(&control),
+                Turn::Command(Some(Command::Drain { deadline, done })) => self.drain(deadline, done),
                 Turn::Command(None) => listens = false,
                 Turn::Delivery(Some(delivery)) => self.accept(delivery),
                 Turn::Delivery(None) => consumes = false,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
+use wsk_bus::MessageBus;
 use wsk_bus::messages::ActivationMessage;
 use wsk_containers::{Call, ContainerFactory, LogRequest, Payload, Until};
 use wsk_entities::Activation;
@@ -14,6 +15,7 @@ use wsk_store::ActivationStore;
 use super::groups::Bound;
 use crate::ack::Acks;
 use crate::config::Config;
+use crate::control::Orders;
 use crate::fetch::Actions;
 use crate::logs;
 use crate::metrics::{Metrics, Sample};
@@ -31,6 +33,9 @@ pub(crate) struct Shared {
     /// The keys of locked arguments.
     pub secrets: Arc<Vault>,
     pub acks: Acks,
+    /// Carries what followed activations print.
+    pub bus: Arc<dyn MessageBus>,
+    pub orders: Orders,
     pub records: Sender,
     pub open: Arc<Open>,
     /// Turns at making containers.

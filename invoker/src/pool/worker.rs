@@ -11,12 +11,15 @@ use wsk_entities::FullName;
 use wsk_service::clock;
 
 use super::Shared;
-use super::conclude::{Ended, after, conclude, fail};
+use super::conclude::{Ended, Ending, after, conclude, fail};
 use super::groups::Bound;
 use super::job::{Init, Job};
 use super::lifecycle::After;
+use super::recall;
 use super::slab::Id;
+use crate::control::attend;
 use crate::fetch::NoCode;
+use crate::logs;
 use crate::outcome::{self, Fault, Time, Verdict};
 use crate::plan::Plan;
 use crate::record::Timing;
@@ -56,6 +59,14 @@ pub(crate) enum Report {
         again: Option<Job>,
         /// How long it ran, if it did.
         took: Option<Duration>,
+    },
+    /// An activation was cancelled whose container runs others too, or may.
+    Abandoned {
+        slot: Id,
+    },
+    /// The code of such an activation has ended.
+    AbandonedEnded {
+        slot: Id,
     },
     /// Its log could not be read: it must not be used again.
     Condemned {
@@ -186,8 +197,29 @@ pub(crate) async fn init(place: Place, container: Arc<dyn Container>, bound: Arc
             return fail(shared, Some(bound.plan.clone()), job, fault).await;
         }
     };
-    let result = container.init(shared.call(plan, body)).await;
+    let mut call = container.init(shared.call(plan, body));
+    let result = attend(&shared, job.message.activation_id, &*container, None, &mut call).await;
+    drop(call);
     let took = millis(began.elapsed());
+    let Some(result) = result else {
+        // Dropped or not, what is inside has seen the call: the container goes.
+        outbox.put(Report::InitFailed { slot, again: None });
+        let place = Place { shared, outbox, slot };
+        return recall::in_init(
+            place,
+            container,
+            bound,
+            job,
+            Timing {
+                start: at,
+                end: at + took,
+                duration: took,
+                init: Some(took),
+                timeout: false,
+            },
+        )
+        .await;
+    };
     let time = Time {
         elapsed: took,
         limit: plan.limits.timeout.into(),
@@ -214,6 +246,7 @@ pub(crate) async fn init(place: Place, container: Arc<dyn Container>, bound: Arc
                 timing,
                 response,
                 until: Until::Drained,
+                ending: Ending::Own,
             };
             conclude(Place { shared, outbox, slot }, container, ended).await;
         }
@@ -240,9 +273,16 @@ pub(crate) async fn run(place: Place, container: Arc<dyn Container>, bound: Arc<
     };
     let (at, began) = (clock::now(), Instant::now());
     let body = run::run_body(plan, &job.message, opened, at + u64::from(plan.limits.timeout));
-    let result = container.run(shared.call(plan, body)).await;
+    let mut call = container.run(shared.call(plan, body));
+    let limit = (plan.limits.concurrency <= 1).then(|| logs::limit_bytes(plan.limits.logs));
+    let result = attend(shared, job.message.activation_id, &*container, limit, &mut call).await;
     let span = began.elapsed();
     let took = millis(span);
+    let Some(result) = result else {
+        let timing = timing(&job, at, took, false);
+        return recall::in_run(place.clone(), &container, bound, job, timing, call).await;
+    };
+    drop(call);
     let time = Time {
         elapsed: took,
         limit: plan.limits.timeout.into(),
@@ -275,6 +315,7 @@ pub(crate) async fn run(place: Place, container: Arc<dyn Container>, bound: Arc<
                     timing,
                     response,
                     until,
+                    ending: Ending::Own,
                 },
             )
             .await;

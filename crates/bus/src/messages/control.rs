@@ -14,6 +14,9 @@ use crate::Payload;
 /// The broadcast topic of [`Control`].
 pub const CONTROL: &str = "control";
 
+/// The annotation, `true`, of the record of an activation that was cancelled.
+pub const CANCELLED: &str = "cancelled";
+
 /// The broadcast topic on which a controller takes the lines that it asked for.
 pub fn printed_topic(controller: &str) -> String {
     format!("printed{controller}")

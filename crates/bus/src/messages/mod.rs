@@ -17,7 +17,7 @@ use serde::de::DeserializeOwned;
 
 pub use acknowledgement::{Acknowledgement, Completed};
 pub use activation::{ActionRef, ActivationMessage, ControllerIndex};
-pub use control::{CONTROL, Control, Printed, printed_topic};
+pub use control::{CANCELLED, CONTROL, Control, Printed, printed_topic};
 pub use event::{ActivationEvent, Event, EventBody, EventType, Metric, MetricEvent};
 pub use health::{CacheInvalidation, CacheKey, InvokerInstance, Ping};
 

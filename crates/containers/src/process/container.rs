@@ -28,7 +28,7 @@ use super::{
     tree,
 };
 use crate::{
-    Answer, Call, CallError, Container, Error, LogRequest, Logs,
+    Answer, Call, CallError, Container, Error, LogLine, LogRequest, Logs,
     client::{Client, Endpoint},
 };
 
@@ -169,6 +169,10 @@ impl Container for Sandbox {
 
     async fn logs(&self, request: LogRequest) -> Logs {
         self.output.collect(request).await
+    }
+
+    fn printed(&self, from: usize, limit_bytes: u64) -> Vec<LogLine> {
+        self.output.printed(from, limit_bytes)
     }
 
     async fn pause(&self) -> Result<(), Error> {

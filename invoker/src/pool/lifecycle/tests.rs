@@ -79,7 +79,10 @@ impl Body {
                 Effect::Refuse => (self.queued, self.ended) = (self.queued - 1, self.ended + 1),
                 Effect::GiveBack => (self.queued, self.ended) = (0, self.ended + self.queued),
                 Effect::Destroy => {
-                    assert!(!self.destroyed && self.active == self.abandoned, "destroyed in {self:?}");
+                    assert!(
+                        !self.destroyed && self.active == self.abandoned,
+                        "destroyed in {self:?}"
+                    );
                     self.destroyed = true;
                 }
                 Effect::Release => self.released += 1,
@@ -133,7 +136,9 @@ fn ends(machine: &mut Machine, body: &mut Body) {
             State::Cold | State::Prewarmed | State::Idle { .. } | State::Paused { .. } => Event::Condemn,
             State::Starting { .. } | State::Unwanted => Event::Created,
             State::Initialising { .. } => Event::Initialised,
-            State::Draining { abandoned, .. } if abandoned > 0 && body.active == body.abandoned => Event::AbandonedEnded,
+            State::Draining { abandoned, .. } if abandoned > 0 && body.active == body.abandoned => {
+                Event::AbandonedEnded
+            }
             State::Running { .. } | State::Draining { .. } => Event::Finished(After::Keep),
             State::Pausing { .. } => Event::PauseDone,
             State::Resuming { .. } => Event::ResumeDone,
@@ -238,13 +243,22 @@ fn giving_up_the_only_work_kills_the_container() {
     let mut machine = Machine::new(1, true);
     after(&mut machine, &[Event::Assign, Event::Created, Event::Initialised]);
     assert_eq!(after(&mut machine, &[Event::Abandoned]), [Effect::Destroy]);
-    assert_eq!(after(&mut machine, &[Event::AbandonedEnded, Event::Destroyed]), [Effect::Release]);
+    assert_eq!(
+        after(&mut machine, &[Event::AbandonedEnded, Event::Destroyed]),
+        [Effect::Release]
+    );
 }
 
 #[test]
 fn giving_up_one_of_several_waits_for_the_others_only() {
     let mut machine = Machine::new(3, true);
-    let begun = [Event::Assign, Event::Assign, Event::Assign, Event::Created, Event::Initialised];
+    let begun = [
+        Event::Assign,
+        Event::Assign,
+        Event::Assign,
+        Event::Created,
+        Event::Initialised,
+    ];
     after(&mut machine, &begun);
     assert_eq!(after(&mut machine, &[Event::Abandoned]), []);
     assert!(!machine.has_room());
@@ -259,5 +273,8 @@ fn whoever_is_withdrawn_leaves_room_and_the_last_one_the_container() {
     assert_eq!(after(&mut machine, &[Event::Withdrawn]), []);
     assert!(machine.has_room());
     assert_eq!(after(&mut machine, &[Event::Withdrawn]), []);
-    assert_eq!(after(&mut machine, &[Event::Created, Event::Destroyed]), [Effect::Destroy, Effect::Release]);
+    assert_eq!(
+        after(&mut machine, &[Event::Created, Event::Destroyed]),
+        [Effect::Destroy, Effect::Release]
+    );
 }
