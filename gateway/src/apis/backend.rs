@@ -11,7 +11,7 @@ use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper::{Request, Uri};
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
+use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use std::io;
 use std::sync::OnceLock;
@@ -25,6 +25,8 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 use tower_service::Service;
 
 use super::error::Error;
+use super::public::REQUEST_ID;
+use super::reach::Reach;
 
 /// How long a connection may take to be made.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -149,14 +151,11 @@ impl Body for Upload {
     }
 }
 
-impl Default for Backends {
-    fn default() -> Backends {
-        let mut tcp = HttpConnector::new();
-        tcp.enforce_http(false);
-        tcp.set_nodelay(true);
-        tcp.set_connect_timeout(Some(CONNECT));
+impl Backends {
+    /// Connections to `reach`.
+    pub fn new(reach: Reach) -> Backends {
         let connector = Connector {
-            tcp,
+            reach,
             tls: Arc::default(),
         };
         let client = Client::builder(TokioExecutor::new())
@@ -166,9 +165,7 @@ impl Default for Backends {
             .build(connector);
         Backends { client }
     }
-}
 
-impl Backends {
     /// Sends a request; the answer's head. Errors: [`Error::Backend`], [`Error::BackendTimeout`], or what befell the body.
     pub async fn call(
         &self,
@@ -176,14 +173,17 @@ impl Backends {
         fate: &Fate,
         most: Duration,
     ) -> Result<hyper::Response<Incoming>, Error> {
+        let id = request.headers().get(REQUEST_ID).cloned();
+        let failed = |reason: &str, error: Error| {
+            fate.error().unwrap_or_else(|| {
+                tracing::info!(request_id = ?id, reason, "the backend of an API did not answer");
+                error
+            })
+        };
         match tokio::time::timeout(most, self.client.request(request)).await {
             Ok(Ok(response)) => Ok(response),
-            Ok(Err(error)) => Err(fate.error().unwrap_or_else(|| {
-                let reason = reasons(&error);
-                tracing::info!(%reason, "a backend of an API cannot be called");
-                Error::Backend
-            })),
-            Err(_) => Err(fate.error().unwrap_or(Error::BackendTimeout)),
+            Ok(Err(error)) => Err(failed(&reasons(&error), Error::Backend)),
+            Err(_) => Err(failed("it took too long", Error::BackendTimeout)),
         }
     }
 }
@@ -203,7 +203,7 @@ fn reasons(error: &dyn std::error::Error) -> String {
 /// Makes connections.
 #[derive(Clone)]
 struct Connector {
-    tcp: HttpConnector,
+    reach: Reach,
     /// Made when first needed: reading the system's trust takes a while.
     tls: Arc<OnceLock<Arc<ClientConfig>>>,
 }
@@ -217,14 +217,17 @@ enum Stream {
 }
 
 impl Connector {
-    async fn connect(mut self, uri: Uri) -> Result<Stream, Failed> {
-        let tcp = self.tcp.call(uri.clone()).await?;
-        if uri.scheme_str() != Some("https") {
-            return Ok(Stream::Plain(tcp));
+    async fn connect(self, uri: Uri) -> Result<Stream, Failed> {
+        let encrypted = uri.scheme_str() == Some("https");
+        let host = uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+        let port = uri.port_u16().unwrap_or(if encrypted { 443 } else { 80 });
+        let tcp = tokio::time::timeout(CONNECT, self.reach.connect(&host, port)).await??;
+        tcp.set_nodelay(true)?;
+        if !encrypted {
+            return Ok(Stream::Plain(TokioIo::new(tcp)));
         }
-        let name = uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
         let config = self.tls.get_or_init(trusting_the_system).clone();
-        let handshake = TlsConnector::from(config).connect(ServerName::try_from(name)?, tcp.into_inner());
+        let handshake = TlsConnector::from(config).connect(ServerName::try_from(host)?, tcp);
         let stream = tokio::time::timeout(CONNECT, handshake).await??;
         Ok(Stream::Tls(Box::new(TokioIo::new(stream))))
     }

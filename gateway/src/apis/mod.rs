@@ -15,6 +15,7 @@ pub mod management;
 pub mod matching;
 pub mod policy;
 pub mod public;
+pub mod reach;
 pub mod routes;
 pub mod target;
 pub mod tenants;
@@ -28,6 +29,7 @@ use wsk_store::ApiStore;
 use crate::client::Proxies;
 use backend::Backends;
 use limit::Limiter;
+use reach::Reach;
 use target::{Scheme, Target, known_as};
 use tenants::Tenants;
 
@@ -42,6 +44,9 @@ wsk_service::settings! {
         pub backend_host: String = String::new(),
         /// More names (`host` or `host:port`) of this platform. Targets on it are called without a connection.
         pub own_hosts: Vec<String> = Vec::new(),
+        /// Whether targets may have loopback, link-local and private addresses. Switch it off where people who do not trust each
+        /// other publish APIs: the gateway reaches servers that they must not.
+        pub private_backends: bool = true,
         /// Largest body of a call of an API.
         pub body: Size = Size::megabytes(5),
         /// How long a backend may take to answer, and be silent within its answer.
@@ -92,10 +97,17 @@ impl Apis {
                 }
             }
         }
+        // Where the operator's server takes every target's place, its address is the operator's choice.
+        let reach = if config.private_backends || !config.backend_host.is_empty() {
+            Reach::Everywhere
+        } else {
+            Reach::Public
+        };
+        std::sync::LazyLock::force(&crate::metrics::CALLS);
         Ok(Apis {
             tenants: Tenants::new(store.clone()),
             limiter: Limiter::new(config.rate_limits),
-            backends: Backends::default(),
+            backends: Backends::new(reach),
             hosts: named,
             config,
             store,

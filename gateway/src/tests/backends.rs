@@ -239,3 +239,19 @@ async fn a_cluster_keeps_its_calls_inside() {
     backend.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
     assert_eq!(calling.await.unwrap(), 204);
 }
+
+#[tokio::test]
+async fn private_backends_can_be_put_out_of_reach() {
+    let (address, mut connections) = server().await;
+    let mut config = Config::default();
+    config.apis.private_backends = false;
+    let edge = before(&address, config).await;
+    assert_eq!(edge.get(&target()).await.status, 502);
+    assert!(connections.try_recv().is_err(), "the backend was reached");
+    edge.create("/own", "/p", "get", "a", "json").await.json();
+    assert_eq!(
+        edge.get(&format!("/api/{ALICE}/own/p")).await.status,
+        200,
+        "actions are within reach"
+    );
+}
