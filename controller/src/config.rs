@@ -1,6 +1,7 @@
 //! What an operator chooses about the controller.
 
 use serde::{Deserialize, Serialize};
+use wsk_entities::StorePolicy;
 
 /// Options of the controller.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +29,10 @@ pub struct Config {
     pub entity_cache: usize,
     /// Most bytes of parameters and annotations held in the cache.
     pub entity_cache_bytes: usize,
+    /// Which records of blocking sequences and compositions are kept.
+    pub store_blocking: StorePolicy,
+    /// Which records of triggers, and of other sequences and compositions, are kept.
+    pub store_non_blocking: StorePolicy,
     /// Whether throttles, and what the controller runs itself, are told on the topic `events`.
     pub user_events: bool,
     /// Which parameters of entities are stored encrypted.
@@ -49,6 +54,8 @@ impl Default for Config {
             compositions: 10_000,
             entity_cache: 10_000,
             entity_cache_bytes: 64 * 1024 * 1024,
+            store_blocking: StorePolicy::StoreAlways,
+            store_non_blocking: StorePolicy::StoreAlways,
             user_events: false,
             sealed: wsk_secrets::Scope::Marked,
         }

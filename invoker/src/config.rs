@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use wsk_entities::LimitBounds;
+use wsk_entities::{LimitBounds, StorePolicy};
 
 /// Settings of one invoker. Times are milliseconds, sizes are what their names say.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,6 +67,10 @@ pub struct Config {
     pub log_wait_ms: u64,
     /// Actions with a series of their own in the metrics of actions; further ones share the name `other`. 0: no such metrics.
     pub user_metrics: usize,
+    /// Which records of activations that somebody waits for are kept; components of sequences count among them.
+    pub store_blocking: StorePolicy,
+    /// Which records of other activations are kept.
+    pub store_non_blocking: StorePolicy,
     /// Whether every ended activation is told on the topic `events`.
     pub user_events: bool,
     /// Seed of the little randomness there is.
@@ -104,6 +108,8 @@ impl Default for Config {
             ack_attempts: 20,
             log_wait_ms: 2000,
             user_metrics: 256,
+            store_blocking: StorePolicy::StoreAlways,
+            store_non_blocking: StorePolicy::StoreAlways,
             user_events: false,
             seed: 0,
         }

@@ -30,6 +30,8 @@ pub struct Platform {
     bus: Arc<dyn MessageBus>,
 }
 
+/// Longest wait for the invoker's first heartbeat.
+const HEARD_WITHIN: Duration = Duration::from_secs(10);
 /// How often old records are looked for.
 const RETENTION_EVERY: Duration = Duration::from_secs(60);
 
@@ -97,6 +99,15 @@ impl Platform {
         )
         .await
         .context("the invoker")?;
+        // The first call must find it: until its first heartbeat was heard there is nobody to run anything.
+        let heard = async {
+            while app.invokers().is_empty() {
+                tokio::time::sleep(HEARD_WITHIN / 1000).await;
+            }
+        };
+        tokio::time::timeout(HEARD_WITHIN, heard)
+            .await
+            .context("the controller hears nothing of the invoker")?;
         Ok(Platform {
             app,
             authenticator,

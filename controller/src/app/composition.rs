@@ -15,10 +15,12 @@ use std::time::Duration;
 use tokio::sync::{Mutex, oneshot};
 use wsk_bus::{Durability, Receipt};
 use wsk_entities::{
-    Action, Activation, ActivationId, Exec, FullName, Identity, Json, Parameters, Timestamp, TransactionId,
+    Action, Activation, ActivationId, Exec, FullName, Identity, Json, Parameters, StatusCode, StorePolicy, Timestamp,
+    TransactionId,
 };
 
 use super::acks::Answer;
+use super::cancel::is_cancelled;
 use super::invoke::{GRACE, Launch, Ready, Started, arguments, refused};
 use super::owed::Owed;
 use super::retry::Policy;
@@ -61,9 +63,10 @@ pub fn is_composed(action: &Action) -> bool {
     is_sequence(action) || is_conductor(action)
 }
 
-/// Whether records of a namespace are kept: always, unless its limits say otherwise and the request does not insist.
-pub fn is_kept(identity: &Identity, transid: &TransactionId) -> bool {
-    identity.limits.store_activations != Some(false) || transid.extra_logging
+/// Whether a record is kept: as the deployment says, unless the namespace's limits forbid it; always when the request
+/// insists.
+pub fn is_kept(identity: &Identity, transid: &TransactionId, policy: StorePolicy, status: StatusCode) -> bool {
+    transid.extra_logging || identity.limits.store_activations != Some(false) && policy.keeps(status)
 }
 
 fn is_sequence(action: &Action) -> bool {
@@ -84,7 +87,8 @@ impl App {
         policy: Option<Policy>,
         wait: Wait,
     ) -> Result<Started, Error> {
-        let progress = self.begin(caller, target, payload, policy).await?;
+        let mut progress = self.begin(caller, target, payload, policy).await?;
+        progress.blocking = wait != Wait::No;
         let id = progress.machine.id();
         let Wait::UpTo(limit) = wait else {
             let message = Owed::Composition(Box::new(progress)).message();
@@ -126,6 +130,7 @@ impl App {
             machine: Composition::new(self.config.sequence_length),
             step: 0,
             pending: None,
+            blocking: false,
             sealed: Parameters::new(),
         };
         // The name it was called by: through a binding when there was one.
@@ -143,10 +148,10 @@ impl App {
 
     async fn see_through(self: Arc<App>, run: Arc<Mutex<Run>>, waiter: oneshot::Sender<Arc<Activation>>) {
         let record = finish(&self, &run).await;
-        let (id, kept) = (record.activation_id, run.lock().await.progress.is_kept());
+        let (id, terms) = (record.activation_id, run.lock().await.progress.terms());
         // Whoever waited may have gone away, or have been told that it runs on.
         let _ = waiter.send(record.clone());
-        if kept {
+        if terms.keep(&self.config, &record) {
             self.keep(record).await;
         }
         self.work.ledger.close(id);
@@ -154,27 +159,39 @@ impl App {
 }
 
 async fn finish(app: &Arc<App>, run: &Mutex<Run>) -> Arc<Activation> {
+    let watch = app.watch(&run.lock().await.progress);
     loop {
+        if watch.is_asked() {
+            run.lock().await.progress.machine.cancel();
+        }
         let moved = run.lock().await.move_on(app).await;
         let (id, answer, patience) = match moved {
             Moved::Ended(record) => return record,
             Moved::Again => continue,
             Moved::Pausing(pause) => {
-                tokio::time::sleep(pause).await;
+                tokio::select! {
+                    () = tokio::time::sleep(pause) => {}
+                    () = watch.asked() => {}
+                }
                 continue;
             }
             Moved::Waiting { id, answer, patience } => (id, answer, patience),
         };
         let namespace = run.lock().await.progress.identity.namespace.name.clone();
-        let outcome = match app.await_answer(&namespace, id, answer, patience).await {
-            Some(record) => Outcome::of(&record),
-            None => Outcome::Unanswered(id),
+        let record = tokio::select! {
+            biased;
+            record = app.await_answer(&namespace, id, answer, patience) => record,
+            () = watch.end_component(id) => None,
         };
+        let outcome = record.as_deref().map_or(Outcome::Unanswered(id), Outcome::of);
         app.work.flights.unexpect(id);
         let mut run = run.lock().await;
         run.progress.pending = None;
         run.receipt = None;
         run.progress.machine.absorb(outcome, &namespace);
+        if record.is_some_and(|record| is_cancelled(&record)) {
+            run.progress.machine.forgo_retry();
+        }
     }
 }
 
@@ -334,7 +351,7 @@ impl Run {
             self.ended = Some(record.clone());
             return Moved::Ended(record);
         }
-        if self.progress.is_kept() {
+        if self.progress.terms().keep(&app.config, &record) {
             app.keep(record).await;
         }
         Moved::Again

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use wsk_bus::Message;
 use wsk_entities::{
-    Activation, ActivationId, FullName, Json, Object, Parameters, Response, RuleLink, RuleStatus, Trigger,
+    Activation, ActivationId, FullName, Json, Object, Parameters, Response, RuleLink, RuleStatus, StatusCode, Trigger,
 };
 
 use super::cache::Value;
@@ -91,8 +91,8 @@ impl App {
             logs.push(serde_json::to_string(&line).expect("a line serialises"));
         }
         let record = record(caller, &trigger, self.chance.activation_id(), start, payload, logs);
-        let id = record.activation_id;
-        if is_kept(&caller.identity, &caller.transid) {
+        let (id, policy) = (record.activation_id, self.config.store_non_blocking);
+        if is_kept(&caller.identity, &caller.transid, policy, StatusCode::Success) {
             let owed = Owed::Record(Arc::new(record)).message();
             batch.messages.push((self.work.ledger.topic().clone(), owed));
         }

@@ -212,9 +212,9 @@ impl App {
     async fn bring_to_end(self: Arc<App>, progress: Progress, fresh: bool) {
         let id = progress.machine.id();
         if fresh || !self.is_recorded(progress.namespace(), id).await {
-            let kept = progress.is_kept();
+            let terms = progress.terms();
             let record = Run::accepted(progress).finish(&self).await;
-            if kept {
+            if terms.keep(&self.config, &record) {
                 self.keep(record).await;
             }
         }

@@ -16,6 +16,18 @@ pub enum StatusCode {
     WhiskError = 3,
 }
 
+/// Which records a deployment keeps.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum StorePolicy {
+    #[default]
+    StoreAlways,
+    /// All but successes.
+    StoreFailures,
+    /// Those that the action did not end by its own decision.
+    StoreFailuresNotApplicationErrors,
+}
+
 /// Outcome of an activation, as stored. Readers of the API see [`Response::shown`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -75,6 +87,19 @@ pub struct ActivationSummary {
     pub status_code: Option<StatusCode>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<ActivationId>,
+}
+
+impl StorePolicy {
+    /// Whether the record of an activation that ended so is kept.
+    pub fn keeps(self, status: StatusCode) -> bool {
+        match self {
+            StorePolicy::StoreAlways => true,
+            StorePolicy::StoreFailures => status != StatusCode::Success,
+            StorePolicy::StoreFailuresNotApplicationErrors => {
+                matches!(status, StatusCode::DeveloperError | StatusCode::WhiskError)
+            }
+        }
+    }
 }
 
 impl StatusCode {

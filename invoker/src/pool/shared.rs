@@ -85,11 +85,21 @@ impl Shared {
         if self.config.user_events {
             self.acks.event(message, &record).await;
         }
-        if message.user.limits.store_activations == Some(false) && !message.transid.extra_logging {
-            ticket.commit();
-        } else {
+        if self.is_kept(message, &record) {
             self.records.send(record, ticket).await;
+        } else {
+            ticket.commit();
         }
+    }
+
+    /// As the deployment says, unless the namespace's limits forbid it; always when the request insists.
+    fn is_kept(&self, message: &ActivationMessage, record: &Activation) -> bool {
+        let policy = match message.blocking {
+            true => self.config.store_blocking,
+            false => self.config.store_non_blocking,
+        };
+        message.transid.extra_logging
+            || message.user.limits.store_activations != Some(false) && policy.keeps(record.response.status_code)
     }
 
     /// Counts an ended activation.

@@ -2,6 +2,7 @@
 
 mod drain;
 mod events;
+mod keeping;
 mod lifecycle;
 mod lines;
 mod locked;

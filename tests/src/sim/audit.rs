@@ -11,8 +11,9 @@ use super::cluster::Cluster;
 
 /// Longest wait for everything accepted to end: a forced completion takes three minutes, a composition's component more.
 const PATIENCE: Duration = Duration::from_secs(900);
-/// Longer than a container may be kept, and than a composition waits between two looks for an answer.
-const QUIET: Duration = Duration::from_secs(40);
+/// Longer than a container may be kept, than a composition waits between two looks for an answer, and than an invoker
+/// that is not healthy waits for its next trial, which an accepted composition may have to wait for.
+const QUIET: Duration = Duration::from_secs(90);
 
 /// Everything that is wrong.
 pub async fn judge(cluster: &mut Cluster) -> Vec<String> {

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use wsk_entities::{ActivationId, Exec, FullName, Identity, Json, Namespace, Parameters, TransactionId};
+use wsk_entities::{Activation, ActivationId, Exec, FullName, Identity, Json, Namespace, Parameters, TransactionId};
 
 use super::frame::{Entry, Head};
 use super::{Composition, is_kept};
+use crate::Config;
 use crate::app::retry::Policy;
 use crate::app::{Caller, ResolvedAction, now};
 
@@ -19,9 +20,20 @@ pub struct Progress {
     /// Counts the states of one composition.
     pub step: u32,
     pub(super) pending: Option<Pending>,
+    /// Whether somebody waited for it when it began.
+    #[serde(default)]
+    pub blocking: bool,
     /// Sealed parameters of the trigger that fired it, which its input holds.
     #[serde(default, skip_serializing_if = "Parameters::is_empty")]
     pub sealed: Parameters,
+}
+
+/// What decides which records of a composition are kept.
+#[derive(Debug)]
+pub struct Terms {
+    identity: Arc<Identity>,
+    transid: TransactionId,
+    blocking: bool,
 }
 
 /// The activation under way.
@@ -31,6 +43,17 @@ pub struct Pending {
     pub(super) action: FullName,
     /// How long its answer is waited for, in milliseconds.
     pub(super) patience: u64,
+}
+
+impl Terms {
+    /// Whether this record is kept.
+    pub fn keep(&self, config: &Config, record: &Activation) -> bool {
+        let policy = match self.blocking {
+            true => config.store_blocking,
+            false => config.store_non_blocking,
+        };
+        is_kept(&self.identity, &self.transid, policy, record.response.status_code)
+    }
 }
 
 impl Progress {
@@ -51,9 +74,13 @@ impl Progress {
         (self.identity.namespace.name.clone(), self.machine.name().clone())
     }
 
-    /// Whether its records are kept.
-    pub fn is_kept(&self) -> bool {
-        is_kept(&self.identity, &self.transid)
+    /// What decides which of its records are kept.
+    pub fn terms(&self) -> Terms {
+        Terms {
+            identity: self.identity.clone(),
+            transid: self.transid.clone(),
+            blocking: self.blocking,
+        }
     }
 
     /// Enters a sequence or conductor with this input.

@@ -4,6 +4,7 @@ mod blocking;
 mod compositions;
 mod events;
 mod fires;
+mod keeping;
 mod web;
 
 use std::sync::{Arc, Mutex};
