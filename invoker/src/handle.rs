@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
-use wsk_bus::messages::{CONTROL, EVENTS, HEALTH, InvokerInstance, Ping, invoker_topic};
+use wsk_bus::messages::{CACHE_INVALIDATION, CONTROL, EVENTS, HEALTH, InvokerInstance, Ping, invoker_topic};
 use wsk_bus::{Durability, Key, Message, MessageBus, TopicConfig};
 use wsk_containers::ContainerFactory;
 use wsk_entities::Manifest;
@@ -15,6 +15,7 @@ use wsk_secrets::Vault;
 use wsk_store::{ActivationStore, EntityStore};
 
 use crate::ack::Acks;
+use crate::changes;
 use crate::config::Config;
 use crate::control::{self, Orders};
 use crate::error::Error;
@@ -40,6 +41,7 @@ pub struct Handle {
     records: Task,
     beat: Task,
     control: Task,
+    changes: Task,
 }
 
 /// Takes an invoker out of service and back: controllers are told at once and send it nothing meanwhile. What it has
@@ -103,6 +105,7 @@ impl Invoker {
         bus.ensure_topic(&TopicConfig::queue(&topic)).await?;
         bus.ensure_topic(&TopicConfig::broadcast(HEALTH)).await?;
         bus.ensure_topic(&TopicConfig::broadcast(CONTROL)).await?;
+        bus.ensure_topic(&TopicConfig::broadcast(CACHE_INVALIDATION)).await?;
         if config.user_events {
             bus.ensure_topic(&TopicConfig::broadcast(EVENTS)).await?;
         }
@@ -112,6 +115,7 @@ impl Invoker {
         }
         // Joined first: an order that comes with the activation is not missed.
         let control_orders = bus.subscribe(CONTROL, &topic, 64).await?;
+        let changes = bus.subscribe(CACHE_INVALIDATION, &topic, 1024).await?;
         let deliveries = bus.subscribe(&topic, &topic, config.max_in_flight.max(1)).await?;
         let metrics = Metrics::get();
         let (sender, writer) = records::channel(&config, activations.clone(), metrics);
@@ -134,6 +138,7 @@ impl Invoker {
         Ok(Handle {
             records: Task(tokio::spawn(writer.run())),
             control: Task(tokio::spawn(control::listen(control_orders, commands.clone()))),
+            changes: Task(tokio::spawn(changes::follow(changes, commands.clone()))),
             pool: Task(tokio::spawn(Pool::new(shared, stems).run(deliveries, inbox))),
             beat: Task(tokio::spawn(health::beat(
                 bus.clone(),
@@ -213,6 +218,7 @@ impl Handle {
         self.records.ended().await;
         self.beat.0.abort();
         self.control.0.abort();
+        self.changes.0.abort();
         if let Err(error) = self.factory.shutdown().await {
             tracing::error!(
                 error = &error as &dyn std::error::Error,

@@ -19,6 +19,7 @@
 //! messages, annotations and texts as OpenWhisk's.
 
 mod ack;
+mod changes;
 mod config;
 mod control;
 mod error;

@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, Sleep};
 use wsk_bus::messages::Control;
+use wsk_entities::FullName;
 
 use super::lifecycle::Event;
 use super::{Pool, Turn};
@@ -15,6 +16,8 @@ use crate::records::Open;
 /// What others may ask of the pool.
 pub(crate) enum Command {
     Control(Control),
+    /// An entity with this name was changed or deleted.
+    Changed(FullName),
     Drain {
         deadline: Instant,
         done: oneshot::Sender<usize>,

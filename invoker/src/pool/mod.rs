@@ -16,6 +16,7 @@ pub(crate) mod groups;
 mod job;
 pub mod lifecycle;
 mod line;
+mod outdated;
 mod pace;
 mod place;
 mod recall;
@@ -197,6 +198,7 @@ impl Pool {
                 Turn::Report(report) => self.heard(report),
                 Turn::Alarm(alarm) => self.rang(alarm),
                 Turn::Command(Some(Command::Control(control))) => self.ordered(&control),
+                Turn::Command(Some(Command::Changed(name))) => self.outdated(&name),
                 Turn::Command(Some(Command::Drain { deadline, done })) => self.drain(deadline, done),
                 Turn::Command(None) => listens = false,
                 Turn::Delivery(Some(delivery)) => self.accept(delivery),

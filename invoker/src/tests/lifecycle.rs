@@ -374,3 +374,29 @@ async fn the_key_goes_to_actions_that_ask_for_it() {
         r#"{"key":true}"#
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_was_changed_or_deleted_keeps_no_idle_container() {
+    let mut world = World::new().await;
+    let revision = world.put("hello", |_| ()).await;
+    let other = world.put("other", |_| ()).await;
+    invoke(&mut world, "hello", &revision).await;
+    invoke(&mut world, "other", &other).await;
+    world.announce("guest/none").await;
+    assert_eq!(world.containers.counts().destroyed, 0);
+    world.announce("guest/hello").await;
+    assert_eq!(world.containers.counts().destroyed, 1);
+    assert!(
+        invoke(&mut world, "other", &other)
+            .await
+            .annotation("initTime")
+            .is_none()
+    );
+    assert!(
+        invoke(&mut world, "hello", &revision)
+            .await
+            .annotation("initTime")
+            .is_some()
+    );
+    world.clean();
+}

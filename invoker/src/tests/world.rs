@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::time::Instant;
-use wsk_bus::messages::{self, Acknowledgement, ActionRef, ActivationMessage, ControllerIndex, HEALTH, Ping};
+use wsk_bus::messages::{
+    self, Acknowledgement, ActionRef, ActivationMessage, CACHE_INVALIDATION, CacheInvalidation, CacheKey,
+    ControllerIndex, HEALTH, Ping,
+};
 use wsk_bus::{Durability, Key, Message, MessageBus, Subscription, TopicConfig};
 use wsk_containers::scripted;
 use wsk_entities::{
@@ -206,6 +209,23 @@ impl World {
             .await
             .unwrap();
         id
+    }
+
+    /// Says that an entity was changed, as a controller does.
+    pub async fn announce(&self, name: &str) {
+        let change = CacheInvalidation {
+            key: CacheKey {
+                main_id: name.to_owned(),
+                secondary_id: None,
+            },
+            instance_id: "controller0".to_owned(),
+        };
+        let message = Message::local(Key::None, Arc::new(change));
+        self.bus
+            .publish(CACHE_INVALIDATION, message, Durability::Volatile)
+            .await
+            .unwrap();
+        settle().await;
     }
 
     /// Sends, and waits for the record.
