@@ -21,16 +21,26 @@ dir=$(mktemp -d)
 secret=$(head -c 32 /dev/urandom | base64 | tr -d '=+/\n')
 prefix=cluster_$(head -c 4 /dev/urandom | od -An -tx1 | tr -d ' \n')_
 declare -A pids=()
+# Ports that nobody has at the moment, so that a service that is started again is where it was.
+read -r -a ports < <(python3 -c '
+import socket
+sockets = [socket.socket() for _ in range(11)]
+for s in sockets: s.bind(("127.0.0.1", 0))
+print(*(s.getsockname()[1] for s in sockets))')
 
 stop() {
     status=$?
     trap - EXIT INT TERM
     for stage in gateway invoker controller; do
-        for name in "${!pids[@]}"; do
-            case $name in "$stage"*) kill -TERM "${pids[$name]}" 2>/dev/null || true ;; esac
+        for file in "$dir/$stage"*.pid; do
+            if [ -e "$file" ]; then kill -TERM "$(cat "$file")" 2>/dev/null || true; fi
         done
-        for name in "${!pids[@]}"; do
-            case $name in "$stage"*) wait "${pids[$name]}" 2>/dev/null || true ;; esac
+        for file in "$dir/$stage"*.pid; do
+            # Not all of them are children of this shell: a test may have started them again.
+            for _ in $(seq 400); do
+                if [ ! -e "$file" ] || ! kill -0 "$(cat "$file")" 2>/dev/null; then break; fi
+                sleep 0.1
+            done
         done
     done
     if [ "$status" != 0 ]; then
@@ -61,6 +71,7 @@ service() {
     } >"$dir/$name.toml"
     "$bin/$program" --config "$dir/$name.toml" >"$dir/$name.out" 2>>"$dir/$name.log" &
     pids[$name]=$!
+    echo $! >"$dir/$name.pid"
 }
 
 # address NAME LISTENER: where a service listens, once it says so.
@@ -91,8 +102,8 @@ ready() {
 controllers=
 for n in 0 1; do
     service controller$n ferrowhisk-controller <<TOML
-listen = "127.0.0.1:0"
-admin = "127.0.0.1:0"
+listen = "127.0.0.1:${ports[$n]}"
+admin = "127.0.0.1:${ports[$((n + 2))]}"
 identity_secret = "$secret"
 [controller]
 id = "$n"
@@ -107,8 +118,8 @@ done
 gateways=
 for n in 0 1; do
     service gateway$n ferrowhisk-gateway <<TOML
-listen = "127.0.0.1:0"
-admin = "127.0.0.1:0"
+listen = "127.0.0.1:${ports[$((n + 4))]}"
+admin = "127.0.0.1:${ports[$((n + 6))]}"
 identity_secret = "$secret"
 controllers = [$controllers]
 TOML
@@ -118,7 +129,7 @@ gateways=${gateways# }
 
 for n in 0 1 2; do
     service invoker$n ferrowhisk-invoker <<TOML
-admin = "127.0.0.1:0"
+admin = "127.0.0.1:${ports[$((n + 8))]}"
 api_host = "${gateways%% *}"
 [invoker]
 id = $n

@@ -14,6 +14,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("wsk-fuzz", &[]),
     ("xtask", &[]),
     ("wsk-client", &["wsk-entities"]),
+    ("wsk-torture", &["wsk-client"]),
     ("wsk-store", &["wsk-entities"]),
     ("wsk-bus", &["wsk-entities"]),
     ("wsk-containers", &["wsk-entities"]),
