@@ -54,6 +54,7 @@ impl Target {
             Some(plain) => (plain, true),
             None => (url, false),
         };
+        let plain = without_added_scheme(plain);
         let escaped = utf8_percent_encode(plain, ESCAPED).to_string();
         let uri: Uri = escaped.parse().map_err(|_| bad())?;
         let scheme = match uri.scheme_str() {
@@ -115,6 +116,15 @@ impl Target {
     }
 }
 
+/// wskdeploy and the Serverless Framework put `https://` before whatever their user gave as the host, which on a machine
+/// without TLS begins with `http://`.
+fn without_added_scheme(url: &str) -> &str {
+    match url.strip_prefix("https://") {
+        Some(rest) if rest.starts_with("http://") || rest.starts_with("https://") => rest,
+        Some(_) | None => url,
+    }
+}
+
 /// How an authority is written to be compared.
 pub fn known_as(scheme: Scheme, authority: &str) -> String {
     let authority = authority.to_ascii_lowercase();
@@ -159,6 +169,22 @@ mod tests {
         assert_eq!(authority("https://Host.Example:443/a"), "host.example");
         assert_eq!(authority("http://host:443/a"), "host:443");
         assert_eq!(authority("http://[::1]:80/a"), "[::1]");
+    }
+
+    #[test]
+    fn a_scheme_that_a_client_put_before_a_whole_url_is_dropped() {
+        for (url, scheme) in [
+            ("https://http://Host:3233/api/v1/web/a", Scheme::Http),
+            ("https://https://host:3233/api/v1/web/a", Scheme::Https),
+        ] {
+            let target = Target::parse(url).unwrap();
+            assert_eq!(
+                (target.scheme, target.authority.as_str()),
+                (scheme, "host:3233"),
+                "{url}"
+            );
+            assert_eq!(target.path_and_query("", None, &[]), "/api/v1/web/a");
+        }
     }
 
     #[test]
