@@ -55,7 +55,7 @@ impl Pool {
                 break;
             }
             let Some((slot, shelf)) = group.pick() else { break };
-            let Some(job) = self.take_from_line(id, now, |line| line.pop_front()) else {
+            let Some(job) = self.take_from_line(id, |line| line.pop_front()) else {
                 return;
             };
             self.shared.metrics.started(self.warmth(slot, shelf));
@@ -82,7 +82,7 @@ impl Pool {
             }
             // The one that would wait longest anyway.
             let plan = group.bound.plan.clone();
-            let Some(job) = self.take_from_line(id, now, |line| line.pop_back()) else {
+            let Some(job) = self.take_from_line(id, |line| line.pop_back()) else {
                 return;
             };
             if let Err(job) = self.place_cold(plan, job) {
@@ -107,11 +107,9 @@ impl Pool {
     pub(super) fn take_from_line(
         &mut self,
         id: Id,
-        now: Instant,
         take: impl FnOnce(&mut std::collections::VecDeque<Job>) -> Option<Job>,
     ) -> Option<Job> {
         let group = self.groups.look_mut(id)?;
-        group.pace.leaves(now, group.line.len());
         let job = take(&mut group.line)?;
         self.lined -= 1;
         if group.line.is_empty() {

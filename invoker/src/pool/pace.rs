@@ -3,10 +3,10 @@
 //!
 //! A start costs what starts of this action were measured to cost, and waiting what its runs were. Where the wait is the
 //! shorter of the two, waiting is better for the caller, and so is it for everybody else: a start keeps a processor busy.
-//! Still, waits that go on add up; once they amount to a start, one is made (whoever decides so never pays more than twice
-//! the least possible). Whether it was worth it shows in what gets done: a container more that brings less than half of
-//! its share is not used, for what is short then is processors, and sharing those costs more than taking turns. So the
-//! number at work follows what is measured, up and down, a step now and then being tried.
+//! Whether another container at work is worth it shows in what gets done: one that brings less than half of its share is
+//! not used, for what is short then is processors, and sharing those costs more than taking turns. So the number at work
+//! follows what is measured: now and then another one is tried, and compared with what got done before and after the
+//! trial, because code that runs warms up and neighbours come and go.
 //!
 //! **Invariants**, held by the tests: runs as long as a start never wait for one another; where nothing ends for twice as
 //! long as a start takes, whatever there is works and more comes; without any container there is always one to come.
@@ -49,22 +49,29 @@ pub(crate) struct Pace {
     start: Option<Duration>,
     /// When something last showed that waiting gets one on: an end, the first start, or the first that began to wait.
     progress: Instant,
-    /// The waits since the last start was decided, added up.
-    waited: Duration,
-    waited_until: Instant,
     window: Window,
     /// So many work at a time; none while that was not measured, or does not matter.
     limit: Option<u32>,
-    /// Ends per second with so many at work, before a trial of another number.
+    /// Ends per second with so many at work.
     level: f64,
-    /// While another number is tried, the one before.
-    trial: Option<u32>,
+    /// The number to go back to after a trial.
+    settled: u32,
+    trial: Option<Trial>,
     /// Whether more is to be tried next, by how many, and windows since the last trial.
     upwards: bool,
     stride: u32,
     quiet: u32,
-    /// Whether another container would be tried.
+    /// Whether the last trial of more containers, if any, was worth it.
     climbs: bool,
+    /// Whether another container is wanted for a trial.
+    explores: bool,
+}
+
+/// Another number at work being tried: first that, then the old one again.
+#[derive(Debug, Clone, Copy)]
+struct Trial {
+    of: u32,
+    rate: Option<f64>,
 }
 
 /// A stretch of time in which some always waited and as many were at work.
@@ -88,16 +95,16 @@ impl Pace {
             run: None,
             start: None,
             progress: now,
-            waited: Duration::ZERO,
-            waited_until: now,
             window: Window::new(now, 0),
             limit: None,
             level: 0.0,
+            settled: 1,
             trial: None,
             upwards: false,
             stride: 1,
             quiet: 0,
             climbs: true,
+            explores: false,
         }
     }
 
@@ -111,7 +118,6 @@ impl Pace {
 
     /// One more begins to wait, behind so many.
     pub fn joins(&mut self, now: Instant, waiting: usize) {
-        self.wait_goes_on(now, waiting);
         if waiting == 0 {
             if self.start.is_none_or(|start| now - self.progress > start) {
                 // What was measured before a quiet time was another load.
@@ -120,11 +126,6 @@ impl Pace {
             self.progress = now;
             self.window = Window::new(now, 0);
         }
-    }
-
-    /// One of so many stops waiting.
-    pub fn leaves(&mut self, now: Instant, waiting: usize) {
-        self.wait_goes_on(now, waiting);
     }
 
     /// An activation ended after so long a run, while so many waited.
@@ -150,7 +151,7 @@ impl Pace {
 
     /// Another container was decided on.
     pub fn staffed(&mut self) {
-        self.waited = Duration::ZERO;
+        self.explores = false;
     }
 
     /// Whether one more may go to work beside so many. Those who cannot wait long are not held up.
@@ -186,11 +187,8 @@ impl Pace {
             return Urge::None;
         };
         let settled = self.trial.is_none() && self.limit.is_some_and(|limit| limit >= there);
-        if !self.climbs || !settled {
-            return Urge::None;
-        }
         let wait = run.saturating_mul(waiting) / there.saturating_mul(concurrency).max(1);
-        if wait >= start || (self.waited >= start && crew.arriving == 0) {
+        if settled && (self.explores || (self.climbs && wait >= start)) {
             Urge::Some
         } else {
             Urge::None
@@ -218,7 +216,7 @@ impl Pace {
     fn forget(&mut self, now: Instant) {
         self.limit = None;
         self.trial = None;
-        self.climbs = true;
+        (self.climbs, self.explores) = (true, false);
         self.window = Window::new(now, 0);
     }
 
@@ -229,26 +227,35 @@ impl Pace {
             self.stride = (at_work / 2).max(1);
             return self.try_next(at_work, there);
         };
-        let Some(base) = self.trial.take() else {
-            self.level = (self.level + rate) / 2.0;
-            self.quiet += 1;
-            return self.try_next(limit, there);
-        };
-        let (low, high) = if base < limit {
-            (self.level, rate)
-        } else {
-            (rate, self.level)
-        };
-        let (less, more) = (base.min(limit), base.max(limit));
+        match self.trial.take() {
+            None => {
+                self.level = (self.level + rate) / 2.0;
+                self.quiet += 1;
+                self.try_next(limit, there);
+            }
+            Some(Trial { of, rate: None }) => {
+                self.trial = Some(Trial { of, rate: Some(rate) });
+                self.limit = Some(self.settled);
+            }
+            Some(Trial { of, rate: Some(tried) }) => self.judge(limit, of, tried, rate, there),
+        }
+    }
+
+    /// Goes over to the number that was tried, or stays.
+    fn judge(&mut self, limit: u32, of: u32, tried: f64, after: f64, there: u32) {
+        let base = (self.level + after) / 2.0;
+        let (low, high) = if of > limit { (base, tried) } else { (tried, base) };
+        let (less, more) = (of.min(limit), of.max(limit));
         let share = f64::from(more) / f64::from(less) - 1.0;
         let chosen = if high >= low * (1.0 + share / 2.0) { more } else { less };
-        (self.limit, self.climbs, self.quiet) = (Some(chosen), chosen == more, 0);
-        if chosen == limit {
+        (self.climbs, self.limit) = (chosen == more, Some(chosen));
+        if chosen == of {
             // It was better: on in the same direction.
-            (self.level, self.quiet, self.upwards) = (rate, QUIET, base < limit);
+            (self.level, self.quiet, self.upwards) = (tried, QUIET, of > limit);
             self.stride = self.stride.saturating_mul(2);
-            self.try_next(limit, there);
+            self.try_next(of, there);
         } else {
+            (self.level, self.quiet) = (after, 0);
             self.stride = (self.stride / 2).max(1);
         }
     }
@@ -268,17 +275,11 @@ impl Pace {
         self.quiet = 0;
         if next == limit {
             // More have to come first.
-            self.climbs = true;
+            self.explores = true;
         } else if next > 0 {
-            (self.limit, self.trial) = (Some(next), Some(limit));
+            (self.limit, self.settled) = (Some(next), limit);
+            self.trial = Some(Trial { of: next, rate: None });
         }
-    }
-
-    fn wait_goes_on(&mut self, now: Instant, waiting: usize) {
-        let waiting = u32::try_from(waiting).unwrap_or(u32::MAX);
-        let more = (now - self.waited_until).saturating_mul(waiting);
-        self.waited = self.waited.saturating_add(more);
-        self.waited_until = now;
     }
 }
 

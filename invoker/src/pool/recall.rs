@@ -46,7 +46,7 @@ impl Pool {
         }
         for line in self.lines.clone() {
             if let Some(at) = self.groups.get(line).line.iter().position(meant) {
-                return self.take_from_line(line, tokio::time::Instant::now(), |line| line.remove(at));
+                return self.take_from_line(line, |line| line.remove(at));
             }
         }
         for waiting in self.planning.values_mut() {

@@ -29,7 +29,6 @@ fn closed_loop(run: Duration, callers: usize, gap: impl Fn(u32) -> Duration) -> 
         let gap = gap(working);
         now += gap;
         pace.look(now);
-        pace.leaves(now, callers);
         pace.ended(now, gap * working, callers - working as usize, crew(there));
         pace.joins(now, callers - working as usize);
         if there < callers as u32 && pace.urge(now, callers - working as usize, crew(there), 1) != Urge::None {
@@ -136,4 +135,16 @@ fn a_quiet_time_ends_what_was_believed() {
     pace.limit = Some(1);
     pace.joins(now + START * 2, 0);
     assert!(pace.admits(10));
+}
+
+/// Code that has run often runs faster: that is no merit of the container that came meanwhile.
+#[test]
+fn warming_up_is_not_taken_for_a_gain() {
+    let ran = std::cell::Cell::new(0u32);
+    let run = Duration::from_micros(400);
+    let (there, at_work) = closed_loop(run, 32, |_| {
+        ran.set(ran.get() + 1);
+        run / (1 + (ran.get() / 5000).min(3))
+    });
+    assert!(there <= 4 && at_work < 2.0, "{there} there, {at_work} at work");
 }
