@@ -19,6 +19,22 @@ pub static INFLIGHT: LazyLock<IntGauge> = LazyLock::new(|| {
 pub static ACTIVATIONS: LazyLock<IntCounter> =
     LazyLock::new(|| counter("loadbalancer_activations_counter", "Activations handed to invokers."));
 
+/// Who follows the log of an activation.
+pub static FOLLOWERS: LazyLock<IntGauge> = LazyLock::new(|| {
+    gauge(
+        "controller_followers_counter",
+        "Clients that follow the log of an activation.",
+    )
+});
+
+/// Cancellations accepted.
+pub static CANCELS: LazyLock<IntCounter> = LazyLock::new(|| {
+    counter(
+        "controller_cancels_counter",
+        "Activations that their owners had cancelled, pending or running.",
+    )
+});
+
 /// Events that found their queue full.
 pub static EVENTS_DROPPED: LazyLock<IntCounter> =
     LazyLock::new(|| counter("controller_events_error", "Events that could not be published."));

@@ -127,7 +127,7 @@ impl Platform {
     /// Hands the parts that live in the background to the supervisor, each to end in its turn.
     pub fn supervise(self, supervisor: &mut Supervisor, drain: Duration) {
         let Platform {
-            app: _,
+            app,
             authenticator: _,
             apis: _,
             records,
@@ -135,6 +135,14 @@ impl Platform {
             invoker,
             bus,
         } = self;
+        supervisor.spawn(task("followers", Stage::Edge), move |cancel| {
+            let app = app.clone();
+            async move {
+                cancel.cancelled().await;
+                app.end_followers();
+                anyhow::Ok(())
+            }
+        });
         let retention = Task {
             on_cancel: OnCancel::Abort,
             on_failure: OnFailure::Report,

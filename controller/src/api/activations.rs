@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use hyper::StatusCode;
 use serde::Serialize;
 use wsk_entities::{Activation, ActivationId, EntityName, Namespace};
 use wsk_service::http::Response;
 use wsk_store::ActivationFilter;
 
 use super::query::malformed;
-use super::{Call, Error, Listing, Query, reply};
+use super::{Call, Error, Listing, Query, follow, reply};
 use crate::app::{self, App, UnderWay};
 
 #[derive(Serialize)]
@@ -29,6 +30,14 @@ struct Pending<'a> {
     namespace: &'a Namespace,
     name: &'a EntityName,
     path: String,
+    state: &'static str,
+}
+
+/// An activation that is to end.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Cancelling {
+    activation_id: ActivationId,
     state: &'static str,
 }
 
@@ -79,13 +88,32 @@ fn under_way(app: &App, call: &Call<'_>) -> Result<Response, Error> {
     }))
 }
 
+/// `DELETE activations/{id}`, which is ours: 200 with the record of what was cancelled, 202 while that is to come.
+pub async fn cancel(app: &Arc<App>, call: &Call<'_>) -> Result<Response, Error> {
+    let id = id(call)?;
+    match app.cancel(&call.caller, &call.namespace, id).await? {
+        app::Cancelled::Ended(record) => Ok(reply::json(&record.shown())),
+        app::Cancelled::Accepted => {
+            let mut response = reply::json(&Cancelling {
+                activation_id: id,
+                state: "cancelling",
+            });
+            *response.status_mut() = StatusCode::ACCEPTED;
+            Ok(response)
+        }
+    }
+}
+
 /// `GET activations/{id}/result`.
 pub async fn result(app: &Arc<App>, call: &Call<'_>) -> Result<Response, Error> {
     Ok(reply::json(&record(app, call).await?.response.shown()))
 }
 
-/// `GET activations/{id}/logs`.
+/// `GET activations/{id}/logs`. With `follow=true`, which is ours, as they are printed.
 pub async fn logs(app: &Arc<App>, call: &Call<'_>) -> Result<Response, Error> {
+    if call.query().flag("follow", false)? {
+        return follow::logs(app, call, id(call)?).await;
+    }
     Ok(reply::json(&Logs {
         logs: &record(app, call).await?.logs,
     }))

@@ -10,6 +10,7 @@ mod cors;
 mod description;
 mod edge;
 mod error;
+mod follow;
 mod info;
 mod invoke;
 mod limits;
@@ -144,6 +145,7 @@ impl App {
             Resource::Delete(Packages) => packages::delete(self, call).await,
             Resource::Activations => activations::list(self, call).await,
             Resource::Activation => activations::get(self, call).await,
+            Resource::CancelActivation => activations::cancel(self, call).await,
             Resource::ActivationResult => activations::result(self, call).await,
             Resource::ActivationLogs => activations::logs(self, call).await,
         }
@@ -206,7 +208,9 @@ fn finish(surface: Surface, result: Result<Response, Error>, request: &Request) 
 
 /// An error that a handler answers with is negotiated like any answer; one of the layer before it is sent as it is.
 fn presentable(error: Error, request: &Request) -> Error {
-    if error.has_cors() && !request::accepts(&request.parts.headers, "application/json") {
+    // Whoever wants events can tell a refusal by its status.
+    let accepts = |media_type| request::accepts(&request.parts.headers, media_type);
+    if error.has_cors() && !accepts("application/json") && !accepts(follow::EVENTS) {
         return Error::NotAcceptable("application/json".to_owned());
     }
     error

@@ -62,6 +62,7 @@ pub enum Resource {
     RuleStatus,
     Activations,
     Activation,
+    CancelActivation,
     ActivationResult,
     ActivationLogs,
 }
@@ -129,6 +130,7 @@ pub static ROUTES: &[Endpoint] = &[
     row("POST", "api/v1/namespaces/{ns}/triggers/{name}", Route::Start(Start::Trigger)),
     row("GET", "api/v1/namespaces/{ns}/activations/{id}", Route::Resource(Resource::Activation)),
     row("GET", "api/v1/namespaces/{ns}/activations/{id}/", Route::Resource(Resource::Activation)),
+    row("DELETE", "api/v1/namespaces/{ns}/activations/{id}", Route::Resource(Resource::CancelActivation)),
     row("GET", "api/v1/namespaces/{ns}/activations/{id}/result", Route::Resource(Resource::ActivationResult)),
     row("GET", "api/v1/namespaces/{ns}/activations/{id}/logs", Route::Resource(Resource::ActivationLogs)),
     row("GET", "api/v1/namespaces/{ns}/activations", Route::Resource(Resource::Activations)),

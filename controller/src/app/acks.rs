@@ -126,6 +126,13 @@ impl Flights {
         }
     }
 
+    /// Tells whoever waits for an activation how it ended, without ending its entry: its slot is still busy.
+    pub fn tell(&self, id: ActivationId, record: Arc<Activation>) {
+        if let Some(waiter) = self.table.get_mut(&id).and_then(|mut flight| flight.waiter.take()) {
+            let _ = waiter.send(Answer::Record(record));
+        }
+    }
+
     /// Ends what is overdue, as if its invoker had said so.
     pub fn force_overdue(&self, now: Timestamp) {
         let overdue: Vec<ActivationId> = self

@@ -9,13 +9,16 @@ use std::time::Duration;
 
 use tokio::task::{JoinHandle, JoinSet};
 use wsk_bus::messages::{
-    Acknowledgement, CACHE_INVALIDATION, ControllerIndex, EVENTS, HEALTH, Ping, completed_topic, invoker_topic, read,
+    Acknowledgement, CACHE_INVALIDATION, CONTROL, ControllerIndex, EVENTS, HEALTH, Ping, completed_topic,
+    invoker_topic, read,
 };
 use wsk_bus::{Subscription, TopicConfig};
 
 use super::acks::Flights;
 use super::balancer::Health;
+use super::cancel::Cancels;
 use super::events::Events;
+use super::follow::Feeds;
 use super::owed::Ledger;
 use super::throttle::Throttle;
 use super::{App, Error, now};
@@ -32,6 +35,8 @@ pub struct Work {
     pub flights: Flights,
     pub ledger: Ledger,
     pub events: Events,
+    pub cancels: Cancels,
+    pub feeds: Feeds,
     pub index: ControllerIndex,
     /// The compositions under way, a task each.
     tasks: Mutex<JoinSet<()>>,
@@ -51,6 +56,8 @@ impl Work {
             flights: Flights::new(config.cluster_size),
             ledger: Ledger::new(config),
             events: Events::new(config),
+            cancels: Cancels::new(config),
+            feeds: Feeds::new(config),
             index: ControllerIndex::new(&config.id),
             tasks: Mutex::default(),
         }
@@ -112,15 +119,25 @@ impl App {
             ..TopicConfig::queue(&**self.work.ledger.topic())
         })
         .await?;
+        self.declare(TopicConfig::broadcast(CONTROL)).await?;
+        self.declare(TopicConfig::queue(&**self.work.cancels.topic())).await?;
+        let printed = self.work.feeds.topic();
+        self.declare(printed.clone()).await?;
         let acks = self.subscribe(&completed, &group, ACKS_IN_FLIGHT).await?;
         let pings = self.subscribe(HEALTH, &group, ACKS_IN_FLIGHT).await?;
         let changes = self.subscribe(CACHE_INVALIDATION, &group, ACKS_IN_FLIGHT).await?;
         let owed = self
             .subscribe(self.work.ledger.topic(), &group, self.config.compositions.max(1))
             .await?;
+        let cancels = self
+            .subscribe(self.work.cancels.topic(), &group, ACKS_IN_FLIGHT)
+            .await?;
+        let lines = self.subscribe(&printed.name, &group, ACKS_IN_FLIGHT).await?;
         let mut tasks = vec![
+            tokio::spawn(self.take_up_cancels(cancels).await),
             tokio::spawn(hear_acknowledgements(self.clone(), acks)),
             tokio::spawn(hear_pings(self.clone(), pings)),
+            tokio::spawn(super::follow::hear_lines(self.clone(), lines)),
             tokio::spawn(sweep(self.clone())),
             tokio::spawn(super::changes::follow(self.clone(), changes)),
             tokio::spawn(super::owed::settle(self.clone(), owed)),

@@ -35,6 +35,11 @@ const OVERWRITE: Queries = &[(
     "boolean",
     "Replace what is there already; without it that is a 409",
 )];
+const FOLLOW: Queries = &[(
+    "follow",
+    "boolean",
+    "Answer the lines as server-sent events while the activation runs",
+)];
 const FORCE: Queries = &[("force", "boolean", "Delete the actions of the package too")];
 const CODE: Queries = &[("code", "boolean", "Whether to show the code; true unless given")];
 const INVOKE: Queries = &[
@@ -329,16 +334,31 @@ fn resourceful(resource: Resource) -> Option<Operation<'static>> {
             "A record",
             &[("200", "The record", Some("Activation"))],
         ),
+        Resource::CancelActivation => Operation {
+            refusals: &["400", "401", "403", "404", "409", "503"],
+            is_new: true,
+            ..record(
+                "cancelActivation",
+                "End an activation that is pending or running",
+                &[
+                    ("200", "The record of what was cancelled", Some("Activation")),
+                    ("202", "It is going to end", None),
+                ],
+            )
+        },
         Resource::ActivationResult => record(
             "getActivationResult",
             "The outcome of a record",
             &[("200", "The outcome", Some("ActivationResult"))],
         ),
-        Resource::ActivationLogs => record(
-            "getActivationLogs",
-            "The log lines of a record",
-            &[("200", "The lines", Some("ActivationLogs"))],
-        ),
+        Resource::ActivationLogs => Operation {
+            query: FOLLOW,
+            ..record(
+                "getActivationLogs",
+                "The log lines of a record",
+                &[("200", "The lines", Some("ActivationLogs"))],
+            )
+        },
     })
 }
 
@@ -456,6 +476,7 @@ fn named(resource: Resource, common: Operation<'static>) -> Operation<'static> {
         | Resource::RuleStatus
         | Resource::Activations
         | Resource::Activation
+        | Resource::CancelActivation
         | Resource::ActivationResult
         | Resource::ActivationLogs => ("", "", "", &[]),
     };

@@ -90,6 +90,7 @@ async fn with_a_foreign_key_nothing_is_told() {
                     | Resource::List(_)
                     | Resource::Activations
                     | Resource::Activation
+                    | Resource::CancelActivation
                     | Resource::ActivationResult
                     | Resource::ActivationLogs,
                 ) => "owner",

@@ -1,6 +1,7 @@
 //! One frame of a composition: how far it got, what it does next, what an answer does to it, and the record it leaves.
 
 use serde::{Deserialize, Serialize};
+use wsk_bus::messages::CANCELLED;
 use wsk_entities::{
     ActionLimits, Activation, ActivationId, EntityPath, FullName, Identity, Json, Namespace, Parameters, Response,
     StatusCode, Timestamp, Version,
@@ -8,6 +9,7 @@ use wsk_entities::{
 
 use super::machine::{Next, Outcome};
 use super::plot::{Counting, Plot, Turn};
+use crate::app::cancel;
 use crate::app::conductor::{self, Decision};
 use crate::app::sequences::{self, Onward};
 
@@ -28,6 +30,9 @@ pub struct Frame {
     input: Option<Json>,
     pub plot: Plot,
     ended: Option<Response>,
+    /// Whether it ended because it was cancelled.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    cancelled: bool,
 }
 
 /// What a frame was made from.
@@ -69,6 +74,7 @@ impl Frame {
             input: entry.input,
             plot,
             ended: None,
+            cancelled: false,
         }
     }
 
@@ -189,6 +195,10 @@ impl Frame {
             Outcome::Unanswered(id) => self.logs.push(*id),
             Outcome::Unpublished | Outcome::Missing | Outcome::NotEntitled => {}
         }
+        if self.ended.is_some() {
+            // It was cancelled meanwhile: what came out changes nothing any more.
+            return;
+        }
         match &self.plot {
             Plot::Sequence { .. } => self.absorb_component(outcome, counting),
             Plot::Conductor {
@@ -294,6 +304,14 @@ impl Frame {
         self.input = Some(given);
     }
 
+    /// Ends it, unless it has ended.
+    pub fn cancel(&mut self) {
+        if self.ended.is_none() {
+            self.cancelled = true;
+            self.end(cancel::response());
+        }
+    }
+
     fn end(&mut self, response: Response) {
         self.ended = Some(response);
     }
@@ -338,6 +356,9 @@ impl Frame {
         }
         if let Some(binding) = &self.head.binding {
             out.set("binding", Json::of(&binding.to_string()));
+        }
+        if self.cancelled {
+            out.set(CANCELLED, Json::of(&true));
         }
         if let Some(memory) = self.memory {
             let limits = ActionLimits {

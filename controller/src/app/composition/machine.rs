@@ -145,6 +145,20 @@ impl Composition {
         record
     }
 
+    /// Ends every frame that has not ended: nothing of it runs any more.
+    pub fn cancel(&mut self) {
+        self.frames.iter_mut().for_each(Frame::cancel);
+    }
+
+    /// The run that was just absorbed was cancelled: an action that is run again when it fails is not.
+    pub fn forgo_retry(&mut self) {
+        if let Some(frame) = self.frames.last_mut()
+            && matches!(frame.plot, Plot::Retry { .. })
+        {
+            frame.cancel();
+        }
+    }
+
     /// Roughly the bytes it occupies.
     pub fn weight(&self) -> usize {
         self.frames.iter().map(Frame::weight).sum()

@@ -1,0 +1,410 @@
+//! Ending activations before their time, on their owner's request; an opt-in of ours.
+//!
+//! A request that is accepted is a message on a topic of this controller's, on disk before anybody was told. One task works
+//! on it: it tells the composition of that id, or every invoker, and says it again until the record is there and the
+//! activation has left its slot. Should nobody end it in time, the record is written here: the store keeps the first record
+//! of an id, so there is one whoever was faster, and what is redelivered is not run once it has one.
+//!
+//! Invariants: slots and permits are given back by the acknowledgement alone, as for every other activation. After a restart
+//! what was cancelled has its record before any invoker of this process takes work. Left to others: killing (the invokers),
+//! what runs next in a composition (its machine).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::Bytes;
+use dashmap::{DashMap, DashSet};
+use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use wsk_bus::messages::{CANCELLED, CONTROL, Control, read};
+use wsk_bus::{Delivery, Durability, Key, Message, Payload, Subscription};
+use wsk_entities::{
+    Activation, ActivationId, FullName, Json, Namespace, Parameters, Response, StatusCode, Timestamp, Version,
+};
+
+use super::cache::Value;
+use super::composition::Progress;
+use super::{App, Caller, Error, now};
+use crate::{Config, metrics};
+
+/// Pause before the first repetition; it doubles.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// How long an invoker may take to end an activation before its record is written here.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// How long a record may take after its activation was acknowledged.
+const SETTLING: Duration = Duration::from_secs(10);
+/// How long a request waits for the end it asked for.
+const WAIT: Duration = Duration::from_millis(2500);
+/// How long the record of an activation that has just ended may take to be found.
+const JUST_ENDED: Duration = Duration::from_millis(100);
+/// How long a composition waits for the component that it had cancelled.
+const LAST_COMPONENT: Duration = Duration::from_secs(10);
+
+/// The answer of what was cancelled, where nobody knows how far it got.
+const TEXT: &str = "The activation was cancelled.";
+
+/// What became of a request.
+#[derive(Debug)]
+pub enum Cancelled {
+    /// It has ended so.
+    Ended(Box<Activation>),
+    /// It is on disk that it shall, and it will.
+    Accepted,
+}
+
+/// One accepted request.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Order {
+    activation_id: ActivationId,
+    namespace: Namespace,
+    subject: Arc<str>,
+    action: FullName,
+    version: Version,
+    /// Whether this controller runs it, as a composition.
+    composed: bool,
+    /// Whether its namespace keeps records.
+    kept: bool,
+    at: Timestamp,
+}
+
+/// The compositions that can be told to end, and where orders are kept.
+pub struct Cancels {
+    topic: Arc<str>,
+    runs: DashMap<ActivationId, Arc<Running>>,
+    /// Compositions of a former life that were cancelled and have not begun again yet.
+    asked: DashSet<ActivationId>,
+}
+
+/// A composition that can be told to end.
+#[derive(Debug)]
+struct Running {
+    namespace: Namespace,
+    action: FullName,
+    asked: AtomicBool,
+    bell: Notify,
+}
+
+/// Through which a composition hears that it shall end.
+pub struct Watch {
+    app: Arc<App>,
+    id: ActivationId,
+    running: Arc<Running>,
+}
+
+impl Cancels {
+    pub fn new(config: &Config) -> Cancels {
+        Cancels {
+            topic: format!("owed{}-cancels", config.id).into(),
+            runs: DashMap::new(),
+            asked: DashSet::new(),
+        }
+    }
+
+    /// The topic of accepted requests.
+    pub fn topic(&self) -> &Arc<str> {
+        &self.topic
+    }
+
+    /// The action of a composition of this namespace that runs here.
+    pub fn action_of(&self, namespace: &Namespace, id: ActivationId) -> Option<FullName> {
+        let running = self.runs.get(&id).filter(|running| running.namespace == *namespace)?;
+        Some(running.action.clone())
+    }
+
+    fn tell(&self, id: ActivationId) -> bool {
+        let Some(running) = self.runs.get(&id) else {
+            return false;
+        };
+        running.asked.store(true, Ordering::Release);
+        running.bell.notify_waiters();
+        true
+    }
+}
+
+impl Watch {
+    /// Whether the composition shall end.
+    pub fn is_asked(&self) -> bool {
+        self.running.asked.load(Ordering::Acquire)
+    }
+
+    /// Resolves once it shall.
+    pub async fn asked(&self) {
+        loop {
+            let bell = self.running.bell.notified();
+            if self.is_asked() {
+                return;
+            }
+            bell.await;
+        }
+    }
+
+    /// Once the composition shall end, has the component under way ended. Resolves when that takes too long.
+    pub async fn end_component(&self, id: ActivationId) {
+        self.asked().await;
+        let deadline = Instant::now() + LAST_COMPONENT;
+        while Instant::now() < deadline {
+            self.app.order_end(id).await;
+            tokio::time::sleep(LONGEST_PAUSE / 10).await;
+        }
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.app.work.cancels.runs.remove(&self.id);
+    }
+}
+
+impl Order {
+    fn message(&self) -> Message {
+        Message::local(Key::Id(self.activation_id.bits()), Arc::new(self.clone()))
+    }
+
+    /// The record of what was ended here, because no invoker did.
+    fn record(&self) -> Activation {
+        let mut annotations = Parameters::new();
+        annotations.set("path", Json::of(&self.action.to_string()));
+        annotations.set(CANCELLED, Json::of(&true));
+        Activation {
+            namespace: self.namespace.clone(),
+            name: self.action.name.clone(),
+            version: self.version,
+            subject: self.subject.clone(),
+            activation_id: self.activation_id,
+            cause: None,
+            start: self.at,
+            end: self.at,
+            duration: Some(0),
+            response: response(),
+            logs: Vec::new(),
+            annotations,
+            publish: false,
+        }
+    }
+}
+
+impl Payload for Order {
+    fn encode(&self) -> Bytes {
+        serde_json::to_vec(self).expect("orders serialise").into()
+    }
+
+    fn size(&self) -> usize {
+        512
+    }
+}
+
+/// The answer of a composition that was cancelled.
+pub fn response() -> Response {
+    Response::failure(StatusCode::DeveloperError, &Json::from(TEXT), None)
+}
+
+/// Whether an activation ended because it was cancelled.
+pub fn is_cancelled(record: &Activation) -> bool {
+    record.annotations.is_true(CANCELLED)
+}
+
+impl App {
+    /// Ends an activation of the caller's that is pending or running.
+    ///
+    /// # Errors
+    /// 403 for a foreign namespace, 404 where nothing is known of it, 409 where it has ended otherwise,
+    /// [`Error::Unavailable`] when the request cannot be put on disk: then nothing happens.
+    pub async fn cancel(
+        self: &Arc<App>,
+        caller: &Caller,
+        namespace: &Namespace,
+        id: ActivationId,
+    ) -> Result<Cancelled, Error> {
+        if !caller.owns(namespace) {
+            return Err(Error::Forbidden(format!("{namespace}/{id}")));
+        }
+        let Some(order) = self.order(caller, id).await else {
+            let record = match self.activations.get(namespace, id).await? {
+                Some(record) => Some(record),
+                None => {
+                    tokio::time::sleep(JUST_ENDED).await;
+                    self.activations.get(namespace, id).await?
+                }
+            };
+            return judged(record.ok_or(Error::Missing)?);
+        };
+        self.bus
+            .publish(&self.work.cancels.topic, order.message(), Durability::Durable)
+            .await
+            .map_err(|error| Error::Unavailable(error.to_string()))?;
+        metrics::CANCELS.inc();
+        let (deadline, mut pause) = (Instant::now() + WAIT, FIRST_PAUSE / 20);
+        while Instant::now() < deadline {
+            if let Ok(Some(record)) = self.activations.get(namespace, id).await {
+                return judged(record);
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(FIRST_PAUSE);
+        }
+        Ok(Cancelled::Accepted)
+    }
+
+    /// The request as it is written down; none when nothing of that id is under way for the caller.
+    async fn order(&self, caller: &Caller, id: ActivationId) -> Option<Order> {
+        let own = caller.namespace();
+        let single = self.work.flights.action_of(own, id).map(|action| (action, false));
+        let composed = || {
+            let running = self.work.cancels.action_of(own, id);
+            Some((running.or_else(|| self.work.ledger.action_of(own, id))?, true))
+        };
+        let (action, composed) = single.or_else(composed)?;
+        let version = match self.find(&action).await {
+            Ok(Some(entry)) => match &entry.value {
+                Value::Action(action) => action.version,
+                Value::Trigger(_) | Value::Rule(_) | Value::Package(_) => Version::FIRST,
+            },
+            Ok(None) | Err(_) => Version::FIRST,
+        };
+        Some(Order {
+            activation_id: id,
+            namespace: own.clone(),
+            subject: caller.identity.subject.clone(),
+            action,
+            version,
+            composed,
+            kept: caller.identity.limits.store_activations != Some(false),
+            at: now(),
+        })
+    }
+
+    /// Lets a composition be told to end, until the watch is dropped.
+    pub(super) fn watch(self: &Arc<App>, progress: &Progress) -> Watch {
+        let (namespace, action) = progress.label();
+        let id = progress.machine.id();
+        let running = Arc::new(Running {
+            namespace,
+            action,
+            asked: AtomicBool::new(self.work.cancels.asked.remove(&id).is_some()),
+            bell: Notify::new(),
+        });
+        self.work.cancels.runs.insert(id, running.clone());
+        Watch {
+            app: self.clone(),
+            id,
+            running,
+        }
+    }
+
+    /// Asks whoever has it to end an activation.
+    async fn order_end(&self, id: ActivationId) {
+        if self.work.cancels.tell(id) {
+            return;
+        }
+        let order = Message::local(Key::Id(id.bits()), Arc::new(Control::Cancel { activation_id: id }));
+        if let Err(error) = self.bus.publish(CONTROL, order, Durability::Volatile).await {
+            tracing::warn!(activation_id = %id, %error, "invokers cannot be told of a cancellation; trying again");
+        }
+    }
+
+    /// Settles what a former life accepted, before anything of it can run again.
+    pub(super) async fn take_up_cancels(
+        self: &Arc<App>,
+        mut orders: Box<dyn Subscription>,
+    ) -> impl Future<Output = ()> + Send + use<> {
+        let mut first = None;
+        while let Poll::Ready(Some(delivery)) = std::future::poll_fn(|cx| Poll::Ready(orders.poll_next(cx))).await {
+            if !delivery.redelivered() {
+                first = Some(delivery);
+                break;
+            }
+            let Some(order) = readable(&delivery) else { continue };
+            if order.composed {
+                self.work.cancels.asked.insert(order.activation_id);
+            } else if order.kept {
+                self.keep(Arc::new(order.record())).await;
+            }
+            self.work.spawn(self.clone().see_through_end(order, delivery));
+        }
+        let app = self.clone();
+        async move {
+            loop {
+                let next = match first.take() {
+                    Some(delivery) => Some(delivery),
+                    None => orders.next().await,
+                };
+                let Some(delivery) = next else { return };
+                if let Some(order) = readable(&delivery) {
+                    app.work.spawn(app.clone().see_through_end(order, delivery));
+                }
+            }
+        }
+    }
+
+    /// Works on an accepted request until its activation has its record and has left its slot.
+    async fn see_through_end(self: Arc<App>, order: Arc<Order>, delivery: Delivery) {
+        let (id, began) = (order.activation_id, Instant::now());
+        let (mut pause, mut gone_since) = (FIRST_PAUSE, None);
+        loop {
+            let recorded = self.activations.exists(&order.namespace, id).await.unwrap_or(false);
+            let here = self.has(&order.namespace, id);
+            if recorded && !here {
+                break;
+            }
+            if here {
+                self.order_end(id).await;
+            }
+            if here && !order.composed && !recorded && began.elapsed() >= PATIENCE {
+                self.end_here(&order).await;
+            }
+            if !here && gone_since.get_or_insert_with(Instant::now).elapsed() >= SETTLING {
+                // It ended, and where records are kept this has one; only a former life's may have been lost with it.
+                if delivery.redelivered() && order.kept {
+                    self.keep(Arc::new(order.record())).await;
+                }
+                break;
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+        self.work.cancels.asked.remove(&id);
+        delivery.commit();
+    }
+
+    /// Whether an activation of this namespace is under way here.
+    pub(super) fn has(&self, namespace: &Namespace, id: ActivationId) -> bool {
+        let work = &self.work;
+        work.flights.action_of(namespace, id).is_some()
+            || work.cancels.action_of(namespace, id).is_some()
+            || work.ledger.action_of(namespace, id).is_some()
+    }
+
+    /// Ends an activation that no invoker has ended: it still waits on the bus, or its invoker is away.
+    async fn end_here(&self, order: &Order) {
+        let record = Arc::new(order.record());
+        if order.kept {
+            self.keep(record.clone()).await;
+        }
+        self.work.flights.tell(order.activation_id, record);
+    }
+}
+
+/// The end of an activation that was to be cancelled: so, or as it came about before.
+fn judged(record: Activation) -> Result<Cancelled, Error> {
+    if is_cancelled(&record) {
+        return Ok(Cancelled::Ended(Box::new(record)));
+    }
+    Err(Error::Conflict(format!(
+        "The activation has already ended ({}) and cannot be cancelled.",
+        record.response.status_code.text()
+    )))
+}
+
+/// A request that cannot be read is given up, with a word in the log: it would come back for ever.
+fn readable(delivery: &Delivery) -> Option<Arc<Order>> {
+    match read::<Order>(delivery) {
+        Ok(order) => Some(order),
+        Err(error) => {
+            tracing::error!(activation_id = %delivery.key(), %error, "a cancellation cannot be read and is given up");
+            None
+        }
+    }
+}

@@ -1,0 +1,333 @@
+//! Following the log of an activation while it runs; an opt-in of ours.
+//!
+//! Whoever follows asks the invokers for the lines from the next one it wants; the one that runs the activation sends them on
+//! this controller's own topic as long as it is asked again. The record is the truth: once it is there, what is still missing
+//! is taken from it. So nothing is kept here for a follower, one that is slow or was told too much at once loses nothing that
+//! the record has, and nobody else waits for it.
+//!
+//! **Left to others.** How it is sent to a client (`api`).
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dashmap::DashMap;
+use tokio::sync::{broadcast, watch};
+use tokio::time::{Instant, timeout};
+use wsk_bus::messages::{CONTROL, Control, Printed, printed_topic, read};
+use wsk_bus::{Durability, Key, Message, Subscription, TopicConfig};
+use wsk_entities::{Activation, ActivationId, Namespace};
+
+use super::{App, Caller, Error};
+use crate::{Config, metrics};
+
+/// Followers of one namespace at a time.
+const MOST: usize = 64;
+/// Messages that wait for one follower; beyond it the oldest go, and are asked for again.
+const WAITING: usize = 64;
+/// Bytes of lines that wait on this controller's topic; beyond it the oldest go likewise.
+const WAITING_BYTES: usize = 16 << 20;
+/// How often the order to tell is given again.
+const RENEW: Duration = Duration::from_secs(5);
+/// The least time between two such orders.
+const AGAIN: Duration = Duration::from_millis(200);
+/// How often it is looked whether the activation is still under way.
+const LOOK: Duration = Duration::from_millis(100);
+/// How often its record is looked for although it seems to be.
+const LOOK_ANYWAY: Duration = Duration::from_secs(5);
+/// How long a record may take after its activation was acknowledged.
+const SETTLING: Duration = Duration::from_secs(10);
+/// How often a silent follower is told that it is still followed.
+const QUIET: Duration = Duration::from_secs(15);
+
+/// Who follows what on this controller.
+pub struct Feeds {
+    topic: String,
+    table: DashMap<ActivationId, broadcast::Sender<Arc<Printed>>>,
+    followers: DashMap<Namespace, usize>,
+    over: watch::Sender<bool>,
+}
+
+/// What a follower is told next.
+#[derive(Debug)]
+pub enum Told {
+    /// A line of the log as the record has it, with its number, counted from 1.
+    Line { number: u64, text: String },
+    /// Nothing has happened for a while.
+    Quiet,
+    /// It has ended so; the last that is told.
+    End(Box<Activation>),
+    /// It has ended, and nothing is known of how: its namespace keeps no records. The last that is told.
+    Lost,
+}
+
+/// One who follows the log of one activation.
+pub struct Follower {
+    app: Arc<App>,
+    _seat: Seat,
+    namespace: Namespace,
+    id: ActivationId,
+    /// Lines told so far.
+    told: u64,
+    lines: VecDeque<String>,
+    feed: broadcast::Receiver<Arc<Printed>>,
+    record: Option<Box<Activation>>,
+    state: State,
+    over: watch::Receiver<bool>,
+}
+
+/// When what was done last.
+#[derive(Debug)]
+struct State {
+    ended: bool,
+    /// When lines were last asked for, and whether some were missed since.
+    asked: Option<Instant>,
+    missed: bool,
+    looked: Option<Instant>,
+    gone: Option<Instant>,
+    spoke: Instant,
+}
+
+/// A place among the followers of a namespace.
+struct Seat {
+    app: Arc<App>,
+    namespace: Namespace,
+    id: ActivationId,
+}
+
+impl Feeds {
+    pub fn new(config: &Config) -> Feeds {
+        Feeds {
+            topic: printed_topic(&config.id),
+            table: DashMap::new(),
+            followers: DashMap::new(),
+            over: watch::Sender::new(false),
+        }
+    }
+
+    /// The topic on which lines come.
+    pub fn topic(&self) -> TopicConfig {
+        TopicConfig {
+            max_bytes: WAITING_BYTES,
+            ..TopicConfig::broadcast(self.topic.clone())
+        }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let feeds = &self.app.work.feeds;
+        metrics::FOLLOWERS.dec();
+        if let Some(mut count) = feeds.followers.get_mut(&self.namespace) {
+            *count -= 1;
+        }
+        feeds.followers.remove_if(&self.namespace, |_, count| *count == 0);
+        // The last receiver goes right after this one.
+        feeds
+            .table
+            .remove_if(&self.id, |_, sender| sender.receiver_count() <= 1);
+    }
+}
+
+impl App {
+    /// Follows the log of an activation of the caller's, after so many lines that it has already.
+    ///
+    /// # Errors
+    /// 403 for a foreign namespace, 404 where nothing is known of it, 429 for too many followers at a time.
+    pub async fn follow(
+        self: &Arc<App>,
+        caller: &Caller,
+        namespace: &Namespace,
+        id: ActivationId,
+        after: u64,
+    ) -> Result<Follower, Error> {
+        let record = match self.activation(caller, namespace, id).await {
+            Ok(record) => Some(Box::new(record)),
+            Err(Error::Missing) if self.has(namespace, id) => None,
+            Err(Error::Missing) => {
+                // It may have ended between the two looks.
+                tokio::time::sleep(LOOK).await;
+                Some(Box::new(self.activation(caller, namespace, id).await?))
+            }
+            Err(error) => return Err(error),
+        };
+        let seat = self.seat(namespace, id)?;
+        let feeds = &self.work.feeds;
+        let feed = feeds
+            .table
+            .entry(id)
+            .or_insert_with(|| broadcast::Sender::new(WAITING))
+            .subscribe();
+        Ok(Follower {
+            app: self.clone(),
+            _seat: seat,
+            namespace: namespace.clone(),
+            id,
+            told: after,
+            lines: VecDeque::new(),
+            feed,
+            record,
+            state: State {
+                ended: false,
+                asked: None,
+                missed: false,
+                looked: None,
+                gone: None,
+                spoke: Instant::now(),
+            },
+            over: feeds.over.subscribe(),
+        })
+    }
+
+    /// Ends all followers, as this process is about to. They may go on elsewhere from where they are.
+    pub fn end_followers(&self) {
+        self.work.feeds.over.send_replace(true);
+    }
+
+    fn seat(self: &Arc<App>, namespace: &Namespace, id: ActivationId) -> Result<Seat, Error> {
+        let mut count = self.work.feeds.followers.entry(namespace.clone()).or_default();
+        if *count >= MOST {
+            return Err(Error::Throttled(format!(
+                "Too many activations are being followed in the namespace (limit: {MOST})."
+            )));
+        }
+        *count += 1;
+        metrics::FOLLOWERS.inc();
+        Ok(Seat {
+            app: self.clone(),
+            namespace: namespace.clone(),
+            id,
+        })
+    }
+}
+
+impl Follower {
+    /// What comes next; none after the end.
+    pub async fn next(&mut self) -> Option<Told> {
+        loop {
+            if let Some(told) = self.ready() {
+                self.state.spoke = Instant::now();
+                return Some(told);
+            }
+            if self.state.ended || *self.over.borrow() {
+                return None;
+            }
+            if self.look().await {
+                continue;
+            }
+            self.ask().await;
+            tokio::select! {
+                heard = timeout(LOOK, self.feed.recv()) => match heard {
+                    Ok(Ok(printed)) => self.hear(&printed),
+                    Ok(Err(_)) => self.state.missed = true,
+                    Err(_) => {}
+                },
+                _ = self.over.changed() => return None,
+            }
+        }
+    }
+
+    /// What can be told without waiting.
+    fn ready(&mut self) -> Option<Told> {
+        if let Some(text) = self.lines.pop_front() {
+            return Some(self.line(text));
+        }
+        if let Some(record) = &self.record {
+            let next = usize::try_from(self.told).ok().and_then(|at| record.logs.get(at));
+            if let Some(text) = next.cloned() {
+                return Some(self.line(text));
+            }
+            self.state.ended = true;
+            return self.record.take().map(Told::End);
+        }
+        let now = Instant::now();
+        if self.state.ended {
+            return None;
+        }
+        if self.state.gone.is_some_and(|gone| now - gone >= SETTLING) {
+            self.state.ended = true;
+            return Some(Told::Lost);
+        }
+        (now - self.state.spoke >= QUIET).then_some(Told::Quiet)
+    }
+
+    fn line(&mut self, text: String) -> Told {
+        self.told += 1;
+        Told::Line {
+            number: self.told,
+            text,
+        }
+    }
+
+    /// Looks for the record, now and then; whether there is something to tell.
+    async fn look(&mut self) -> bool {
+        let now = Instant::now();
+        if self.state.looked.is_some_and(|looked| now - looked < LOOK) {
+            return false;
+        }
+        if self.app.has(&self.namespace, self.id) {
+            self.state.gone = None;
+            let looked = *self.state.looked.get_or_insert(now);
+            if now - looked < LOOK_ANYWAY {
+                return false;
+            }
+        } else {
+            self.state.gone.get_or_insert(now);
+        }
+        self.state.looked = Some(now);
+        if let Ok(Some(record)) = self.app.activations.get(&self.namespace, self.id).await {
+            self.record = Some(Box::new(record));
+            return true;
+        }
+        self.state.gone.is_some_and(|gone| now - gone >= SETTLING)
+    }
+
+    /// Asks for the lines from the next one on, where that is due.
+    async fn ask(&mut self) {
+        let due = if self.state.missed { AGAIN } else { RENEW };
+        if self.state.asked.is_some_and(|asked| asked.elapsed() < due) {
+            return;
+        }
+        (self.state.asked, self.state.missed) = (Some(Instant::now()), false);
+        let order = Control::Follow {
+            activation_id: self.id,
+            from: self.told + self.lines.len() as u64,
+            controller: self.app.config.id.as_str().into(),
+        };
+        let order = Message::local(Key::Id(self.id.bits()), Arc::new(order));
+        if let Err(error) = self.app.bus.publish(CONTROL, order, Durability::Volatile).await {
+            tracing::debug!(activation_id = %self.id, %error, "lines cannot be asked for");
+        }
+    }
+
+    /// Takes in those lines that are next.
+    fn hear(&mut self, printed: &Printed) {
+        for (number, line) in (printed.first..).zip(&printed.lines) {
+            let next = self.told + self.lines.len() as u64;
+            match number.cmp(&next) {
+                std::cmp::Ordering::Less => {}
+                std::cmp::Ordering::Equal => self.lines.push_back(line.clone()),
+                std::cmp::Ordering::Greater => {
+                    self.state.missed = true;
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// Hands lines to those who follow.
+pub async fn hear_lines(app: Arc<App>, mut lines: Box<dyn Subscription>) {
+    while let Some(delivery) = lines.next().await {
+        match read::<Printed>(&delivery) {
+            Ok(printed) => {
+                if let Some(feed) = app.work.feeds.table.get(&printed.activation_id) {
+                    // They may all have gone.
+                    let _ = feed.send(printed);
+                }
+            }
+            Err(error) => tracing::error!(%error, "lines of a followed activation are skipped"),
+        }
+        delivery.commit();
+    }
+}
