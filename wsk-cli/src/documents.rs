@@ -219,7 +219,7 @@ impl Shape {
             (Self::KeyValues, Value::Array(items)) => Value::Array(
                 items
                     .iter()
-                    .map(|item| Self::Struct(&["key", "value"]).show(item))
+                    .map(|item| Self::Struct(&["key", "value", "secret"]).show(item))
                     .collect(),
             ),
             (Self::Documents(kind), Value::Array(items)) => {
@@ -278,9 +278,9 @@ mod tests {
         let sent = json!({
             "updated": 5, "publish": false, "annotations": [], "name": "hello", "namespace": "guest", "extra": 1,
             "exec": {"binary": false, "kind": "nodejs:20", "other": 2},
-            "parameters": [{"value": {"b": 1, "a": 2}, "key": "k"}], "limits": {"logs": 10, "timeout": 1, "memory": 2}
+            "parameters": [{"value": {"b": 1, "a": 2}, "key": "k"}, {"secret": true, "value": null, "key": "s"}], "limits": {"logs": 10, "timeout": 1, "memory": 2}
         });
-        let expected = r#"{"namespace":"guest","name":"hello","exec":{"kind":"nodejs:20","binary":false},"parameters":[{"key":"k","value":{"a":2,"b":1}}],"limits":{"timeout":1,"memory":2,"logs":10},"publish":false,"updated":5}"#;
+        let expected = r#"{"namespace":"guest","name":"hello","exec":{"kind":"nodejs:20","binary":false},"parameters":[{"key":"k","value":{"a":2,"b":1}},{"key":"s","value":null,"secret":true}],"limits":{"timeout":1,"memory":2,"logs":10},"publish":false,"updated":5}"#;
         assert_eq!(Document::Action.show(&sent).to_string(), expected);
     }
 
