@@ -15,6 +15,7 @@ pub(crate) use queue::{Queue, Seat};
 
 use crate::delivery::{Published, Receipt, Subscription};
 use crate::{Durability, Error, Message, MessageBus, TopicConfig, config, metrics};
+use bytes::Bytes;
 use entry::Entry;
 pub(crate) use entry::{Delivery, Volatile};
 use journal::{Item, Journal, Restored, Shared};
@@ -83,11 +84,10 @@ impl Bus {
 }
 
 fn item(named: &Named, entry: Arc<Entry>, reservation: Reservation) -> Item {
-    let body = entry.message.encode();
     Item {
         entry,
         topic: named.name.clone(),
-        body,
+        body: Bytes::new(),
         reservation: Some(reservation),
         seq: 0,
     }

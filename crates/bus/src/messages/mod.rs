@@ -57,5 +57,8 @@ pub fn read<T: Payload + DeserializeOwned>(delivery: &Delivery) -> Result<Arc<T>
 }
 
 fn encode<T: Serialize>(message: &T) -> Bytes {
-    serde_json::to_vec(message).expect("messages of ours serialise").into()
+    // Most messages fit, so that the text is not moved while it grows.
+    let mut text = Vec::with_capacity(1024);
+    serde_json::to_writer(&mut text, message).expect("messages of ours serialise");
+    text.into()
 }

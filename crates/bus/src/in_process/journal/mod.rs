@@ -59,6 +59,7 @@ pub(super) struct Job {
 pub(super) struct Item {
     pub(super) entry: Arc<Entry>,
     pub(super) topic: Arc<str>,
+    /// Its wire form, which the writer makes: publishers have better things to do.
     pub(super) body: Bytes,
     /// The place in the queue that it gets once durable; none when it is in the queue already.
     pub(super) reservation: Option<Reservation>,
@@ -123,7 +124,6 @@ impl Shared {
 
     /// Makes one message durable that its consumers may hold already.
     pub(super) async fn persist(&self, entry: &Arc<Entry>, topic: &Arc<str>) -> Result<(), Error> {
-        let body = entry.message.encode();
         loop {
             let permit = self.permit().await?;
             let (done, ours) = {
@@ -134,11 +134,11 @@ impl Shared {
                 let mut inbox = self.lock();
                 let (ours, seq) = (fate.journalled.is_none(), inbox.next_seq);
                 let items = if ours {
-                    let (entry, topic, body) = (entry.clone(), topic.clone(), body.clone());
+                    let (entry, topic) = (entry.clone(), topic.clone());
                     vec![Item {
                         entry,
                         topic,
-                        body,
+                        body: Bytes::new(),
                         reservation: None,
                         seq: 0,
                     }]

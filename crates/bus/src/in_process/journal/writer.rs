@@ -104,6 +104,9 @@ impl Writer {
     pub(super) fn turn(&mut self, jobs: &mut Vec<Job>, marks: &mut Vec<u64>) {
         // What was committed before its persist reached us is marked once it is written.
         let early: Vec<u64> = marks.drain(..).filter(|seq| !self.forget(*seq)).collect();
+        for item in jobs.iter_mut().flat_map(|job| &mut job.items) {
+            item.body = item.entry.message.encode();
+        }
         let (accepted, refused) = self.fit(std::mem::take(jobs));
         let result = self.write(&accepted);
         for job in accepted {
