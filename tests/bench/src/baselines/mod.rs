@@ -1,5 +1,6 @@
 //! The baselines: small, honest programs that do one thing the platform cannot avoid.
 
+pub mod accepter;
 pub mod copier;
 pub mod echo;
 pub mod hop;

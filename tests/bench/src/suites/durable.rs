@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 use super::{Plan, outcome};
-use crate::baselines::writer;
+use crate::baselines::{accepter, writer};
 use crate::goals::Outcome;
-use crate::load::throughput;
+use crate::load::{Request, throughput};
 use crate::measure::Samples;
 use crate::platform::{Platform, Settings, echo};
 
@@ -30,17 +30,27 @@ pub fn run(plan: &Plan) -> Result<Vec<Outcome>> {
 fn accepted(plan: &Plan, platform: &Platform, folder: &std::path::Path) -> Result<Outcome> {
     let time = Duration::from_millis(plan.amount(3000, 1500));
     let invoke = platform.request("POST", "/actions/echo", r#"{"n":1}"#).expecting(202);
+    let address = accepter::start(folder, RECORD)?;
+    let bare = Request::post(&address, "/", None, r#"{"n":1}"#).expecting(202);
     let (mut ratio, mut a, mut b, mut calls) = (Samples::default(), Samples::default(), Samples::default(), 0);
+    let mut bound = Samples::default();
     for _ in 0..plan.amount(8, 3) {
         let (ours, n) = throughput(std::slice::from_ref(&invoke), CONNECTIONS, time)?;
         drained(platform)?;
         let theirs = writer::rate(folder, CONNECTIONS, RECORD, time)?;
+        bound.push(throughput(std::slice::from_ref(&bare), CONNECTIONS, time)?.0);
         ratio.push(ours / theirs);
         a.push(ours);
         b.push(theirs);
         calls += n;
     }
-    let detail = format!("ours {:.0} accepted/s, writer {:.0} records/s", a.median(), b.median());
+    let detail = format!(
+        "ours {:.0} accepted/s, writer {:.0} records/s; a bare HTTP server in front of that writer, with nothing to run, \
+         {:.0} accepted/s",
+        a.median(),
+        b.median(),
+        bound.median()
+    );
     Ok(outcome("F1", &ratio, calls as usize, detail))
 }
 
