@@ -8,7 +8,8 @@ const VARYING = [
   [/"(duration|waitTime|initTime)":\d+/g, '"$1":SPAN'],
   [/"value":\d+\}(?=,|\])(?<="key":"(?:waitTime|initTime)","value":\d+\})/g, '"value":SPAN}'],
   [/"code":"[0-9A-Za-z]{32}"/g, '"code":"TRANSACTION"'],
-  [/\d{4}-\d\d-\d\dT[\d:.]+Z/g, 'DATE'],
+  [/\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b/g, 'UUID'],
+  [/\d{4}-\d\d-\d\d[T ][\d:.]+Z?/g, 'DATE'],
   [/(Valid values are: ).*?\./, '$1KINDS.'],
   [/(\\n|\n)    at .*?(?="|$)/gs, '']
 ]

@@ -38,6 +38,13 @@ async fn npm_openwhisk_composer() {
     }
 }
 
+#[tokio::test]
+async fn npm_serverless_openwhisk() {
+    if let Some(modules) = fetched("serverless") {
+        node_tour("serverless", &modules).await;
+    }
+}
+
 /// A program on the library under the original `wsk` and `wskdeploy`.
 #[tokio::test]
 async fn go_openwhisk_client_go() {
