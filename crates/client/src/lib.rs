@@ -19,6 +19,7 @@ mod config;
 mod connector;
 mod error;
 mod exchange;
+mod follow;
 mod invoke;
 mod platform;
 mod records;
@@ -30,9 +31,10 @@ pub use collection::{Code, Collection, Overwrite, Page, RuleState};
 pub use config::{Config, Credentials, Identity, Proxies};
 pub use error::Error;
 pub use exchange::{Event, Observer};
+pub use follow::{Follower, Heard};
 pub use invoke::{Invocation, Wait};
 pub use platform::BuildInfo;
-pub use records::ActivationQuery;
+pub use records::{ActivationQuery, Cancelled};
 pub use transport::Client;
 
 /// What a call gives back.

@@ -1,9 +1,10 @@
 //! Activation records.
 
-use hyper::Method;
+use hyper::{Method, StatusCode};
 use serde_json::Value;
 
 use crate::collection::into_items;
+use crate::transport::parse;
 use crate::{Client, Page, Result};
 
 /// Which records a list is about.
@@ -18,6 +19,15 @@ pub struct ActivationQuery {
     pub upto: i64,
     /// Whole records instead of summaries.
     pub docs: bool,
+}
+
+/// What a cancellation came to.
+#[derive(Clone, Debug)]
+pub enum Cancelled {
+    /// The activation has ended; its record.
+    Ended(Value),
+    /// It is going to end.
+    Accepted,
 }
 
 impl ActivationQuery {
@@ -53,6 +63,16 @@ impl Client {
     pub async fn activation(&self, namespace: &str, id: &str) -> Result<Value> {
         self.document(self.call(Method::GET, namespace, &format!("activations/{id}"), &[]))
             .await
+    }
+
+    /// Ends an activation that is pending or running.
+    pub async fn cancel_activation(&self, namespace: &str, id: &str) -> Result<Cancelled> {
+        let call = self.call(Method::DELETE, namespace, &format!("activations/{id}"), &[]);
+        let answer = self.succeed(call).await?;
+        match answer.status {
+            StatusCode::ACCEPTED => Ok(Cancelled::Accepted),
+            _ => parse(&answer.body).map(Cancelled::Ended),
+        }
     }
 
     /// The log lines of one record.

@@ -2,8 +2,9 @@
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, PROXY_AUTHORIZATION, USER_AGENT};
-use hyper::{Method, Request, StatusCode, Uri};
+use hyper::{Method, Request, Response, StatusCode, Uri};
 use hyper_util::client::legacy;
 use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
@@ -79,6 +80,26 @@ impl Client {
         }
     }
 
+    /// Sends and expects a success whose body is read as it comes. Redirects are not followed.
+    pub(crate) async fn open(&self, call: Call, more: HeaderMap) -> Result<Response<Incoming>> {
+        let mut headers = self.headers(&call)?;
+        headers.extend(more);
+        let hop = Hop {
+            method: call.method,
+            url: format!("{}{}", self.config.origin(), call.path),
+            headers,
+            body: call.body,
+        };
+        let response = self.exchange(&hop).await?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        let status = response.status().as_u16();
+        let body = response.into_body().collect().await;
+        let body = body.map_err(|error| hop.failed(innermost(&error)))?.to_bytes();
+        Err(Error::from_answer(status, &body))
+    }
+
     async fn send(&self, call: Call) -> Result<Answer> {
         let headers = self.headers(&call)?;
         let url = format!("{}{}", self.config.origin(), call.path);
@@ -124,7 +145,7 @@ impl Client {
         Ok(headers)
     }
 
-    async fn send_once(&self, hop: &Hop) -> Result<(Answer, Option<String>)> {
+    async fn exchange(&self, hop: &Hop) -> Result<Response<Incoming>> {
         let uri: Uri = hop.url.parse().map_err(|error| hop.failed(error))?;
         self.observe(&Event::Request {
             method: &hop.method,
@@ -139,12 +160,14 @@ impl Client {
             request.headers_mut().insert(PROXY_AUTHORIZATION, shown);
         }
         *request.uri_mut() = uri;
-        let response = self
-            .http
+        self.http
             .request(request)
             .await
-            .map_err(|error| hop.failed(innermost(&error)))?;
-        let (head, body) = response.into_parts();
+            .map_err(|error| hop.failed(innermost(&error)))
+    }
+
+    async fn send_once(&self, hop: &Hop) -> Result<(Answer, Option<String>)> {
+        let (head, body) = self.exchange(hop).await?.into_parts();
         let body = body
             .collect()
             .await

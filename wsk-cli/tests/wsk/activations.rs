@@ -131,3 +131,35 @@ fn poll_shows_each_record_once_and_ends_in_time() {
         "GET /api/v1/namespaces/_/activations?docs=true&limit=0&name=x&since=42&skip=0"
     );
 }
+
+#[test]
+fn cancelling() {
+    let ended = r#"{"error":"The activation has already ended (success) and cannot be cancelled.","code":"T"}"#;
+    let platform = Platform::answering([(200, FAILED), (202, r#"{"state":"cancelling"}"#), (409, ended), MISSING]);
+    platform
+        .wsk("activation cancel ID")
+        .printed("ok: cancelled activation ID\n");
+    platform
+        .wsk("activation cancel ID")
+        .printed("ok: activation ID is being cancelled\n");
+    let text = "error: Unable to cancel activation 'ID': The activation has already ended (success) and cannot be cancelled. (code T)\n";
+    platform.wsk("activation cancel ID").failed(153, text);
+    let missing = "error: Unable to cancel activation 'ID': The requested resource does not exist. (code T)\n";
+    platform.wsk("activation cancel ID").failed(148, missing);
+    assert_eq!(platform.requests()[0], "DELETE /api/v1/namespaces/_/activations/ID");
+    let required = format!("error: Invalid argument(s). An activation ID is required.\n{USAGE}");
+    platform.wsk("activation cancel").failed(1, &required);
+}
+
+#[test]
+fn following_a_platform_that_cannot_gives_the_record() {
+    let logs = r#"{"logs":["2020-01-01T00:01:00.123Z stdout: one","two"]}"#;
+    let platform = Platform::answering([(200, logs), MISSING]);
+    platform.wsk("activation logs ID --follow -r").printed("one\ntwo\n");
+    assert_eq!(
+        platform.requests(),
+        ["GET /api/v1/namespaces/_/activations/ID/logs?follow=true"]
+    );
+    let missing = "error: Unable to get logs for activation 'nope': The requested resource does not exist. (code T)\n";
+    platform.wsk("activation logs nope --follow").failed(148, missing);
+}

@@ -10,6 +10,7 @@ use crate::failure::{Failure, Usage};
 use crate::json::text;
 use crate::names::OWN;
 
+mod cancel;
 mod get;
 mod list;
 mod logs;
@@ -24,6 +25,8 @@ pub enum Command {
     Get(get::Get),
     /// get the logs of an activation
     Logs(logs::Logs),
+    /// end an activation that is pending or running
+    Cancel(cancel::Cancel),
     /// get the result of an activation
     Result(result::ResultCommand),
     /// poll continuously for log messages from currently running actions
@@ -36,6 +39,7 @@ impl Command {
             Self::List(command) => command.run(cx).await,
             Self::Get(command) => command.run(cx).await,
             Self::Logs(command) => command.run(cx).await,
+            Self::Cancel(command) => command.run(cx).await,
             Self::Result(command) => command.run(cx).await,
             Self::Poll(command) => command.run(cx).await,
         }
@@ -50,6 +54,8 @@ enum Wanted {
     Record,
     Logs,
     Result,
+    /// That it ends now.
+    End,
 }
 
 impl Wanted {
@@ -58,6 +64,7 @@ impl Wanted {
             Self::Record => "Unable to get activation",
             Self::Logs => "Unable to get logs for activation",
             Self::Result => "Unable to get result for activation",
+            Self::End => "Unable to cancel activation",
         }
     }
 
