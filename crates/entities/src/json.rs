@@ -136,27 +136,11 @@ struct Findings {
 }
 
 fn survey(text: &str) -> Result<Findings, String> {
-    let (mut depth, mut in_string, mut escaped, mut unicode) = (0usize, false, false, false);
-    let (mut blanks, mut surrogates) = (false, false);
-    for b in text.bytes() {
-        if in_string {
-            match b {
-                _ if unicode => {
-                    unicode = false;
-                    surrogates |= matches!(b, b'd' | b'D');
-                }
-                _ if escaped => {
-                    escaped = false;
-                    unicode = b == b'u';
-                }
-                b'\\' => escaped = true,
-                b'"' => in_string = false,
-                _ => {}
-            }
-            continue;
-        }
+    let bytes = text.as_bytes();
+    let (mut at, mut depth, mut blanks, mut surrogates) = (0, 0usize, false, false);
+    while let Some(b) = bytes.get(at) {
         match b {
-            b'"' => in_string = true,
+            b'"' => at = end_of_string(bytes, at, &mut surrogates),
             b'{' | b'[' => {
                 depth += 1;
                 if depth > MAX_DEPTH {
@@ -167,8 +151,25 @@ fn survey(text: &str) -> Result<Findings, String> {
             b' ' | b'\t' | b'\n' | b'\r' => blanks = true,
             _ => {}
         }
+        at += 1;
     }
     Ok(Findings { blanks, surrogates })
+}
+
+/// The place of the quote that ends the string beginning at `start`; notes escapes that may be surrogates on the way.
+fn end_of_string(bytes: &[u8], start: usize, surrogates: &mut bool) -> usize {
+    let mut at = start + 1;
+    while let Some(b) = bytes.get(at) {
+        match b {
+            b'"' => break,
+            b'\\' => {
+                *surrogates |= matches!(bytes.get(at + 1..at + 3), Some([b'u', b'd' | b'D']));
+                at += 2;
+            }
+            _ => at += 1,
+        }
+    }
+    at
 }
 
 fn without_blanks(text: &str) -> String {
