@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use tokio::net::TcpListener;
 use wsk_gateway::apis::target::Scheme;
-use wsk_gateway::{Gateway, Shows, tls};
+use wsk_gateway::{Face, Gateway, Shows, tls};
 use wsk_service::http::{self, Limits};
 use wsk_service::supervise::{OnCancel, OnFailure, Stage, Supervisor, Task};
 
@@ -96,51 +96,34 @@ impl Edge {
             drain_timeout: drain,
             ..Limits::default()
         };
-        listen(
-            supervisor,
-            "api",
-            self.api,
-            http::Plain,
-            gateway,
-            (Scheme::Http, Shows::Everything),
-            &limits,
-        );
+        let everything = gateway.face(Scheme::Http, Shows::Everything);
+        listen(supervisor, "api", self.api, http::Plain, everything, &limits);
         if let Some(listener) = self.published {
-            listen(
-                supervisor,
-                "published apis",
-                listener,
-                http::Plain,
-                gateway,
-                (Scheme::Http, Shows::Apis),
-                &limits,
-            );
+            let apis = gateway.face(Scheme::Http, Shows::Apis);
+            listen(supervisor, "published apis", listener, http::Plain, apis, &limits);
         }
         if let Some((listener, acceptor)) = self.encrypting {
-            let watching = Task {
-                on_cancel: OnCancel::Abort,
-                on_failure: OnFailure::Report,
-                ..task("certificate", Stage::Edge)
-            };
-            let watched = acceptor.clone();
-            supervisor.spawn(watching, move |_| {
-                let watched = watched.clone();
-                async move {
-                    watched.watch().await;
-                    anyhow::Ok(())
-                }
-            });
-            listen(
-                supervisor,
-                "https",
-                listener,
-                acceptor,
-                gateway,
-                (Scheme::Https, Shows::Everything),
-                &limits,
-            );
+            watch(supervisor, acceptor.clone());
+            let everything = gateway.face(Scheme::Https, Shows::Everything);
+            listen(supervisor, "https", listener, acceptor, everything, &limits);
         }
     }
+}
+
+/// Looks after the certificate's files.
+fn watch(supervisor: &mut Supervisor, acceptor: tls::Acceptor) {
+    let watching = Task {
+        on_cancel: OnCancel::Abort,
+        on_failure: OnFailure::Report,
+        ..task("certificate", Stage::Edge)
+    };
+    supervisor.spawn(watching, move |_| {
+        let acceptor = acceptor.clone();
+        async move {
+            acceptor.watch().await;
+            anyhow::Ok(())
+        }
+    });
 }
 
 /// Makes a listener a task of the supervisor.
@@ -149,11 +132,10 @@ fn listen<A: http::Accept + Clone>(
     name: &'static str,
     listener: TcpListener,
     accept: A,
-    gateway: &Arc<Gateway<InProcess>>,
-    (scheme, shows): (Scheme, Shows),
+    face: Arc<Face<InProcess>>,
     limits: &Limits,
 ) {
-    let (face, limits, mut listener) = (gateway.face(scheme, shows), limits.clone(), Some(listener));
+    let (limits, mut listener) = (limits.clone(), Some(listener));
     supervisor.spawn(task(name, Stage::Edge), move |cancel| {
         let (listener, accept, limits, face) = (listener.take(), accept.clone(), limits.clone(), face.clone());
         async move {

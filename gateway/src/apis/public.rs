@@ -13,7 +13,7 @@ use tokio::time::{Duration, Instant};
 use wsk_service::http::{Body, Response, Streamed};
 
 use super::Apis;
-use super::backend::Upload;
+use super::backend::{Fate, Upload};
 use super::error::Error;
 use super::matching::{segments, without_dots};
 use super::policy;
@@ -159,6 +159,7 @@ impl Apis {
         let Streamed { mut head, body, .. } = request;
         let most = self.config.body.bytes();
         if announced(&head.headers).is_some_and(|length| length > most) {
+            // A client that waits to be told to send its body has sent nothing to throw away.
             if !head.headers.contains_key(EXPECT) {
                 let (rest, _) = Upload::new(body, most.saturating_mul(DISCARD_FACTOR), UPLOAD);
                 discard(rest).await;
@@ -172,7 +173,6 @@ impl Apis {
                 .moved_to(&self.config.backend_host)
                 .map_err(|_| Error::Internal)?;
         }
-        let wait = self.config.backend_timeout.0;
         let asked = target.path_and_query(&call.path, head.uri.query(), &call.operation.query);
         rewrite(&mut head, &call)?;
         if self.is_ours(target.scheme, &target.authority, &call.served.api.hosts) {
@@ -180,20 +180,29 @@ impl Apis {
                 return Err(Error::Loop);
             }
             head.uri = asked.parse().map_err(|_| Error::Internal)?;
-            return in_process(gateway, head, upload, wait).await;
+            return in_process(gateway, head, upload, self.config.backend_timeout.0).await;
         }
         let uri = format!("{}://{}{asked}", target.scheme.as_str(), target.authority);
         head.uri = uri.parse::<Uri>().map_err(|_| Error::Internal)?;
-        head.headers.remove(HOST);
+        self.elsewhere(head, upload, &fate).await
+    }
+
+    /// Calls another server.
+    async fn elsewhere(&self, mut head: Parts, upload: Upload, fate: &Fate) -> Result<Response, Error> {
+        for name in [HOST, CONTENT_LENGTH] {
+            head.headers.remove(name);
+        }
         head.headers.append(VIA, HeaderValue::from_static("1.1 ferrowhisk"));
-        head.headers.remove(CONTENT_LENGTH);
         head.version = hyper::Version::HTTP_11;
         head.extensions.clear();
-        let patience = wait + UPLOAD.mul_f64(f64::from(u8::from(!hyper::body::Body::is_end_stream(&upload))));
-        let answer = self
-            .backends
-            .call(Request::from_parts(head, upload), &fate, patience)
-            .await?;
+        let wait = self.config.backend_timeout.0;
+        // The backend's time runs from the end of the body.
+        let patience = match hyper::body::Body::is_end_stream(&upload) {
+            true => wait,
+            false => wait + UPLOAD,
+        };
+        let request = Request::from_parts(head, upload);
+        let answer = self.backends.call(request, fate, patience).await?;
         Ok(passed_back(answer, wait))
     }
 

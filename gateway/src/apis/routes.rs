@@ -262,27 +262,11 @@ fn keys(document: &Value) -> Result<Keys, String> {
     };
     let (mut id, mut secret) = (None, None);
     for (name, definition) in definitions {
-        let (kind, place) = (text(definition.get("type")), text(definition.get("in")));
-        if kind != "apiKey" {
-            return Err(format!(
-                "the security definition '{name}' is of type '{kind}', which is not offered"
-            ));
-        }
-        if !matches!(place, "" | "header") {
-            return Err(format!(
-                "the security definition '{name}' looks for a key elsewhere than in a header"
-            ));
-        }
         let (slot, default) = match name.as_str() {
             "client_secret" => (&mut secret, CLIENT_SECRET),
             _ => (&mut id, CLIENT_ID),
         };
-        let header = match text(definition.get("name")) {
-            "" => default,
-            header => header,
-        };
-        let header =
-            HeaderName::from_bytes(header.as_bytes()).map_err(|_| format!("'{header}' cannot name a header"))?;
+        let header = key_header(name, definition, default)?;
         if slot.replace(header).is_some() {
             return Err("more than one API key in the securityDefinitions is not offered".to_owned());
         }
@@ -296,6 +280,26 @@ fn keys(document: &Value) -> Result<Keys, String> {
             secret,
         },
     })
+}
+
+/// The header that a security definition reads.
+fn key_header(name: &str, definition: &Value, default: &str) -> Result<HeaderName, String> {
+    let (kind, place) = (text(definition.get("type")), text(definition.get("in")));
+    if kind != "apiKey" {
+        return Err(format!(
+            "the security definition '{name}' is of type '{kind}', which is not offered"
+        ));
+    }
+    if !matches!(place, "" | "header") {
+        return Err(format!(
+            "the security definition '{name}' looks for a key elsewhere than in a header"
+        ));
+    }
+    let header = match text(definition.get("name")) {
+        "" => default,
+        header => header,
+    };
+    HeaderName::from_bytes(header.as_bytes()).map_err(|_| format!("'{header}' cannot name a header"))
 }
 
 fn rate(document: &Value) -> Result<Option<Rate>, String> {

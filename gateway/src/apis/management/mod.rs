@@ -225,20 +225,7 @@ impl Apis {
                 None => Left::Nothing,
                 Some(path) => document::remove(&mut document, path, verb)?,
             };
-            let done = match left {
-                Left::Nothing => {
-                    self.store
-                        .delete_api(asked.tenant, &found.value.base_path, &found.revision)
-                        .await
-                }
-                Left::Routes => {
-                    let mut api = found.value.clone();
-                    api.document = document.to_string().into();
-                    let expected = Expected::Revision(found.revision.clone());
-                    self.store.put_api(&api, expected).await.map(|_| ())
-                }
-            };
-            match done {
+            match self.store_left(found, left, &document).await {
                 Ok(()) => {
                     self.tenants.forget(asked.tenant);
                     return Ok(());
@@ -248,6 +235,22 @@ impl Apis {
             }
         }
         Err(trouble(attempted, 409, &"others write the same API; try again"))
+    }
+
+    /// Writes what a removal left of an API.
+    async fn store_left(&self, found: &Stored<Api>, left: Left, document: &Value) -> Result<(), wsk_store::Error> {
+        let Stored { value, revision } = found;
+        match left {
+            Left::Nothing => self.store.delete_api(&value.tenant, &value.base_path, revision).await,
+            Left::Routes => {
+                let api = Api {
+                    document: document.to_string().into(),
+                    ..value.clone()
+                };
+                let expected = Expected::Revision(revision.clone());
+                self.store.put_api(&api, expected).await.map(|_| ())
+            }
+        }
     }
 
     async fn stored(&self, tenant: &str, attempted: &str) -> Result<Vec<Stored<Api>>, String> {
