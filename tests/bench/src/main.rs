@@ -48,8 +48,8 @@ enum Baseline {
     },
     /// One HTTP reverse proxy.
     Hop {
-        #[arg(long)]
-        to: String,
+        #[arg(long, required = true)]
+        to: Vec<String>,
     },
     /// A proxy that copies bytes.
     Copier {
@@ -64,7 +64,7 @@ fn main() -> Result<()> {
     let arguments = Arguments::parse();
     match arguments.baseline {
         Some(Baseline::Echo { port }) => baselines::echo::serve(port),
-        Some(Baseline::Hop { to }) => baselines::hop::serve(&to),
+        Some(Baseline::Hop { to }) => baselines::hop::serve(to),
         Some(Baseline::Copier { to }) => baselines::copier::serve(&to),
         Some(Baseline::Burn) => burn::forever(),
         None => {

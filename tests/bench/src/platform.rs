@@ -98,9 +98,9 @@ impl Platform {
         self.request("POST", &format!("/actions/{action}?blocking=true&result=true"), body)
     }
 
-    /// Creates or replaces an action without logs.
+    /// Creates or replaces an action with the limits that actions have unless somebody says otherwise; logs are kept.
     pub fn put(&self, name: &str, exec: Value) -> Result<()> {
-        let body = json!({"exec": exec, "limits": {"logs": 0, "memory": 128}}).to_string();
+        let body = json!({"exec": exec, "limits": {"memory": 128}}).to_string();
         self.request("PUT", &format!("/actions/{name}?overwrite=true"), &body)
             .once()?;
         Ok(())

@@ -59,13 +59,23 @@ fn fill(plan: &Plan, data: &Path, actions: usize, activations: u64) -> Result<()
     Ok(())
 }
 
+/// Over several connections, whose writes share syncs of the disk.
 fn deploy(platform: &Platform, from: usize, upto: usize) -> Result<()> {
-    let body = serde_json::json!({"exec": echo(), "limits": {"logs": 0, "memory": 128}}).to_string();
-    let mut connection = platform.request("GET", "/limits", "").connect()?;
-    for i in from..upto {
-        connection.timed(&platform.request("PUT", &format!("/actions/a{i}"), &body))?;
-    }
-    Ok(())
+    const WRITERS: usize = 16;
+    let body = serde_json::json!({"exec": echo(), "limits": {"memory": 128}}).to_string();
+    let write = |first: usize| -> Result<()> {
+        let mut connection = platform.request("GET", "/limits", "").connect()?;
+        for i in (from + first..upto).step_by(WRITERS) {
+            connection.timed(&platform.request("PUT", &format!("/actions/a{i}"), &body))?;
+        }
+        Ok(())
+    };
+    std::thread::scope(|scope| {
+        let writers: Vec<_> = (0..WRITERS).map(|first| scope.spawn(move || write(first))).collect();
+        writers
+            .into_iter()
+            .try_for_each(|writer| writer.join().expect("a writer does not panic"))
+    })
 }
 
 fn loaded(plan: &Plan, data: &Path, actions: usize, activations: u64) -> Result<Outcome> {

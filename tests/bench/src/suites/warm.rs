@@ -12,9 +12,63 @@ use crate::measure::{Interleaved, Samples, cpu};
 use crate::platform::{Platform, Settings, echo, runtime};
 
 const BODY: &str = r#"{"name":"Ada","n":1}"#;
+/// Calls between two looks at what a process has used.
+const CALLS: usize = 2000;
+
+/// What one run found: ratios round by round, and all samples of each target.
+struct Run {
+    a1: Samples,
+    a2: Samples,
+    a3: Samples,
+    a5: Samples,
+    /// By target.
+    all: Vec<Samples>,
+    /// Microseconds of CPU a call, ours and the hop's.
+    cpu: [Samples; 2],
+}
 
 pub fn run(plan: &Plan) -> Result<Vec<Outcome>> {
     let _burners = Burners::light()?;
+    // Everything is started anew for each run: where the scheduler happens to place it lasts as long as it lives.
+    let runs: Vec<Run> = (0..plan.amount(5, 1)).map(|_| once(plan)).collect::<Result<_>>()?;
+    let joined = |target: usize, name: &str| {
+        let mut all = Samples::default();
+        runs.iter().for_each(|run| all.extend(&run.all[target]));
+        shown(name, &all)
+    };
+    let node = [joined(0, "ours"), joined(1, "direct"), joined(2, "hop")].join("; ");
+    let echo = [joined(3, "ours"), joined(4, "direct"), joined(5, "hop")].join("; ");
+    let mut cpu = [Samples::default(), Samples::default()];
+    for run in &runs {
+        cpu.iter_mut().zip(&run.cpu).for_each(|(sum, part)| sum.extend(part));
+    }
+    let [us, them] = [cpu[0].median(), cpu[1].median()];
+    let calls = runs.iter().map(|run| run.all[0].count()).sum();
+    let over = |id, pick: fn(&Run) -> &Samples, samples, detail| {
+        let mut rounds = Samples::default();
+        let mut medians = Samples::default();
+        for run in &runs {
+            rounds.extend(pick(run));
+            medians.push(pick(run).median());
+        }
+        let mut found = outcome(id, &rounds, samples, detail);
+        found.value = medians.median();
+        found
+    };
+    Ok(vec![
+        over("A1", |run| &run.a1, calls, node.clone()),
+        over("A2", |run| &run.a2, calls, node),
+        over("A3", |run| &run.a3, calls, echo),
+        over(
+            "A5",
+            |run| &run.a5,
+            cpu[0].count() * CALLS,
+            format!("ours {us:.1} µs of CPU a call, hop {them:.1} µs"),
+        ),
+    ])
+}
+
+fn once(plan: &Plan) -> Result<Run> {
     let data = tempfile::tempdir()?;
     let platform = Platform::start(&plan.bin, data.path(), Settings::default())?;
     let echo_server = Server::baseline(&["echo"])?;
@@ -26,7 +80,7 @@ pub fn run(plan: &Plan) -> Result<Vec<Outcome>> {
     platform.put("echo", echo())?;
     platform.put("runtime", runtime())?;
     platform.invoke("echo", BODY).once()?;
-    let _groups = alike(&platform, &[&echo_server, &node]);
+    let groups = alike(&platform, &[&echo_server, &node]);
     let targets = [
         platform.invoke("runtime", BODY),
         Request::run(&node.address, BODY),
@@ -35,27 +89,20 @@ pub fn run(plan: &Plan) -> Result<Vec<Outcome>> {
         Request::run(&echo_server.address, BODY),
         Request::run(&echo_hop.address, BODY),
     ];
-    let (mut a1, mut a2, mut a3) = (Samples::default(), Samples::default(), Samples::default());
-    let mut all = vec![Samples::default(); targets.len()];
-    for _ in 0..plan.amount(5, 1) {
-        let measured = Interleaved::run(&targets, plan.amount(30, 8), 200)?;
-        a1.extend(&measured.ratio(0, 1));
-        a2.extend(&measured.ratio(0, 2));
-        a3.extend(&measured.difference(3, 4));
-        for (sum, part) in all.iter_mut().zip(&measured.all) {
-            sum.extend(part);
-        }
-    }
-    let node_detail = [shown("ours", &all[0]), shown("direct", &all[1]), shown("hop", &all[2])].join("; ");
-    let echo_detail = [shown("ours", &all[3]), shown("direct", &all[4]), shown("hop", &all[5])].join("; ");
-    let (a5, a5_detail) = cpu_ratio(plan, &platform, &echo_hop, &targets[3], &targets[5])?;
-    let n = all[0].count();
-    Ok(vec![
-        outcome("A1", &a1, n, node_detail.clone()),
-        outcome("A2", &a2, n, node_detail),
-        outcome("A3", &a3, n, echo_detail),
-        outcome("A5", &a5, a5.count() * 2000, a5_detail),
-    ])
+    let measured = Interleaved::run(&targets, plan.amount(30, 10), 200)?;
+    let (a5, cpu) = cpu_ratio(plan, &platform, &echo_hop, &targets[3], &targets[5])?;
+    let run = Run {
+        a1: measured.ratio(0, 1),
+        a2: measured.ratio(0, 2),
+        a3: measured.difference(3, 4),
+        a5,
+        all: measured.all,
+        cpu,
+    };
+    // A group goes once nobody is in it.
+    drop((echo_hop, node_hop, echo_server, node));
+    drop(groups);
+    Ok(run)
 }
 
 /// Gives the servers that stand for containers what containers have of the scheduler.
@@ -76,11 +123,10 @@ fn cpu_ratio(
     hop: &Server,
     ours: &Request,
     theirs: &Request,
-) -> Result<(Samples, String)> {
-    const CALLS: usize = 2000;
+) -> Result<(Samples, [Samples; 2])> {
     let (mut ratio, mut us, mut them) = (Samples::default(), Samples::default(), Samples::default());
     let (mut a, mut b) = (ours.connect()?, theirs.connect()?);
-    for _ in 0..plan.amount(15, 4) {
+    for _ in 0..plan.amount(8, 5) {
         let before = cpu(platform.pid())?;
         for _ in 0..CALLS {
             a.timed(ours)?;
@@ -88,7 +134,7 @@ fn cpu_ratio(
         // Records are written behind the reply: wait until nothing moves, so that their cost is counted.
         let mut last = cpu(platform.pid())?;
         loop {
-            wait(50);
+            wait(100);
             let now = cpu(platform.pid())?;
             if (now - last).as_micros() < 500 {
                 break;
@@ -103,8 +149,7 @@ fn cpu_ratio(
         them.push((cpu(hop.pid())? - before).as_secs_f64() * 1e6 / CALLS as f64);
         ratio.push(us.last() / them.last());
     }
-    let detail = format!("ours {:.1} µs of CPU a call, hop {:.1} µs", us.median(), them.median());
-    Ok((ratio, detail))
+    Ok((ratio, [us, them]))
 }
 
 /// Lets `ms` milliseconds pass on the kernel's clock.
