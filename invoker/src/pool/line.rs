@@ -168,7 +168,7 @@ impl Pool {
         group.watched = !group.line.is_empty();
         if group.watched {
             let at = now + group.pace.patience();
-            group.pace.look(now);
+            group.pace.look(now, group.crew);
             self.set_alarm(at, Alarm::Line(id));
             self.serve(id);
         }

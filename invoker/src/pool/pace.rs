@@ -9,7 +9,7 @@
 //! trial, because code that runs warms up and neighbours come and go.
 //!
 //! **Invariants**, held by the tests: runs as long as a start never wait for one another; where nothing ends for twice as
-//! long as a start takes, whatever there is works and more comes; without any container there is always one to come.
+//! long as a start takes, one more works or comes, and so on; without any container there is always one to come.
 
 use std::time::Duration;
 
@@ -160,10 +160,14 @@ impl Pace {
             .is_none_or(|limit| u32::try_from(at_work).is_ok_and(|at_work| at_work < limit))
     }
 
-    /// The regular look while some wait: where nothing ends any more, what was measured holds no longer.
-    pub fn look(&mut self, now: Instant) {
-        if self.stalls(now) {
-            self.forget(now);
+    /// The regular look while some wait: where nothing ends for long, one more than now may work, and so on. A machine that
+    /// stands still for a moment costs one container, a run that is stuck holds nobody up.
+    pub fn look(&mut self, now: Instant, crew: Crew) {
+        if self.run.is_some() && self.stalls(now) {
+            self.progress = now;
+            self.trial = None;
+            self.limit = self.limit.map(|limit| limit.min(crew.there()) + 1);
+            self.explores = true;
         }
     }
 
@@ -180,15 +184,20 @@ impl Pace {
         let Some(start) = self.start.filter(|_| there > 0) else {
             return Urge::Some;
         };
-        if self.is_long() || (self.stalls(now) && crew.arriving < there) {
+        let Some(run) = self.run else {
+            // The first run may be a long one: twice as many each time.
+            let doubles = self.stalls(now) && crew.arriving < there;
+            return if doubles { Urge::Now } else { Urge::None };
+        };
+        if run >= start {
             return Urge::Now;
         }
-        let Some(run) = self.run else {
+        if self.trial.is_some() || self.limit.is_some_and(|limit| limit < there) {
             return Urge::None;
-        };
-        let settled = self.trial.is_none() && self.limit.is_some_and(|limit| limit >= there);
+        }
         let wait = run.saturating_mul(waiting) / there.saturating_mul(concurrency).max(1);
-        if settled && (self.explores || (self.climbs && wait >= start)) {
+        let pays = self.climbs && self.limit.is_some() && wait >= start;
+        if pays || (self.explores && crew.arriving == 0) {
             Urge::Some
         } else {
             Urge::None

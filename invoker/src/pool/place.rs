@@ -21,7 +21,7 @@ const MAX_DELIVERIES: u32 = 20;
 impl Pool {
     /// Finds a place for an activation, or ends it. Gives it back when it has to wait for memory.
     pub(super) fn place(&mut self, job: Job) -> Result<(), Job> {
-        let cancelled = self.shared.orders.cancelled(job.message.activation_id);
+        let cancelled = self.shared.orders.cancelled(&job.message);
         if let Some(fault) = cancelled.then_some(Fault::Cancelled).or_else(|| refusal(&job)) {
             self.fail(None, job, fault);
             return Ok(());

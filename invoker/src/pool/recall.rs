@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use wsk_bus::messages::Control;
 use wsk_containers::{Answer, CallError, Container, LogRequest, Until};
-use wsk_entities::ActivationId;
+use wsk_entities::{ActivationId, Namespace};
 
 use super::Pool;
 use super::conclude::{Ended, Ending, conclude};
@@ -25,8 +25,11 @@ impl Pool {
     pub(super) fn ordered(&mut self, control: &Control) {
         self.shared.orders.take(control);
         match control {
-            Control::Cancel { activation_id } => {
-                if let Some(job) = self.withdraw(*activation_id) {
+            Control::Cancel {
+                activation_id,
+                namespace,
+            } => {
+                if let Some(job) = self.withdraw(*activation_id, namespace) {
                     let plan = job.plan.clone();
                     return self.fail(plan, job, Fault::Cancelled);
                 }
@@ -39,8 +42,8 @@ impl Pool {
     }
 
     /// Takes an activation that waits out of its queue.
-    fn withdraw(&mut self, id: ActivationId) -> Option<Job> {
-        let meant = |job: &Job| job.message.activation_id == id;
+    fn withdraw(&mut self, id: ActivationId, namespace: &Namespace) -> Option<Job> {
+        let meant = |job: &Job| job.message.activation_id == id && job.message.user.namespace.name == *namespace;
         if let Some(at) = self.buffer.iter().position(meant) {
             return self.buffer.remove(at);
         }

@@ -198,7 +198,7 @@ pub(crate) async fn init(place: Place, container: Arc<dyn Container>, bound: Arc
         }
     };
     let mut call = container.init(shared.call(plan, body));
-    let result = attend(&shared, job.message.activation_id, &*container, None, &mut call).await;
+    let result = attend(&shared, &job.message, &*container, None, &mut call).await;
     drop(call);
     let took = millis(began.elapsed());
     let Some(result) = result else {
@@ -275,7 +275,7 @@ pub(crate) async fn run(place: Place, container: Arc<dyn Container>, bound: Arc<
     let body = run::run_body(plan, &job.message, opened, at + u64::from(plan.limits.timeout));
     let mut call = container.run(shared.call(plan, body));
     let limit = (plan.limits.concurrency <= 1).then(|| logs::limit_bytes(plan.limits.logs));
-    let result = attend(shared, job.message.activation_id, &*container, limit, &mut call).await;
+    let result = attend(shared, &job.message, &*container, limit, &mut call).await;
     let span = began.elapsed();
     let took = millis(span);
     let Some(result) = result else {

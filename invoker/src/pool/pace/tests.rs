@@ -28,7 +28,7 @@ fn closed_loop(run: Duration, callers: usize, gap: impl Fn(u32) -> Duration) -> 
         let working = (1..=there).rev().find(|n| pace.admits(*n as usize - 1)).unwrap_or(1);
         let gap = gap(working);
         now += gap;
-        pace.look(now);
+        pace.look(now, crew(there));
         pace.ended(now, gap * working, callers - working as usize, crew(there));
         pace.joins(now, callers - working as usize);
         if there < callers as u32 && pace.urge(now, callers - working as usize, crew(there), 1) != Urge::None {
@@ -62,12 +62,19 @@ proptest! {
 
     #[test]
     fn nobody_waits_where_nothing_ends(run in 0u64..69, waiting in 1usize..1000, able in 1u32..100, limit in 1u32..100) {
-        let (mut pace, now) = pace(Duration::from_millis(run));
+        let (mut pace, mut now) = pace(Duration::from_millis(run));
         pace.limit = Some(limit);
-        let later = now + (START * 2).max(HICCUP);
-        pace.look(later);
-        prop_assert_eq!(pace.urge(later, waiting, crew(able), 1), Urge::Now);
-        prop_assert!(pace.admits(1000));
+        for more in 1..10 {
+            now += (START * 2).max(HICCUP);
+            pace.look(now, crew(able));
+            let at_work = limit.min(able) + more - 1;
+            if at_work < able {
+                prop_assert!(pace.admits(at_work as usize));
+            } else {
+                prop_assert_eq!(pace.urge(now, waiting, crew(able), 1), Urge::Some);
+                break;
+            }
+        }
     }
 
     #[test]
