@@ -30,20 +30,26 @@ fn main() -> ExitCode {
     }
 }
 
+async fn perform(stage: &mut Stage) -> Result<()> {
+    stage.ready().await?;
+    story::play(stage).await
+}
+
 async fn play() -> Result<()> {
     let Some(programs) = std::env::args_os().nth(1).map(PathBuf::from) else {
         bail!("usage: wsk-demo FOLDER_OF_THE_PROGRAMS");
     };
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    let mut stage = Stage::set(programs).await?;
+    let mut stage = Stage::set(programs)?;
     let played = tokio::select! {
-        played = story::play(&stage) => played,
+        played = perform(&mut stage) => played,
         _ = interrupt.recv() => Err(anyhow::anyhow!("interrupted")),
         _ = terminate.recv() => Err(anyhow::anyhow!("terminated")),
     };
-    stage.clear().await?;
+    let cleared = stage.clear().await;
     drop(stage);
     played?;
+    cleared?;
     story::step("Done. The platform has ended, and its folder is gone.");
     Ok(())
 }

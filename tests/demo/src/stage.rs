@@ -27,8 +27,8 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Starts a platform and waits until it answers.
-    pub async fn set(programs: PathBuf) -> Result<Stage> {
+    /// Starts a platform.
+    pub fn set(programs: PathBuf) -> Result<Stage> {
         let folder = tempfile::tempdir().context("no temporary folder")?;
         let log = std::fs::File::create(folder.path().join("log")).context("no log file")?;
         let platform = Command::new(programs.join("ferrowhisk"))
@@ -47,17 +47,20 @@ impl Stage {
                     programs.join("ferrowhisk").display()
                 )
             })?;
-        let mut stage = Stage {
+        Ok(Stage {
             programs,
             folder,
             platform,
             url: String::new(),
             key: String::new(),
-        };
-        stage.url = awaited("the platform does not answer", async || stage.file("api.url")).await?;
-        stage.key = stage.file("guest.auth").context("the platform wrote no key")?;
-        stage.wait_for_the_catalog().await?;
-        Ok(stage)
+        })
+    }
+
+    /// Waits until the platform answers and offers what the story needs.
+    pub async fn ready(&mut self) -> Result<()> {
+        self.url = awaited("the platform does not answer", async || self.file("api.url")).await?;
+        self.key = self.file("guest.auth").context("the platform wrote no key")?;
+        self.wait_for_the_catalog().await
     }
 
     /// What the platform wrote to a file of its data folder, once it is whole.
