@@ -16,7 +16,7 @@ const VARYING = [
 
 /** Text as the transcript shows it. */
 function plain (text) {
-  const secrets = [[process.env.TOUR_HOST, 'HOST'], [process.env.TOUR_KEY, 'KEY'], [process.env.TOUR_OTHER_KEY, 'OTHER-KEY']]
+  const secrets = [[process.env.TOUR_HOST, 'HOST'], [process.env.TOUR_SECURE_HOST, 'SECURE-HOST'], [process.env.TOUR_KEY, 'KEY'], [process.env.TOUR_OTHER_KEY, 'OTHER-KEY']]
   text = secrets.reduce((text, [secret, word]) => text.split(secret).join(word), text)
   return VARYING.reduce((text, [pattern, word]) => text.replace(pattern, word), text)
 }

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use tokio::process::Command;
 
-use crate::harness::{Platform, program};
+use crate::harness::{Folder, LONG, Platform, program};
+use crate::wait;
 
 /// A tour starts programs and invokes some hundred actions; the machine may be busy.
 const TOUR: Duration = Duration::from_secs(300);
@@ -19,6 +20,8 @@ const TOUR: Duration = Duration::from_secs(300);
 struct Guide {
     platform: Platform,
     scratch: tempfile::TempDir,
+    /// Host and port for HTTPS: what most clients mean by a host.
+    secure: String,
     other_key: String,
 }
 
@@ -66,7 +69,9 @@ async fn node_tour(client: &str, modules: &Path) {
 
 impl Guide {
     async fn start() -> Guide {
-        let platform = Platform::start().await;
+        let platform = Folder::with_config("[gateway.tls]\nlisten = \"127.0.0.1:0\"\n")
+            .start()
+            .await;
         let output = Command::new(program("wskadmin"))
             .arg("--data")
             .arg(platform.folder.path())
@@ -75,8 +80,14 @@ impl Guide {
             .await
             .expect("wskadmin runs");
         assert!(output.status.success(), "{output:?}");
+        let url = platform.folder.path().join("tls.url");
+        let secure = wait::until(LONG, async || {
+            std::fs::read_to_string(&url).map_err(|e| format!("no address for HTTPS: {e}"))
+        })
+        .await;
         Guide {
             platform,
+            secure: secure.trim().trim_start_matches("https://").to_owned(),
             scratch: tempfile::tempdir().expect("a scratch folder"),
             other_key: String::from_utf8(output.stdout).expect("a key").trim().to_owned(),
         }
@@ -105,6 +116,8 @@ impl Guide {
     async fn lead(&self, client: &str, mut command: Command) {
         command
             .env("TOUR_HOST", format!("http://{}", self.platform.address))
+            .env("TOUR_SECURE_HOST", &self.secure)
+            .env("TOUR_CERTIFICATE", self.platform.folder.path().join("tls.crt"))
             .env("TOUR_KEY", self.platform.key())
             .env("TOUR_OTHER_KEY", &self.other_key)
             .env("TOUR_SCRATCH", self.scratch.path())

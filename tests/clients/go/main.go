@@ -21,6 +21,8 @@ func main() {
 		{"triggers and rules", triggersAndRules},
 		{"activations", activations},
 		{"errors", failures},
+		{"HTTPS", overTls},
+		{"APIs", apis},
 		{"a managed project", project},
 		{"leaving", leaving},
 	} {

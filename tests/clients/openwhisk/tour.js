@@ -182,6 +182,47 @@ async function webActions () {
   say('not a web action', (await fetch(`${process.env.TOUR_HOST}/api/v1/web/guest/default/greet`)).status)
 }
 
+async function routes () {
+  const code = 'function main ({ __ow_method: method, __ow_path: path, q }) { return { statusCode: 201, headers: { "x-tour": "yes" }, body: { method, path, q } } }'
+  await ow.actions.create({ name: 'books', action: code, ...named(['web-export', true], ['require-whisk-auth', 'sesame']) })
+  const options = { name: 'Club', basepath: '/club', action: 'books', responsetype: 'http', secure_key: 'sesame' }
+  const made = await ow.routes.create({ ...options, relpath: '/books', operation: 'get' })
+  say('create', pick(made.apidoc, 'basePath info paths'))
+  await ow.routes.create({ ...options, relpath: '/books/{isbn}', operation: 'post' })
+  const again = await ow.routes.create({ ...options, relpath: '/books', operation: 'get' })
+  say('create again', Object.keys(again.apidoc.paths))
+  const list = await ow.routes.list()
+  say('list', list.apis.map(({ value }) => [value.gwApiUrl.split('/').pop(), Object.keys(value.apidoc.paths)]))
+  const url = list.apis[0].value.gwApiUrl
+  for (const [method, path] of [['GET', '/books?q=1'], ['POST', '/books/7'], ['PUT', '/books'], ['GET', '/films']]) {
+    const answer = await fetch(url + path, { method })
+    say(`${method} ${path}`, [answer.status, answer.headers.get('x-tour'), await answer.json()])
+  }
+  say('get', (await ow.routes.get({ basepath: '/club' })).apis.length)
+  say('get by name', (await ow.routes.get({ name: 'Club' })).apis.length)
+  say('get a part', Object.keys((await ow.routes.list({ basepath: '/club', relpath: '/books', operation: 'get' })).apis[0].value.apidoc.paths))
+  await ow.routes.delete({ basepath: '/club', relpath: '/books', operation: 'get' })
+  say('without one', (await fetch(`${url}/books`)).status)
+  await ow.routes.delete({ basepath: '/club' })
+  say('without any', (await ow.routes.list()).apis)
+
+  const swagger = { swagger: '2.0', info: { title: 'Imported', version: '1.0' }, basePath: '/imported', paths: { '/x': { get: { operationId: 'x', responses: {}, 'x-openwhisk': { action: 'web', namespace: 'guest', package: 'default', url: `${process.env.TOUR_HOST}/api/v1/web/guest/default/web.http` } } } }, 'x-ibm-configuration': { cors: { enabled: true }, assembly: { execute: [{ 'operation-switch': { case: [{ operations: ['x'], execute: [{ invoke: { 'target-url': `${process.env.TOUR_HOST}/api/v1/web/guest/default/web.http`, verb: 'keep' } }] }] } }] } } }
+  const imported = await ow.routes.create({ swagger: JSON.stringify(swagger) })
+  const preflight = await fetch(`${imported.gwApiUrl}/x`, { method: 'OPTIONS', headers: { origin: 'http://tour', 'access-control-request-method': 'GET' } })
+  say('imported', [(await fetch(`${imported.gwApiUrl}/x`)).status, preflight.status, preflight.headers.get('access-control-allow-origin')])
+  say('its title', (await ow.routes.list({ name: 'Imported' })).apis.map(({ value }) => value.apidoc.info.title))
+  say('export', Object.keys((await ow.routes.get({ basepath: '/imported' })).apis[0].value.apidoc))
+  await ow.routes.delete({ name: 'Imported' })
+  say('one that is not there', await refused(ow.routes.delete({ basepath: '/absent' })))
+  await ow.routes.create({ ...options, relpath: '/a', operation: 'get', action: 'absent' })
+  say('an action that is not there', (await fetch(`${url}/a`)).status)
+  await ow.routes.delete({ basepath: '/club' })
+  say('a bad path', await refused(ow.routes.create({ ...options, relpath: 'a', operation: 'get' })))
+  say('a bad document', await refused(ow.routes.create({ swagger: '{"swagger": 2' })))
+  const stranger = openwhisk({ ...connection, api_key: '00000000-0000-0000-0000-000000000000:wrong' })
+  say('wrong key', await refused(stranger.routes.list()))
+}
+
 async function activations () {
   const since = Date.now()
   const { activationId } = await ow.actions.invoke({ name: 'greet', params: { name: 'Alan' } })
@@ -236,6 +277,17 @@ async function errors () {
   say('not deleted twice', await refused(ow.actions.delete('absent')))
 }
 
+async function overTls () {
+  const apihost = process.env.TOUR_SECURE_HOST
+  const careless = openwhisk({ ...connection, apihost, ignore_certs: true })
+  say('without a look at the certificate', names(await careless.packages.list()))
+  const wary = openwhisk({ ...connection, apihost })
+  say('the certificate of its own', (await refused(wary.packages.list())).message)
+  const script = "require('openwhisk')({ apihost: process.env.TOUR_SECURE_HOST, api_key: process.env.TOUR_KEY }).namespaces.list().then(list => console.log(list))"
+  const env = { ...process.env, NODE_EXTRA_CA_CERTS: process.env.TOUR_CERTIFICATE }
+  say('with the certificate trusted', execFileSync('node', ['-e', script], { env, encoding: 'utf8' }).trim())
+}
+
 async function retries () {
   let tries = 0
   let made
@@ -256,4 +308,4 @@ async function leaving () {
   say('nothing is left', Object.values(await ow.namespaces.get()).map(list => list.length))
 }
 
-tour([kinds, actions, packages, sequences, triggersAndRules, feeds, webActions, activations, namespaces, errors, retries, leaving])
+tour([kinds, actions, packages, sequences, triggersAndRules, feeds, webActions, routes, activations, namespaces, errors, overTls, retries, leaving])
