@@ -9,8 +9,8 @@ use crate::{Error, Keys, Scope, Vault};
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// File with a key per line, base64 of 32 bytes (aes-256) or 16 (aes-128): the first encrypts, all decrypt. Absent: there
-    /// are no keys, and nothing can be marked secret.
+    /// File with a key per line, base64 of 32 bytes (aes-256) or 16 (aes-128): the first encrypts, all decrypt. It is the same
+    /// for all and never made here. Absent: there are no keys, and nothing can be marked secret.
     pub key_file: Option<std::path::PathBuf>,
     /// Whether the parameters of all entities are encrypted at rest, not only those that are marked secret.
     pub all: bool,
@@ -23,7 +23,7 @@ impl Config {
     /// Those of [`Vault::open_with`].
     pub fn vault(&self) -> Result<Vault, Error> {
         Vault::open_with(match &self.key_file {
-            Some(file) => Keys::File(file.clone()),
+            Some(file) => Keys::Shared(file.clone()),
             None => Keys::Given(Zeroizing::default()),
         })
     }

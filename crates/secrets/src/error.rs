@@ -10,6 +10,9 @@ pub enum Error {
     /// Nothing to seal with.
     #[error("there is no key for secrets: set secrets.keys or secrets.key_file")]
     NoKey,
+    /// The key file has none, or is not there.
+    #[error("there is no key in {place}: put one there, 32 random bytes in base64")]
+    Empty { place: String },
     /// The key that sealed it is not among ours.
     #[error(
         "its key {id} is not in {place}: add that key again (the first key of the list seals, further ones only open)"

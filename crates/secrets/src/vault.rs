@@ -21,6 +21,17 @@ pub enum Keys {
     Given(Zeroizing<String>),
     /// In a file, which is made with a new key when something is to be sealed and it is not there.
     File(PathBuf),
+    /// In a file that is there for all machines of a deployment: one that made its own would be understood by nobody else.
+    Shared(PathBuf),
+}
+
+impl Keys {
+    fn file(&self) -> Option<&Path> {
+        match self {
+            Keys::Given(_) => None,
+            Keys::File(path) | Keys::Shared(path) => Some(path),
+        }
+    }
 }
 
 /// A sealed value as it is stored.
@@ -65,7 +76,7 @@ impl Vault {
                 keys: parse(text, "secrets.keys")?,
                 stamp: None,
             },
-            Keys::File(path) => read(path)?,
+            Keys::File(path) | Keys::Shared(path) => read(path)?,
         };
         Ok(Vault {
             keys,
@@ -85,7 +96,7 @@ impl Vault {
     /// [`Error::NoKey`], and those of the key file.
     pub fn seal(&self, clear: &str) -> Result<Sealed, Error> {
         let ring = self.sealing()?;
-        let key = ring.keys.first().ok_or(Error::NoKey)?;
+        let key = ring.keys.first().ok_or_else(|| self.nothing())?;
         Ok(Sealed {
             text: key.seal(clear),
             algorithm: key.algorithm(),
@@ -135,9 +146,7 @@ impl Vault {
     /// # Errors
     /// [`Error::NoKey`] where keys are not in a file: then only the operator can.
     pub fn add_key(&self) -> Result<KeyId, Error> {
-        let Keys::File(path) = &self.keys else {
-            return Err(Error::NoKey);
-        };
+        let path = self.keys.file().ok_or(Error::NoKey)?;
         let _turn = self.making.lock().expect("no panic under this lock");
         file::add(path)?;
         self.replace(read(path)?).keys.first().map(Key::id).ok_or(Error::NoKey)
@@ -147,7 +156,7 @@ impl Vault {
     pub fn place(&self) -> String {
         match &self.keys {
             Keys::Given(_) => "secrets.keys".to_owned(),
-            Keys::File(path) => format!("{} (secrets.key_file)", path.display()),
+            Keys::File(path) | Keys::Shared(path) => format!("{} (secrets.key_file)", path.display()),
         }
     }
 
@@ -171,9 +180,17 @@ impl Vault {
 
     /// The keys of the file, when it has changed since `known` was read.
     fn refreshed(&self, known: &Ring) -> Result<Option<Arc<Ring>>, Error> {
+        match self.keys.file() {
+            Some(path) if file::stamp(path) != known.stamp => Ok(Some(self.replace(read(path)?))),
+            Some(_) | None => Ok(None),
+        }
+    }
+
+    /// Why there is nothing to seal with.
+    fn nothing(&self) -> Error {
         match &self.keys {
-            Keys::File(path) if file::stamp(path) != known.stamp => Ok(Some(self.replace(read(path)?))),
-            Keys::File(_) | Keys::Given(_) => Ok(None),
+            Keys::Given(_) => Error::NoKey,
+            Keys::File(_) | Keys::Shared(_) => Error::Empty { place: self.place() },
         }
     }
 

@@ -85,6 +85,22 @@ fn the_file_is_made_on_first_use_and_is_private() {
     assert!(!path.with_extension("keys.new").exists());
 }
 
+/// Machines that each made a key of their own would not understand each other.
+#[test]
+fn a_shared_file_is_followed_but_never_made() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("secrets.keys");
+    let vault = Vault::open_with(Keys::Shared(path.clone())).unwrap();
+    let error = vault.seal("1").unwrap_err().to_string();
+    assert!(
+        error.starts_with(&format!("there is no key in {}", path.display())),
+        "{error}"
+    );
+    assert!(!path.exists());
+    std::fs::write(&path, LARGE).unwrap();
+    assert!(vault.seal("1").is_ok());
+}
+
 /// Two processes on one file: what one adds, the other uses.
 #[test]
 fn keys_that_come_while_it_runs_are_taken_in() {
