@@ -92,6 +92,7 @@ impl Config {
 
     /// Gives this process its name among the members of a cluster, where the operator gave it none.
     #[must_use]
+    #[cfg_attr(not(feature = "kafka"), expect(unused_variables, reason = "only Kafka has members"))]
     pub fn named(self, instance: &str) -> Self {
         match self {
             Self::InProcess(config) => Self::InProcess(config),
