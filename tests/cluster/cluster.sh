@@ -4,7 +4,8 @@
 # everything and leaves nothing behind. `make cluster` calls it.
 #
 # usage: cluster.sh FOLDER_OF_THE_PROGRAMS [COMMAND ...]; with a command, that is run instead of staying up, with
-# CLUSTER_GATEWAYS, CLUSTER_AUTH and CLUSTER_DIR in its environment, and its exit code is ours.
+# CLUSTER_GATEWAYS, CLUSTER_AUTH and CLUSTER_DIR in its environment, and its exit code is ours. CLUSTER_INVOKER: further lines
+# for the section `[invoker]`.
 set -euo pipefail
 
 bin=$(realpath "${1:?folder of the programs}")
@@ -21,11 +22,16 @@ dir=$(mktemp -d)
 secret=$(head -c 32 /dev/urandom | base64 | tr -d '=+/\n')
 prefix=cluster_$(head -c 4 /dev/urandom | od -An -tx1 | tr -d ' \n')_
 declare -A pids=()
-# Ports that nobody has at the moment, so that a service that is started again is where it was.
+# Ports that nobody has at the moment, so that a service that is started again is where it was; below those that the system
+# gives to connections, which might take one meanwhile.
 read -r -a ports < <(python3 -c '
-import socket
-sockets = [socket.socket() for _ in range(11)]
-for s in sockets: s.bind(("127.0.0.1", 0))
+import random, socket
+sockets = []
+while len(sockets) < 11:
+    s = socket.socket()
+    try: s.bind(("127.0.0.1", random.randrange(20000, 32000)))
+    except OSError: continue
+    sockets.append(s)
 print(*(s.getsockname()[1] for s in sockets))')
 
 stop() {
@@ -135,6 +141,7 @@ api_host = "${gateways%% *}"
 id = $n
 name = "node$n"
 memory_mb = 1024
+${CLUSTER_INVOKER:-}
 [containers.process]
 uid_base = $((200000 + n * 10000))
 cgroup_parent = "/ferrowhisk-$$-$n"

@@ -5,6 +5,7 @@
 //! is waited for, with a line that says which and why.
 
 use std::future::Future;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -61,6 +62,8 @@ struct Arguments {
 
 /// How long to wait before a dependency is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
+/// How long a killed process may take to let go of its address.
+const LET_GO: Duration = Duration::from_secs(5);
 /// How often to say that a dependency is still missing.
 const SAY_AGAIN: Duration = Duration::from_secs(15);
 
@@ -144,14 +147,23 @@ impl Process {
     }
 }
 
-/// A listener; says on standard output where it is, so that port 0 can be used.
+/// A listener; says on standard output where it is, so that port 0 can be used. An address that a former life of this service
+/// has not let go of yet is waited for.
 pub async fn listen(name: &str, address: &str) -> Result<TcpListener, Fault> {
-    let listener = TcpListener::bind(address).await.map_err(|error| {
-        format!(
-            "cannot listen on {address} ({name}): {error}; name another address with the key `{}`",
-            key(name)
-        )
-    })?;
+    let deadline = tokio::time::Instant::now() + LET_GO;
+    let listener = loop {
+        match TcpListener::bind(address).await {
+            Ok(listener) => break listener,
+            Err(error) if error.kind() == ErrorKind::AddrInUse && tokio::time::Instant::now() < deadline => {
+                tokio::time::sleep(AGAIN / 10).await;
+            }
+            Err(error) => {
+                let key = key(name);
+                let advice = format!("name another address with the key `{key}`");
+                return Err(format!("cannot listen on {address} ({name}): {error}; {advice}").into());
+            }
+        }
+    };
     println!("{name} http://{}", listener.local_addr()?);
     Ok(listener)
 }

@@ -118,6 +118,16 @@ impl Cluster {
         &self.parts
     }
 
+    /// Places of the parts to harm.
+    pub fn chosen(&self, only: Option<&str>) -> Result<Vec<usize>> {
+        let wanted = |part: &Part| only.is_none_or(|start| part.name().starts_with(start));
+        let chosen: Vec<usize> = (0..self.parts.len()).filter(|at| wanted(&self.parts[*at])).collect();
+        if chosen.is_empty() {
+            bail!("no part of the cluster is called {}...", only.unwrap_or_default());
+        }
+        Ok(chosen)
+    }
+
     pub async fn harm(&mut self, at: usize, fault: Fault) -> Result<()> {
         let pid = self.parts[at].pid();
         match fault {
@@ -129,6 +139,9 @@ impl Cluster {
             }
             Fault::Kill => {
                 kill(pid, Signal::SIGKILL).with_context(|| format!("killing {}", self.parts[at].name()))?;
+                while is_running(pid) {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
                 self.start(at).await
             }
         }
@@ -167,7 +180,7 @@ impl Cluster {
 
     /// Names of services that are not running.
     pub fn missing(&self) -> Vec<String> {
-        let gone = |part: &&Part| part.is_ours() && kill(part.pid(), None).is_err();
+        let gone = |part: &&Part| part.is_ours() && !is_running(part.pid());
         self.parts
             .iter()
             .filter(gone)
@@ -195,4 +208,13 @@ impl Cluster {
             }
         }
     }
+}
+
+/// Whether a process has neither ended nor is only waiting to be noticed as ended.
+fn is_running(pid: Pid) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let state = stat
+        .rsplit_once(')')
+        .and_then(|(_, rest)| rest.trim_start().chars().next());
+    state.is_some_and(|state| !matches!(state, 'Z' | 'X'))
 }

@@ -45,6 +45,9 @@ struct Arguments {
     /// Seconds that everything accepted may take to be recorded at the end.
     #[arg(long, default_value_t = 180)]
     settle: u64,
+    /// Harm only parts whose names begin so, by killing them.
+    #[arg(long)]
+    only: Option<String>,
     /// Seed of the choice of faults; drawn when it is not given.
     #[arg(long)]
     seed: Option<u64>,
@@ -63,18 +66,20 @@ async fn main() -> Result<()> {
     load.prepare().await.context("the first entities")?;
     let running = tokio::spawn(load.clone().run(arguments.rate));
     let mut rng = StdRng::seed_from_u64(seed);
+    let chosen = cluster.chosen(arguments.only.as_deref())?;
     for number in 0..arguments.faults {
         let parts = cluster.parts();
-        let part = if number < parts.len() {
+        let turn = if number < chosen.len() {
             number
         } else {
-            rng.random_range(0..parts.len())
+            rng.random_range(0..chosen.len())
         };
-        let frozen = Duration::from_secs(arguments.frozen);
-        let fault = if parts[part].is_ours() && rng.random_bool(0.5) {
+        let part = chosen[turn];
+        let kills = parts[part].is_ours() && (arguments.only.is_some() || rng.random_bool(0.5));
+        let fault = if kills {
             Fault::Kill
         } else {
-            Fault::Freeze(frozen)
+            Fault::Freeze(Duration::from_secs(arguments.frozen))
         };
         println!(
             "torture: {}/{}: {fault} {}",
