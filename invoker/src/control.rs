@@ -12,10 +12,10 @@ use std::time::Duration;
 use indexmap::IndexMap;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
-use wsk_bus::messages::{Control, Printed, printed_topic, read};
+use wsk_bus::messages::{ActivationMessage, Control, Printed, printed_topic, read};
 use wsk_bus::{Durability, Key, Message, Subscription};
 use wsk_containers::{Container, LogLine};
-use wsk_entities::ActivationId;
+use wsk_entities::{ActivationId, Namespace};
 
 use crate::logs;
 use crate::pool::{Command, Shared};
@@ -34,7 +34,7 @@ const BYTES: usize = 128 << 10;
 #[derive(Debug, Default)]
 pub(crate) struct Orders {
     any: AtomicBool,
-    list: Mutex<IndexMap<ActivationId, Order>>,
+    list: Mutex<IndexMap<(ActivationId, Namespace), Order>>,
 }
 
 #[derive(Debug, Clone)]
@@ -58,8 +58,8 @@ impl Orders {
     /// Keeps an order.
     pub fn take(&self, control: &Control) {
         let mut list = self.list.lock().expect("no panic under this lock");
-        let id = control.activation_id();
-        let mut order = list.shift_remove(&id).unwrap_or(Order {
+        let meant = (control.activation_id(), control.namespace().clone());
+        let mut order = list.shift_remove(&meant).unwrap_or(Order {
             until: Instant::now(),
             cancelled: false,
             follow: None,
@@ -76,20 +76,20 @@ impl Orders {
         if list.len() >= MOST {
             list.shift_remove_index(0);
         }
-        list.insert(id, order);
+        list.insert(meant, order);
         self.any.store(true, Ordering::Relaxed);
     }
 
     /// Whether this activation is to end.
-    pub fn cancelled(&self, id: ActivationId) -> bool {
-        self.look(id, |order| order.cancelled.then_some(())).is_some()
+    pub fn cancelled(&self, message: &ActivationMessage) -> bool {
+        self.look(message, |order| order.cancelled.then_some(())).is_some()
     }
 
-    fn followed(&self, id: ActivationId) -> Option<Follow> {
-        self.look(id, |order| order.follow.clone())
+    fn followed(&self, message: &ActivationMessage) -> Option<Follow> {
+        self.look(message, |order| order.follow.clone())
     }
 
-    fn look<T>(&self, id: ActivationId, of: impl FnOnce(&Order) -> Option<T>) -> Option<T> {
+    fn look<T>(&self, message: &ActivationMessage, of: impl FnOnce(&Order) -> Option<T>) -> Option<T> {
         if !self.any.load(Ordering::Relaxed) {
             return None;
         }
@@ -101,7 +101,8 @@ impl Orders {
         if list.is_empty() {
             self.any.store(false, Ordering::Relaxed);
         }
-        list.get(&id).and_then(of)
+        list.get(&(message.activation_id, message.user.namespace.name.clone()))
+            .and_then(of)
     }
 }
 
@@ -124,7 +125,7 @@ pub(crate) async fn listen(mut control: Box<dyn Subscription>, pool: mpsc::Sende
 /// ordered to end, with the work left as it is. The pool has all work looked at again after each order.
 pub(crate) async fn attend<F: Future + Unpin>(
     shared: &Shared,
-    id: ActivationId,
+    message: &ActivationMessage,
     container: &dyn Container,
     limit_bytes: Option<u64>,
     work: &mut F,
@@ -132,14 +133,14 @@ pub(crate) async fn attend<F: Future + Unpin>(
     let mut tale: Option<Pin<Box<dyn Future<Output = ()> + Send + '_>>> = None;
     std::future::poll_fn(|cx| {
         let orders = &shared.orders;
-        if orders.cancelled(id) {
+        if orders.cancelled(message) {
             return Poll::Ready(None);
         }
         if let Some(limit) = limit_bytes
             && tale.is_none()
-            && orders.followed(id).is_some()
+            && orders.followed(message).is_some()
         {
-            tale = Some(Box::pin(tell(shared, id, container, limit)));
+            tale = Some(Box::pin(tell(shared, message, container, limit)));
         }
         if let Some(telling) = &mut tale
             && telling.as_mut().poll(cx).is_ready()
@@ -152,17 +153,20 @@ pub(crate) async fn attend<F: Future + Unpin>(
 }
 
 /// Tells whoever follows what an activation prints, as long as somebody does.
-async fn tell(shared: &Shared, id: ActivationId, container: &dyn Container, limit_bytes: u64) {
+async fn tell(shared: &Shared, message: &ActivationMessage, container: &dyn Container, limit_bytes: u64) {
+    let id = message.activation_id;
     let (mut next, mut turn) = (0, None);
-    while let Some(follow) = shared.orders.followed(id) {
-        if turn != Some(follow.turn) {
+    while let Some(follow) = shared.orders.followed(message) {
+        // That it runs here is told in any case.
+        let is_new = turn != Some(follow.turn);
+        if is_new {
             turn = Some(follow.turn);
             next = follow.from;
         }
         let mut lines = container.printed(usize::try_from(next).unwrap_or(usize::MAX), limit_bytes);
         let full = shorten(&mut lines);
         let count = lines.len() as u64;
-        if count > 0 {
+        if count > 0 || is_new {
             let printed = Arc::new(Printed {
                 activation_id: id,
                 first: next,

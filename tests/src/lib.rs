@@ -6,12 +6,14 @@
 
 mod api_gateway;
 mod bad_input;
+mod cancel;
 mod catalog;
 mod cli;
 mod clients;
 mod crash;
 mod disk;
 mod folder;
+mod follow;
 mod harness;
 mod hostile;
 mod operator;

@@ -39,8 +39,8 @@ const PATIENCE: Duration = Duration::from_secs(3);
 const SETTLING: Duration = Duration::from_secs(10);
 /// How long a request waits for the end it asked for.
 const WAIT: Duration = Duration::from_millis(2500);
-/// How long the record of an activation that has just ended may take to be found.
-const JUST_ENDED: Duration = Duration::from_millis(100);
+/// How long a request waits for the end of what this controller does not know.
+const ELSEWHERE: Duration = Duration::from_millis(500);
 /// How long a composition waits for the component that it had cancelled.
 const LAST_COMPONENT: Duration = Duration::from_secs(10);
 
@@ -147,7 +147,7 @@ impl Watch {
         self.asked().await;
         let deadline = Instant::now() + LAST_COMPONENT;
         while Instant::now() < deadline {
-            self.app.order_end(id).await;
+            self.app.order_end(&self.running.namespace, id).await;
             tokio::time::sleep(LONGEST_PAUSE / 10).await;
         }
     }
@@ -223,29 +223,39 @@ impl App {
             return Err(Error::Forbidden(format!("{namespace}/{id}")));
         }
         let Some(order) = self.order(caller, id).await else {
-            let record = match self.activations.get(namespace, id).await? {
-                Some(record) => Some(record),
-                None => {
-                    tokio::time::sleep(JUST_ENDED).await;
-                    self.activations.get(namespace, id).await?
-                }
-            };
-            return judged(record.ok_or(Error::Missing)?);
+            return judged(self.end_elsewhere(namespace, id).await?);
         };
         self.bus
             .publish(&self.work.cancels.topic, order.message(), Durability::Durable)
             .await
             .map_err(|error| Error::Unavailable(error.to_string()))?;
         metrics::CANCELS.inc();
-        let (deadline, mut pause) = (Instant::now() + WAIT, FIRST_PAUSE / 20);
+        match self.record_within(namespace, id, WAIT).await {
+            Some(record) => judged(record),
+            None => Ok(Cancelled::Accepted),
+        }
+    }
+
+    /// Ends what this controller knows nothing of: a former life or another controller may have started it, and an invoker
+    /// of theirs may have it. Nothing is promised before its record is there.
+    async fn end_elsewhere(&self, namespace: &Namespace, id: ActivationId) -> Result<Activation, Error> {
+        if let Some(record) = self.activations.get(namespace, id).await? {
+            return Ok(record);
+        }
+        self.order_end(namespace, id).await;
+        self.record_within(namespace, id, ELSEWHERE).await.ok_or(Error::Missing)
+    }
+
+    async fn record_within(&self, namespace: &Namespace, id: ActivationId, limit: Duration) -> Option<Activation> {
+        let (deadline, mut pause) = (Instant::now() + limit, FIRST_PAUSE / 20);
         while Instant::now() < deadline {
             if let Ok(Some(record)) = self.activations.get(namespace, id).await {
-                return judged(record);
+                return Some(record);
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(FIRST_PAUSE);
         }
-        Ok(Cancelled::Accepted)
+        None
     }
 
     /// The request as it is written down; none when nothing of that id is under way for the caller.
@@ -295,11 +305,15 @@ impl App {
     }
 
     /// Asks whoever has it to end an activation.
-    async fn order_end(&self, id: ActivationId) {
+    async fn order_end(&self, namespace: &Namespace, id: ActivationId) {
         if self.work.cancels.tell(id) {
             return;
         }
-        let order = Message::local(Key::Id(id.bits()), Arc::new(Control::Cancel { activation_id: id }));
+        let order = Control::Cancel {
+            activation_id: id,
+            namespace: namespace.clone(),
+        };
+        let order = Message::local(Key::Id(id.bits()), Arc::new(order));
         if let Err(error) = self.bus.publish(CONTROL, order, Durability::Volatile).await {
             tracing::warn!(activation_id = %id, %error, "invokers cannot be told of a cancellation; trying again");
         }
@@ -350,7 +364,7 @@ impl App {
                 break;
             }
             if here {
-                self.order_end(id).await;
+                self.order_end(&order.namespace, id).await;
             }
             if here && !order.composed && !recorded && began.elapsed() >= PATIENCE {
                 self.end_here(&order).await;

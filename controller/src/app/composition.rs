@@ -188,8 +188,12 @@ async fn finish(app: &Arc<App>, run: &Mutex<Run>) -> Arc<Activation> {
         let mut run = run.lock().await;
         run.progress.pending = None;
         run.receipt = None;
+        let cancelled = record.as_deref().map(is_cancelled);
+        if watch.is_asked() && cancelled != Some(false) {
+            run.progress.machine.cancel();
+        }
         run.progress.machine.absorb(outcome, &namespace);
-        if record.is_some_and(|record| is_cancelled(&record)) {
+        if cancelled == Some(true) {
             run.progress.machine.forgo_retry();
         }
     }

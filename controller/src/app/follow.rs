@@ -21,6 +21,8 @@ use wsk_entities::{Activation, ActivationId, Namespace};
 use super::{App, Caller, Error};
 use crate::{Config, metrics};
 
+/// How long an invoker may take to say that it runs what this controller does not know.
+const ELSEWHERE: Duration = Duration::from_millis(500);
 /// Followers of one namespace at a time.
 const MOST: usize = 64;
 /// Messages that wait for one follower; beyond it the oldest go, and are asked for again.
@@ -143,14 +145,10 @@ impl App {
     ) -> Result<Follower, Error> {
         let record = match self.activation(caller, namespace, id).await {
             Ok(record) => Some(Box::new(record)),
-            Err(Error::Missing) if self.has(namespace, id) => None,
-            Err(Error::Missing) => {
-                // It may have ended between the two looks.
-                tokio::time::sleep(LOOK).await;
-                Some(Box::new(self.activation(caller, namespace, id).await?))
-            }
+            Err(Error::Missing) => None,
             Err(error) => return Err(error),
         };
+        let known = record.is_some() || self.has(namespace, id);
         let seat = self.seat(namespace, id)?;
         let feeds = &self.work.feeds;
         let feed = feeds
@@ -158,7 +156,7 @@ impl App {
             .entry(id)
             .or_insert_with(|| broadcast::Sender::new(WAITING))
             .subscribe();
-        Ok(Follower {
+        let mut follower = Follower {
             app: self.clone(),
             _seat: seat,
             namespace: namespace.clone(),
@@ -176,7 +174,12 @@ impl App {
                 spoke: Instant::now(),
             },
             over: feeds.over.subscribe(),
-        })
+        };
+        if known || follower.is_elsewhere().await {
+            Ok(follower)
+        } else {
+            Err(Error::Missing)
+        }
     }
 
     /// Ends all followers, as this process is about to. They may go on elsewhere from where they are.
@@ -225,6 +228,21 @@ impl Follower {
                 _ = self.over.changed() => return None,
             }
         }
+    }
+
+    /// Whether an invoker runs it, although this controller knows nothing of it: a former life or another controller may have
+    /// started it. Or it has ended between two looks.
+    async fn is_elsewhere(&mut self) -> bool {
+        self.ask().await;
+        match timeout(ELSEWHERE, self.feed.recv()).await {
+            Ok(Ok(printed)) => self.hear(&printed),
+            Ok(Err(_)) | Err(_) => {
+                let record = self.app.activations.get(&self.namespace, self.id).await;
+                self.record = record.ok().flatten().map(Box::new);
+                return self.record.is_some();
+            }
+        }
+        true
     }
 
     /// What can be told without waiting.
@@ -291,6 +309,7 @@ impl Follower {
         (self.state.asked, self.state.missed) = (Some(Instant::now()), false);
         let order = Control::Follow {
             activation_id: self.id,
+            namespace: self.namespace.clone(),
             from: self.told + self.lines.len() as u64,
             controller: self.app.config.id.as_str().into(),
         };
@@ -302,6 +321,7 @@ impl Follower {
 
     /// Takes in those lines that are next.
     fn hear(&mut self, printed: &Printed) {
+        self.state.gone = None;
         for (number, line) in (printed.first..).zip(&printed.lines) {
             let next = self.told + self.lines.len() as u64;
             match number.cmp(&next) {

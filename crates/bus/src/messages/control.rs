@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use wsk_entities::ActivationId;
+use wsk_entities::{ActivationId, Namespace};
 
 use crate::Payload;
 
@@ -27,10 +27,15 @@ pub fn printed_topic(controller: &str) -> String {
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "order")]
 pub enum Control {
     /// End it: what has not begun never runs, what runs is killed. It has one record, as any other.
-    Cancel { activation_id: ActivationId },
+    Cancel {
+        activation_id: ActivationId,
+        /// Whose it must be.
+        namespace: Namespace,
+    },
     /// Tell this controller for a while what it prints, from the line with this number (counted from 0).
     Follow {
         activation_id: ActivationId,
+        namespace: Namespace,
         from: u64,
         controller: Arc<str>,
     },
@@ -49,7 +54,14 @@ pub struct Printed {
 impl Control {
     pub fn activation_id(&self) -> ActivationId {
         match self {
-            Control::Cancel { activation_id } | Control::Follow { activation_id, .. } => *activation_id,
+            Control::Cancel { activation_id, .. } | Control::Follow { activation_id, .. } => *activation_id,
+        }
+    }
+
+    /// Whose activation is meant: one of that id in another namespace is not.
+    pub fn namespace(&self) -> &Namespace {
+        match self {
+            Control::Cancel { namespace, .. } | Control::Follow { namespace, .. } => namespace,
         }
     }
 }
@@ -81,8 +93,10 @@ mod tests {
     #[test]
     fn the_wire_form_stays() {
         let id: ActivationId = "0123456789abcdef0123456789abcdef".parse().unwrap();
+        let namespace: Namespace = "guest".parse().unwrap();
         let follow = Control::Follow {
             activation_id: id,
+            namespace: namespace.clone(),
             from: 3,
             controller: "0".into(),
         };
@@ -93,11 +107,15 @@ mod tests {
         };
         for (text, wire) in [
             (
-                r#"{"order":"cancel","activationId":"0123456789abcdef0123456789abcdef"}"#,
-                Control::Cancel { activation_id: id }.encode(),
+                r#"{"order":"cancel","activationId":"0123456789abcdef0123456789abcdef","namespace":"guest"}"#,
+                Control::Cancel {
+                    activation_id: id,
+                    namespace,
+                }
+                .encode(),
             ),
             (
-                r#"{"order":"follow","activationId":"0123456789abcdef0123456789abcdef","from":3,"controller":"0"}"#,
+                r#"{"order":"follow","activationId":"0123456789abcdef0123456789abcdef","namespace":"guest","from":3,"controller":"0"}"#,
                 follow.encode(),
             ),
             (
