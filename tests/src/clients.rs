@@ -42,6 +42,15 @@ async fn npm_openwhisk_composer() {
 }
 
 #[tokio::test]
+async fn npm_wskdebug() {
+    if let Some(modules) = fetched("wskdebug")
+        && library().await.is_some()
+    {
+        node_tour("wskdebug", &modules).await;
+    }
+}
+
+#[tokio::test]
 async fn npm_serverless_openwhisk() {
     if let Some(modules) = fetched("serverless") {
         node_tour("serverless", &modules).await;
