@@ -1,6 +1,7 @@
 //! What runs, as a client sees it: a controller with an invoker that does what it is told, on a paused clock.
 
 mod blocking;
+mod cancel;
 mod compositions;
 mod events;
 mod fires;

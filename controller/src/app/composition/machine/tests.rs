@@ -332,3 +332,46 @@ fn an_action_that_fails_is_run_again_until_it_succeeds() {
         assert_eq!(record.annotations.get("retries"), Some(&json(&(runs - 1).to_string())));
     }
 }
+
+fn is_cancelled(record: &Activation) -> bool {
+    record.annotations.is_true("cancelled")
+}
+
+#[test]
+fn a_cancelled_composition_starts_nothing_and_every_frame_says_so() {
+    let mut machine = composition();
+    machine.enter_sequence(
+        id(2),
+        head("guest/s"),
+        vec![name("guest/a"), name("guest/b")],
+        entry("{}"),
+    );
+    assert!(matches!(machine.next(), Next::Component { .. }));
+    machine.cancel();
+    // What the component under way answers is counted, and changes nothing.
+    absorb(&mut machine, ran(3, r#"{"a":1}"#));
+    let inner = over(&mut machine);
+    assert!(is_cancelled(&inner) && inner.logs == [id(3).to_string()], "{inner:?}");
+    let outer = over(&mut machine);
+    assert!(is_cancelled(&outer) && machine.is_over());
+    assert_eq!(outer.response.status_code, StatusCode::DeveloperError);
+}
+
+#[test]
+fn what_has_ended_is_not_cancelled_any_more() {
+    let mut machine = sequence(&["guest/a"]);
+    machine.next();
+    absorb(&mut machine, ran(2, r#"{"a":1}"#));
+    machine.cancel();
+    let record = over(&mut machine);
+    assert!(!is_cancelled(&record) && record.response.status_code == StatusCode::Success);
+}
+
+#[test]
+fn only_a_frame_that_would_run_again_forgoes_it() {
+    let mut machine = sequence(&["guest/a", "guest/b"]);
+    machine.next();
+    absorb(&mut machine, ran(2, "{}"));
+    machine.forgo_retry();
+    assert!(matches!(machine.next(), Next::Component { .. }));
+}

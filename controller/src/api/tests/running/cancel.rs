@@ -1,0 +1,103 @@
+//! Cancelling and following, as far as the controller goes: who may, what is answered, what is given back.
+
+use super::*;
+use wsk_bus::Subscription;
+use wsk_bus::messages::{CONTROL, Control};
+
+async fn ready(behaviour: impl Fn(&ActivationMessage) -> Act + Send + Sync + 'static) -> (Api, Invoker) {
+    let api = Api::start().await;
+    let invoker = Invoker::start(&api, behaviour).await;
+    api.client("guest").put("actions/a", code()).await.ok();
+    (api, invoker)
+}
+
+async fn orders(api: &Api) -> Box<dyn Subscription> {
+    api.app.bus.subscribe(CONTROL, "test", 1000).await.unwrap()
+}
+
+async fn cancel(client: &Client<'_>, id: &str) -> Answer {
+    let path = format!("/api/v1/namespaces/_/activations/{id}");
+    client.send("DELETE", &path, None, &[]).await
+}
+
+/// The invoker is told again and again, and when it does nothing the record is written all the same, once.
+#[tokio::test(start_paused = true)]
+async fn an_invoker_that_does_nothing_cannot_keep_an_activation_alive() {
+    let (api, invoker) = ready(|_| Act::Ignore).await;
+    let mut orders = orders(&api).await;
+    let client = api.client("guest");
+    let id = id(&client.post("actions/a", serde_json::json!({})).await);
+    let answer = cancel(&client, &id).await;
+    assert_eq!(
+        (answer.status.as_u16(), &answer.json()["state"]),
+        (202, &"cancelling".into())
+    );
+    let order = orders.next().await.unwrap();
+    let Control::Cancel {
+        activation_id,
+        namespace,
+    } = &*read::<Control>(&order).unwrap()
+    else {
+        panic!("something else was ordered")
+    };
+    assert_eq!((activation_id.to_string(), namespace.as_str()), (id.clone(), "guest"));
+    let record = record(&client, &id).await;
+    assert_eq!(record["response"]["status"], "action developer error");
+    let mark = serde_json::json!({"key": "cancelled", "value": true});
+    assert!(record["annotations"].as_array().unwrap().contains(&mark), "{record}");
+    assert_eq!(
+        api.app.in_flight_count(),
+        1,
+        "its slot is the invoker's until it says so"
+    );
+    assert_eq!(cancel(&client, &id).await.status, 200);
+    drop(invoker);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_waits_is_told() {
+    let (api, _invoker) = ready(|_| Act::Ignore).await;
+    let client = api.client("guest");
+    let waits = async { client.post("actions/a?blocking=true", serde_json::json!({})).await };
+    let cancels = async {
+        while api.app.in_flight_count() == 0 {
+            tokio::task::yield_now().await;
+        }
+        let (id, _) = api.app.in_flight().pop().unwrap();
+        cancel(&client, &id.to_string()).await
+    };
+    let (told, _) = tokio::join!(waits, cancels);
+    assert_eq!(told.status, 502);
+    assert_eq!(
+        told.json()["response"]["result"]["error"],
+        "The activation was cancelled."
+    );
+}
+
+/// An id of somebody else's is answered as one that nobody has.
+#[tokio::test(start_paused = true)]
+async fn foreign_ids_are_unknown_ids() {
+    let (api, _invoker) = ready(|_| Act::Ignore).await;
+    let theirs = id(&api.client("guest").post("actions/a", serde_json::json!({})).await);
+    let other = api.client("other");
+    for id in [theirs.as_str(), "00000000000000000000000000000000"] {
+        assert_eq!(cancel(&other, id).await.refusal(), super::super::missing(), "{id}");
+        let logs = format!("/api/v1/namespaces/_/activations/{id}/logs?follow=true");
+        let answer = other.send("GET", &logs, None, &[("accept", "text/event-stream")]).await;
+        assert_eq!(answer.refusal(), super::super::missing(), "{id}");
+    }
+    assert_eq!(api.app.in_flight_count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_has_ended_names_its_end() {
+    let (api, _invoker) = ready(|_| Act::Answer(failure(StatusCode::ApplicationError, "x"))).await;
+    let client = api.client("guest");
+    let id = id(&client.post("actions/a", serde_json::json!({})).await);
+    record(&client, &id).await;
+    let text = "The activation has already ended (application error) and cannot be cancelled.";
+    assert_eq!(cancel(&client, &id).await.refusal(), (409, text.into()));
+    let logs = format!("/api/v1/namespaces/_/activations/{id}/logs?follow=true");
+    let bad = client.send("GET", &logs, None, &[("last-event-id", "x")]).await;
+    assert_eq!(bad.refusal().0, 400);
+}
