@@ -178,6 +178,21 @@ impl Cluster {
         Ok(())
     }
 
+    /// Starts services again that have ended by themselves, as a supervisor would; their names.
+    pub async fn revive(&mut self) -> Result<Vec<String>> {
+        let names = self.missing();
+        for name in &names {
+            println!("torture: {name} has ended by itself");
+            let at = self
+                .parts
+                .iter()
+                .position(|part| part.name() == name)
+                .context("one of the parts")?;
+            self.start(at).await?;
+        }
+        Ok(names)
+    }
+
     /// Names of services that are not running.
     pub fn missing(&self) -> Vec<String> {
         let gone = |part: &&Part| part.is_ours() && !is_running(part.pid());

@@ -67,7 +67,10 @@ async fn main() -> Result<()> {
     let running = tokio::spawn(load.clone().run(arguments.rate));
     let mut rng = StdRng::seed_from_u64(seed);
     let chosen = cluster.chosen(arguments.only.as_deref())?;
+    let mut ended_by_themselves = Vec::new();
     for number in 0..arguments.faults {
+        let ended = cluster.revive().await?;
+        ended_by_themselves.extend(ended);
         let parts = cluster.parts();
         let turn = if number < chosen.len() {
             number
@@ -90,10 +93,12 @@ async fn main() -> Result<()> {
         cluster.harm(part, fault).await?;
         tokio::time::sleep(Duration::from_secs(arguments.pause)).await;
     }
+    ended_by_themselves.extend(cluster.revive().await?);
     load.stop.store(true, Ordering::Release);
     running.await?;
     let account = load.account();
     println!("torture: {account}");
+    println!("torture: {} services ended by themselves", ended_by_themselves.len());
     let findings = audit::audit(&load, &cluster, Duration::from_secs(arguments.settle)).await?;
     cluster.end().await;
     if findings.is_empty() {

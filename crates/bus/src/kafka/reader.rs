@@ -18,6 +18,8 @@ use crate::{Error, Key, Message, TopicKind, metrics};
 
 /// How long one look for messages takes; a reader ends, and commits, this late at most.
 const LOOK: Duration = Duration::from_millis(20);
+/// How long after the end of a session the brokers may still count its member.
+const MARGIN: Duration = Duration::from_secs(2);
 /// How often what was finished is committed.
 const COMMIT: Duration = Duration::from_millis(100);
 
@@ -129,14 +131,54 @@ impl Reader {
         while !self.stop.load(Ordering::Acquire) {
             if let Err(error) = self.look() {
                 if let Some((_, reason)) = self.consumer.client().fatal_error() {
-                    tracing::error!(topic = %self.log.name, reason, "a subscription is lost for good");
-                    self.queue.close();
-                    return;
+                    match self.join_again() {
+                        Ok(()) => {
+                            tracing::warn!(topic = %self.log.name, reason, "a subscription was lost and taken again")
+                        }
+                        Err(error) => {
+                            tracing::error!(topic = %self.log.name, reason, %error, "a subscription is lost for good");
+                            self.queue.close();
+                            return;
+                        }
+                    }
+                    continue;
                 }
                 tracing::warn!(topic = %self.log.name, %error, "Kafka does not give messages; trying again");
             }
         }
         self.commit(CommitMode::Sync, true);
+    }
+
+    /// Begins anew after the group has turned this member out. Kafka also says "fenced" to a member whose own request to join
+    /// was answered twice, after a silence of the brokers; whoever is still there when our session would be over is another.
+    fn join_again(&mut self) -> Result<(), Error> {
+        self.turn = None;
+        self.queue.clear();
+        let failed = |error: KafkaError| self.shared.error("take a subscription to", &self.log.name, &error);
+        let consumer: BaseConsumer<Assignment> = settings(&self.shared, &self.log)
+            .create_with_context(Assignment::default())
+            .map_err(failed)?;
+        self.consumer = consumer;
+        let over = Instant::now() + Duration::from_millis(self.shared.config.session_timeout_ms) + MARGIN;
+        while Instant::now() < over && !self.stop.load(Ordering::Acquire) {
+            self.consumer.poll(LOOK);
+        }
+        let groups = self
+            .consumer
+            .fetch_group_list(Some(&self.log.full), self.shared.timeout());
+        let others: usize = groups
+            .map_err(failed)?
+            .groups()
+            .iter()
+            .map(|group| group.members().len())
+            .sum();
+        if others > 0 {
+            return Err(Error::Configuration(format!(
+                "another process is called {} as well, or has taken its place; give each its own name",
+                self.shared.config.instance
+            )));
+        }
+        self.consumer.subscribe(&[&self.log.full]).map_err(failed)
     }
 
     fn look(&mut self) -> Result<(), KafkaError> {

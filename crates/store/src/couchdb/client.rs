@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
 
 use super::Config;
+use super::query::Query;
 use super::views::Design;
 use crate::Error;
 
@@ -30,21 +31,6 @@ pub(super) struct Database {
 pub(super) struct Answer {
     pub status: StatusCode,
     pub body: Vec<u8>,
-}
-
-/// What a view is asked for; keys are JSON.
-#[derive(Default)]
-pub(super) struct Query<'a> {
-    pub design: &'a str,
-    pub view: &'a str,
-    pub start: Option<String>,
-    pub end: Option<String>,
-    pub key: Option<String>,
-    pub descending: bool,
-    pub skip: u64,
-    pub limit: Option<u64>,
-    pub docs: bool,
-    pub count: bool,
 }
 
 /// A row of a view.
@@ -329,32 +315,6 @@ impl Database {
 #[derive(serde::Deserialize)]
 struct Info {
     update_seq: Box<RawValue>,
-}
-
-impl Query<'_> {
-    fn parameters(&self) -> HashMap<String, String> {
-        let mut parameters = HashMap::new();
-        let mut set = |name: &str, value: String| drop(parameters.insert(name.to_owned(), value));
-        for (name, key) in [("startkey", &self.start), ("endkey", &self.end), ("key", &self.key)] {
-            if let Some(key) = key {
-                set(name, key.clone());
-            }
-        }
-        set("reduce", self.count.to_string());
-        if self.descending {
-            set("descending", "true".to_owned());
-        }
-        if self.docs && !self.count {
-            set("include_docs", "true".to_owned());
-        }
-        if self.skip > 0 {
-            set("skip", self.skip.to_string());
-        }
-        if let Some(limit) = self.limit {
-            set("limit", limit.to_string());
-        }
-        parameters
-    }
 }
 
 /// An id or a name as one segment of a path.

@@ -10,7 +10,8 @@ use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use wsk_entities::{Attachment, Binding, Code, Collection, Entity, EntityPath, FullName};
 
-use super::client::{Database, Meta, Query, corrupted, parse};
+use super::client::{Database, Meta, corrupted, parse};
+use super::query::Query;
 use super::{exact, views};
 use crate::{EntityStore, Error, Expected, Page, Revision, Stored, Visibility};
 

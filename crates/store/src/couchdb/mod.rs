@@ -14,6 +14,7 @@ mod apis;
 mod client;
 mod entities;
 mod exact;
+mod query;
 mod records;
 mod subjects;
 mod views;

@@ -7,7 +7,8 @@ use async_trait::async_trait;
 use serde::de::DeserializeOwned;
 use wsk_entities::{Activation, ActivationId, ActivationSummary, Namespace, Timestamp};
 
-use super::client::{Database, Meta, Query, Row, corrupted, parse};
+use super::client::{Database, Meta, Row, corrupted, parse};
+use super::query::Query;
 use super::{Config, exact, views};
 use crate::{ActivationFilter, ActivationStore, Error, Page};
 
