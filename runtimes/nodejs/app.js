@@ -16,7 +16,9 @@ const util = require('util');
 const service = require('./src/service');
 
 // User code finds the modules that are installed for everybody (`npm install --global`), as upstream's image brings some.
-process.env.NODE_PATH = path.join(path.dirname(process.execPath), '..', 'lib', 'node_modules');
+// They are beside node, or, with Debian's npm, always below /usr/local.
+const shared = [path.join(path.dirname(process.execPath), '..', 'lib', 'node_modules'), '/usr/local/lib/node_modules'];
+process.env.NODE_PATH = shared.join(path.delimiter);
 Module._initPaths();
 delete process.env.NODE_PATH;
 

@@ -333,16 +333,17 @@ async fn the_environment_follows_init_and_run() {
     }
 }
 
-/// As upstream's image brings some: what `npm install --global` put beside this node.
+/// As upstream's image brings some: what `npm install --global` put beside this node, or Debian's npm below `/usr/local`.
 #[tokio::test]
 async fn modules_that_are_installed_for_everybody_are_found() {
     let source = "function main() { const path = require('path'); \
         const shared = path.join(path.dirname(process.execPath), '..', 'lib', 'node_modules'); \
-        return {sought: require.resolve.paths('x').includes(shared), seen: 'NODE_PATH' in process.env}; }";
+        const sought = require.resolve.paths('x'); \
+        return {sought: sought.includes(shared), debian: sought.includes('/usr/local/lib/node_modules'), seen: 'NODE_PATH' in process.env}; }";
     let Some(proxy) = initialised(source).await else { return };
     assert_eq!(
         proxy.run(json!({})).await,
-        answer(200, r#"{"sought":true,"seen":false}"#)
+        answer(200, r#"{"sought":true,"debian":true,"seen":false}"#)
     );
 }
 
