@@ -46,6 +46,9 @@ impl Crew {
 #[derive(Debug)]
 pub(crate) struct Pace {
     run: Option<Duration>,
+    /// The last runs, the oldest overwritten next.
+    recent: [Option<Duration>; RECENT],
+    ends: usize,
     start: Option<Duration>,
     /// When something last showed that waiting gets one on: an end, the first start, or the first that began to wait.
     progress: Instant,
@@ -86,6 +89,8 @@ struct Window {
 const ENDS: u32 = 8;
 /// A machine that is shared may stand still for so long: where runs are short that is no reason to start anything.
 const HICCUP: Duration = Duration::from_millis(100);
+/// Runs by which it is judged whether they are long.
+const RECENT: usize = 8;
 /// Windows between two trials.
 const QUIET: u32 = 8;
 
@@ -93,6 +98,8 @@ impl Pace {
     pub fn new(now: Instant) -> Pace {
         Pace {
             run: None,
+            recent: [None; RECENT],
+            ends: 0,
             start: None,
             progress: now,
             window: Window::new(now, 0),
@@ -131,6 +138,8 @@ impl Pace {
     /// An activation ended after so long a run, while so many waited.
     pub fn ended(&mut self, now: Instant, took: Duration, waiting: usize, crew: Crew) {
         self.run = Some(smoothed(self.run, took));
+        self.recent[self.ends % RECENT] = Some(took);
+        self.ends = self.ends.wrapping_add(1);
         self.progress = now;
         if self.is_long() {
             self.forget(now);
@@ -189,7 +198,7 @@ impl Pace {
             let doubles = self.stalls(now) && crew.arriving < there;
             return if doubles { Urge::Now } else { Urge::None };
         };
-        if run >= start {
+        if self.is_long() {
             return Urge::Now;
         }
         if self.trial.is_some() || self.limit.is_some_and(|limit| limit < there) {
@@ -209,8 +218,11 @@ impl Pace {
         self.start.unwrap_or_default().max(Duration::from_millis(1))
     }
 
+    /// Whether runs are as long as a start. The shortest of the last ones tells: a machine that stands still for a moment
+    /// makes some long, never all.
     fn is_long(&self) -> bool {
-        matches!((self.run, self.start), (Some(run), Some(start)) if run >= start)
+        let shortest = self.recent.iter().flatten().min();
+        matches!((shortest, self.start), (Some(shortest), Some(start)) if *shortest >= start)
     }
 
     /// Whether nothing ended for so long that it cannot be waited for. A hiccup of the machine is not enough.

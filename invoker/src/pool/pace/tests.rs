@@ -155,3 +155,14 @@ fn warming_up_is_not_taken_for_a_gain() {
     });
     assert!(there <= 4 && at_work < 2.0, "{there} there, {at_work} at work");
 }
+
+#[test]
+fn a_hiccup_of_the_machine_starts_nothing() {
+    let (mut pace, mut now) = pace(Duration::from_micros(100));
+    pace.joins(now, 0);
+    for took in [100, 100, 400_000, 100, 700_000, 100, 100, 900_000] {
+        now += Duration::from_micros(100);
+        pace.ended(now, Duration::from_micros(took), 1, crew(1));
+        assert_eq!(pace.urge(now, 1, crew(1), 1), Urge::None, "{took}");
+    }
+}
