@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::SystemTime;
 use std::{fs, io};
 
 use tokio::net::TcpStream;
@@ -28,6 +29,15 @@ wsk_service::settings! {
         pub names: Vec<String> = Vec::new(),
     }
 }
+
+/// How long a self-signed certificate is good for. Some clients refuse one that is to last longer than 825 days, though they were
+/// told to trust it.
+const LIFE: Duration = Duration::from_secs(820 * DAY);
+/// With less than this left at a start, another takes its place.
+const REST: Duration = Duration::from_secs(60 * DAY);
+/// A client's clock may be behind ours.
+const BEHIND: Duration = Duration::from_secs(DAY);
+const DAY: u64 = 24 * 60 * 60;
 
 /// How often the files are looked at.
 const LOOK: Duration = Duration::from_secs(2);
@@ -84,9 +94,13 @@ impl Config {
 }
 
 impl Files {
-    /// Makes a self-signed certificate for `localhost` and `names` unless there is one.
+    /// Makes a self-signed certificate for `localhost` and `names` unless there is one that lasts.
     pub fn ensure(&self, names: &[String]) -> Result<(), Error> {
-        if self.certificate.exists() && self.key.exists() {
+        self.ensure_at(names, SystemTime::now())
+    }
+
+    fn ensure_at(&self, names: &[String], now: SystemTime) -> Result<(), Error> {
+        if self.certificate.exists() && self.key.exists() && !self.ends_before(now + REST) {
             return Ok(());
         }
         let own = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
@@ -97,6 +111,8 @@ impl Files {
                 params
                     .distinguished_name
                     .push(rcgen::DnType::CommonName, "Ferrowhisk self-signed");
+                params.not_before = (now - BEHIND).into();
+                params.not_after = (now + LIFE).into();
                 params.key_usages = vec![rcgen::KeyUsagePurpose::DigitalSignature];
                 params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth];
                 let key = rcgen::KeyPair::generate()?;
@@ -105,6 +121,14 @@ impl Files {
         let (certificate, key) = made.map_err(|error| Error::Unmade(error.to_string()))?;
         write(&self.key, &key, 0o600)?;
         write(&self.certificate, &certificate, 0o644)
+    }
+
+    /// Whether the certificate is one of ours that is of no use at `time`. What cannot be read is not said to end: it is another's,
+    /// or one that never does.
+    fn ends_before(&self, time: SystemTime) -> bool {
+        let read = fs::read(&self.certificate).ok();
+        let first = read.and_then(|text| CertificateDer::from_pem_slice(&text).ok());
+        first.and_then(|der| last_day(&der)).is_some_and(|last| last < time)
     }
 
     /// The certificate as text, for those who want to trust it.
@@ -202,6 +226,20 @@ pub fn is_name(text: &str) -> bool {
     text.parse::<IpAddr>().is_ok() || (!text.is_empty() && text.chars().all(letters))
 }
 
+/// The beginning of the last day of a certificate, where it says so with years of two digits as RFC 5280 wants before 2050.
+fn last_day(der: &[u8]) -> Option<SystemTime> {
+    // A sequence of two UTCTime values, `YYMMDDhhmmssZ` each, is the only thing of this form in a certificate.
+    let is_validity = |w: &[u8]| w.starts_with(&[0x30, 0x1e, 0x17, 0x0d]) && w[17..19] == [0x17, 0x0d];
+    let validity = der.windows(32).find(|window| is_validity(window))?;
+    let number = |at: usize| std::str::from_utf8(&validity[at..at + 2]).ok()?.parse::<u8>().ok();
+    let (year, month, day) = (number(19)?, number(21)?, number(23)?);
+    let possible = year < 50 && (1..=12).contains(&month) && (1..=31).contains(&day);
+    let first: SystemTime = possible
+        .then(|| rcgen::date_time_ymd(2000 + i32::from(year), month, 1))?
+        .into();
+    Some(first + Duration::from_secs(u64::from(day - 1) * DAY))
+}
+
 /// Writes a file whole or not at all.
 fn write(path: &Path, text: &str, mode: u32) -> Result<(), Error> {
     use std::io::Write as _;
@@ -245,6 +283,49 @@ mod tests {
         use std::os::unix::fs::PermissionsExt as _;
         assert_eq!(fs::metadata(&files.key).unwrap().permissions().mode() & 0o777, 0o600);
         Acceptor::new(files).unwrap();
+    }
+
+    #[test]
+    fn a_certificate_lasts_as_long_as_clients_take_it_and_is_renewed_in_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = files(dir.path());
+        let days = |n| SystemTime::now() + Duration::from_secs(n * DAY);
+        files.ensure(&[]).unwrap();
+        let first = files.certificate_text().unwrap();
+        assert!(!files.ends_before(days(818)));
+        assert!(files.ends_before(days(825)));
+        files.ensure_at(&[], days(750)).unwrap();
+        assert_eq!(files.certificate_text().unwrap(), first, "it has 70 days left");
+        files.ensure_at(&[], days(770)).unwrap();
+        assert_ne!(files.certificate_text().unwrap(), first);
+        assert!(!files.ends_before(days(1500)));
+        Acceptor::new(files).unwrap();
+    }
+
+    #[test]
+    fn a_last_day_is_read_where_there_is_one() {
+        let validity = |text: &str| {
+            let mut der = vec![0, 0x30, 0x1e, 0x17, 0x0d];
+            der.extend_from_slice(b"260101000000Z");
+            der.extend_from_slice(&[0x17, 0x0d]);
+            der.extend_from_slice(text.as_bytes());
+            last_day(&der)
+        };
+        assert_eq!(
+            validity("281231235959Z"),
+            Some(SystemTime::UNIX_EPOCH + Duration::from_secs(1_861_833_600))
+        );
+        for text in [
+            "281331235959Z",
+            "280032235959Z",
+            "28xx31235959Z",
+            "500101000000Z",
+            "281200000000Z",
+            "2812",
+        ] {
+            assert_eq!(validity(text), None, "{text}");
+        }
+        assert_eq!(last_day(b""), None);
     }
 
     #[test]
