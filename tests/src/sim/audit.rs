@@ -21,6 +21,7 @@ pub async fn judge(cluster: &mut Cluster) -> Vec<String> {
     let records = records(cluster).await;
     findings.extend(missing(cluster, &records));
     findings.extend(run_too_often(cluster, &records));
+    findings.extend(uncancelled(cluster, &records));
     findings.extend(held(cluster));
     findings.extend(containers(cluster));
     cluster.note(format!("{} records; {findings:?}", records.len()));
@@ -143,6 +144,16 @@ fn run_too_often(cluster: &Cluster, records: &[Activation]) -> Vec<String> {
         })
     })
     .collect()
+}
+
+/// What was cancelled stays so.
+fn uncancelled(cluster: &Cluster, records: &[Activation]) -> Vec<String> {
+    let so = records.iter().filter(|record| record.annotations.is_true("cancelled"));
+    let so: BTreeSet<ActivationId> = so.map(|record| record.activation_id).collect();
+    let undone = cluster.cancelled().into_iter().filter(|id| !so.contains(id));
+    undone
+        .map(|id| format!("{id} was cancelled, and its record says otherwise"))
+        .collect()
 }
 
 /// Slots and throttles are back at nothing.

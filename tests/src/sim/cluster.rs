@@ -21,7 +21,7 @@ use wsk_service::clock;
 use wsk_store::Stores;
 
 use super::actions::{self, Book};
-use super::plan::{Fault, Plan, TROUBLED, Weather, What};
+use super::plan::{Cancel, Fault, Plan, TROUBLED, Weather, What};
 use super::seams::{self, Life, Seen, Sky};
 
 const MANIFEST: &str = r#"{"runtimes":{"nodejs":[{"kind":"nodejs:20","image":{"name":"node"},"default":true,
@@ -66,6 +66,7 @@ pub struct Cluster {
     manifest: Arc<Manifest>,
     history: History,
     ids: Ids,
+    cancelled: Ids,
     /// Answers that were never promised to last, see [`Controller::fleeting`].
     excused: BTreeSet<ActivationId>,
     lives: u64,
@@ -74,6 +75,7 @@ pub struct Cluster {
 /// What is to be done at a time.
 enum Step {
     Ask(usize),
+    Cancel(Cancel),
     Break(Fault),
     InvokerBack(usize),
     ControllerBack(usize),
@@ -117,6 +119,7 @@ impl Cluster {
                 began: Instant::now(),
             },
             ids: Ids::default(),
+            cancelled: Ids::default(),
             excused: BTreeSet::new(),
             lives: 0,
             plan,
@@ -169,6 +172,12 @@ impl Cluster {
                 .enumerate()
                 .map(|(n, request)| (request.at, Step::Ask(n))),
         );
+        steps.extend(
+            self.plan
+                .cancels
+                .iter()
+                .map(|cancel| (cancel.at, Step::Cancel(*cancel))),
+        );
         for (at, fault) in &self.plan.faults {
             steps.push((*at, Step::Break(*fault)));
             steps.push(match *fault {
@@ -192,6 +201,7 @@ impl Cluster {
     async fn take(&mut self, step: Step) {
         match step {
             Step::Ask(request) => self.ask(request),
+            Step::Cancel(cancel) => self.cancel(cancel),
             Step::Break(fault) => {
                 self.note(format!("{fault:?}"));
                 self.break_down(fault).await;
@@ -340,6 +350,37 @@ impl Cluster {
                     .extend::<Option<ActivationId>>(id);
             }
         }));
+    }
+
+    /// A client that has something ended which is in flight, on any controller.
+    fn cancel(&mut self, planned: Cancel) {
+        let alive = self.controllers.iter().flatten();
+        let flying: BTreeSet<ActivationId> = alive.flat_map(|c| c.app.in_flight()).map(|(id, _)| id).collect();
+        let Some(id) = flying.iter().nth(planned.which % flying.len().max(1)).copied() else {
+            return self.note("nothing to cancel".to_owned());
+        };
+        let call = self.request("DELETE", &format!("activations/{id}"), String::new());
+        let (history, ids, cancelled) = (self.history.clone(), self.ids.clone(), self.cancelled.clone());
+        let Some(controller) = &mut self.controllers[planned.controller] else {
+            return self.note(format!("nobody is there to cancel {id}"));
+        };
+        let app = controller.app.clone();
+        controller.clients.push(tokio::spawn(async move {
+            let status = app.handle(call).await.status().as_u16();
+            history.note(format!("cancelled {id}: {status}"));
+            // An accepted request promises a record, one that was carried out also what it says.
+            let told = match status {
+                200 => cancelled,
+                202 => ids,
+                _ => return,
+            };
+            told.lock().expect("no panic under this lock").insert(id);
+        }));
+    }
+
+    /// What some client was told has been cancelled.
+    pub fn cancelled(&self) -> BTreeSet<ActivationId> {
+        self.cancelled.lock().expect("no panic under this lock").clone()
     }
 
     pub fn request(&self, method: &str, path: &str, body: String) -> Request {

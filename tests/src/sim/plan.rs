@@ -16,6 +16,7 @@ pub struct Plan {
     pub actions: Vec<Action>,
     pub requests: Vec<Request>,
     pub faults: Vec<(u64, Fault)>,
+    pub cancels: Vec<Cancel>,
     pub weather: Weather,
 }
 
@@ -48,6 +49,16 @@ pub enum What {
     Sequence,
     /// Fire the trigger that has a rule for each action.
     Trigger,
+}
+
+/// A client that has something ended.
+#[derive(Debug, Clone, Copy)]
+pub struct Cancel {
+    pub at: u64,
+    /// Whom it asks.
+    pub controller: usize,
+    /// Which of what is in flight anywhere.
+    pub which: usize,
 }
 
 /// Something that goes wrong, with how long until it is put right.
@@ -89,16 +100,20 @@ impl Plan {
             .collect();
         let actions: Vec<Action> = (0..rng.random_range(2..=5)).map(|_| action(&mut rng)).collect();
         let calm = rng.random_bool(0.2);
+        let requests = requests(&mut rng, controllers, actions.len());
+        let faults = if calm {
+            Vec::new()
+        } else {
+            faults(&mut rng, controllers, invokers.len())
+        };
+        let weather = if calm { Weather::fair() } else { Weather::of(&mut rng) };
         Plan {
             seed,
             controllers,
-            requests: requests(&mut rng, controllers, actions.len()),
-            faults: if calm {
-                Vec::new()
-            } else {
-                faults(&mut rng, controllers, invokers.len())
-            },
-            weather: if calm { Weather::fair() } else { Weather::of(&mut rng) },
+            requests,
+            faults,
+            weather,
+            cancels: cancels(&mut rng, controllers),
             invokers,
             actions,
         }
@@ -148,6 +163,20 @@ fn requests(rng: &mut StdRng, controllers: usize, actions: usize) -> Vec<Request
         });
     }
     requests
+}
+
+fn cancels(rng: &mut StdRng, controllers: usize) -> Vec<Cancel> {
+    let count = if rng.random_bool(0.5) {
+        rng.random_range(1..=25)
+    } else {
+        0
+    };
+    let cancel = |_| Cancel {
+        at: rng.random_range(2_500..TROUBLED),
+        controller: rng.random_range(0..controllers),
+        which: rng.random_range(0..1000),
+    };
+    (0..count).map(cancel).collect()
 }
 
 fn faults(rng: &mut StdRng, controllers: usize, invokers: usize) -> Vec<(u64, Fault)> {

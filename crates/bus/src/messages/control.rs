@@ -93,7 +93,7 @@ mod tests {
     #[test]
     fn the_wire_form_stays() {
         let id: ActivationId = "0123456789abcdef0123456789abcdef".parse().unwrap();
-        let namespace: Namespace = "guest".parse().unwrap();
+        let namespace = Namespace::new("guest").unwrap();
         let follow = Control::Follow {
             activation_id: id,
             namespace: namespace.clone(),
