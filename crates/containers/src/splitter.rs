@@ -54,7 +54,9 @@ impl Splitter {
 
     /// Takes in what was read from a stream at this time.
     pub(crate) fn feed(&mut self, stream: Stream, mut bytes: &[u8], time_ns: u64) {
-        while let Some(end) = memchr::memchr(b'\n', bytes) {
+        loop {
+            bytes = self.skim(stream, bytes);
+            let Some(end) = memchr::memchr(b'\n', bytes) else { break };
             let (piece, rest) = bytes.split_at(end);
             bytes = &rest[1..];
             let row = &mut self.rows[index(stream)];
@@ -70,6 +72,18 @@ impl Splitter {
         }
         let row = &mut self.rows[index(stream)];
         row.cut |= !append(&mut row.partial, bytes);
+    }
+
+    /// What is left to look at. Once the bound struck, only the sentinel matters, and whole lines before the one that may hold it
+    /// go at once: a flood of tiny lines, each cut off and thrown away, would take the thread from everybody else.
+    fn skim<'a>(&self, stream: Stream, bytes: &'a [u8]) -> &'a [u8] {
+        let row = &self.rows[index(stream)];
+        if !row.open.truncated || !row.partial.is_empty() {
+            return bytes;
+        }
+        let until = memchr::memmem::find(bytes, &self.sentinel).unwrap_or(bytes.len());
+        let line = memchr::memrchr(b'\n', &bytes[..until]).map_or(0, |newline| newline + 1);
+        &bytes[line..]
     }
 
     /// Whether both streams have a closed segment waiting.
@@ -283,6 +297,28 @@ mod tests {
             assert_eq!(logs.lines.len(), 1_000 / LINE_OVERHEAD);
             assert!(logs.truncated);
             assert_eq!(splitter.held, 0);
+        }
+    }
+
+    #[test]
+    fn behind_the_bound_the_sentinel_is_found_however_the_bytes_are_cut() {
+        let flood = b"dropped\n\n=END= not yet\n=EN\ndropped\nlast=END=\r\nnext\n=END=\n";
+        for cut in 0..flood.len() {
+            let mut splitter = Splitter::new("=END=", 2 * (LINE_OVERHEAD + 4));
+            splitter.feed(Stream::Stderr, b"=END=\n=END=\n", 1);
+            splitter.feed(Stream::Stdout, b"kept\nkept\ndropped\n", 1);
+            splitter.feed(Stream::Stdout, &flood[..cut], 1);
+            splitter.feed(Stream::Stdout, &flood[cut..], 1);
+            let logs = splitter.take(ALL, 2);
+            assert_eq!(
+                (texts(&logs), logs.truncated),
+                (vec!["kept", "kept"], true),
+                "cut at {cut}"
+            );
+            // The bound was still full when this came, so its text is gone too; where it ends is not.
+            assert!(splitter.complete(), "cut at {cut}");
+            assert!(splitter.take(ALL, 2).truncated, "cut at {cut}");
+            assert!(!splitter.complete(), "cut at {cut}");
         }
     }
 
