@@ -56,6 +56,22 @@ pub const GOALS: &[Goal] = &[
     ),
     goal("A5", "CPU per warm call ÷ CPU of one hop", "", Lower, 1.5, 1.0),
     goal(
+        "A6",
+        "web action ÷ blocking invoke of the same action, node runtime, p50",
+        "",
+        Lower,
+        1.10,
+        1.05,
+    ),
+    goal(
+        "A7",
+        "CPU per web action ÷ CPU per blocking invoke of the same action",
+        "",
+        Lower,
+        1.10,
+        1.05,
+    ),
+    goal(
         "B1",
         "throughput, 32 connections, node runtime ÷ direct",
         "",

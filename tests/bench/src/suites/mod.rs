@@ -6,6 +6,7 @@ mod many;
 mod memory;
 mod throughput;
 mod warm;
+mod web;
 
 use std::path::PathBuf;
 
@@ -25,6 +26,7 @@ type Suite = (&'static str, fn(&Plan) -> Result<Vec<Outcome>>);
 
 const SUITES: &[Suite] = &[
     ("warm", warm::run),
+    ("web", web::run),
     ("throughput", throughput::run),
     ("cold", cold::run),
     ("memory", memory::run),

@@ -1,5 +1,7 @@
 //! A1, A2, A3, A5: what a warm blocking call costs.
 
+use std::time::Duration;
+
 use anyhow::Result;
 
 use super::{Plan, outcome, shown};
@@ -131,17 +133,7 @@ fn cpu_ratio(
         for _ in 0..CALLS {
             a.timed(ours)?;
         }
-        // Records are written behind the reply: wait until nothing moves, so that their cost is counted.
-        let mut last = cpu(platform.pid())?;
-        loop {
-            wait(100);
-            let now = cpu(platform.pid())?;
-            if (now - last).as_micros() < 500 {
-                break;
-            }
-            last = now;
-        }
-        us.push((cpu(platform.pid())? - before).as_secs_f64() * 1e6 / CALLS as f64);
+        us.push((settled(platform)? - before).as_secs_f64() * 1e6 / CALLS as f64);
         let before = cpu(hop.pid())?;
         for _ in 0..CALLS {
             b.timed(theirs)?;
@@ -150,6 +142,19 @@ fn cpu_ratio(
         ratio.push(us.last() / them.last());
     }
     Ok((ratio, [us, them]))
+}
+
+/// CPU time of the platform once nothing moves: records are written behind the reply, and their cost counts.
+pub fn settled(platform: &Platform) -> Result<Duration> {
+    let mut last = cpu(platform.pid())?;
+    loop {
+        wait(100);
+        let now = cpu(platform.pid())?;
+        if (now - last).as_micros() < 500 {
+            return Ok(now);
+        }
+        last = now;
+    }
 }
 
 /// Lets `ms` milliseconds pass on the kernel's clock.
