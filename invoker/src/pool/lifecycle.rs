@@ -14,11 +14,13 @@
 //! **Upstream behaviour honoured.** Initialised once, for one action and namespace; frozen after a grace time; removed after
 //! a developer or platform error, in a shared container only once the others have drained.
 
+mod leaving;
 mod vocabulary;
 
 #[cfg(test)]
 mod tests;
 
+use leaving::{draining, drains, removed, removing, unwanted};
 pub use vocabulary::{After, Effect, Effects, Event, Span, State, Token};
 use vocabulary::{NOTHING, one, two};
 
@@ -324,29 +326,6 @@ impl Machine {
     }
 }
 
-fn unwanted(event: Event) -> Next {
-    match event {
-        Event::Assign => (State::Unwanted, one(Effect::Refuse)),
-        Event::Created => (State::Removing, one(Effect::Destroy)),
-        Event::CreateFailed => (State::Removed, one(Effect::Release)),
-        Event::Start
-        | Event::Initialised
-        | Event::InitFailed
-        | Event::Finished(_)
-        | Event::Condemn
-        | Event::Timer(_)
-        | Event::PauseDone
-        | Event::PauseFailed
-        | Event::Withdrawn
-        | Event::Abandoned
-        | Event::AbandonedEnded
-        | Event::ResumeDone
-        | Event::ResumeFailed
-        | Event::Evict
-        | Event::Destroyed => (State::Unwanted, NOTHING),
-    }
-}
-
 fn prewarmed(event: Event) -> Next {
     match event {
         Event::Assign => (State::Initialising { waiting: 1 }, one(Effect::Init)),
@@ -366,81 +345,5 @@ fn prewarmed(event: Event) -> Next {
         | Event::ResumeDone
         | Event::ResumeFailed
         | Event::Destroyed => (State::Prewarmed, NOTHING),
-    }
-}
-
-fn drains(active: u32, abandoned: u32) -> State {
-    State::Draining { active, abandoned }
-}
-
-fn draining(active: u32, abandoned: u32, event: Event) -> Next {
-    match event {
-        Event::Assign => (drains(active, abandoned), one(Effect::Refuse)),
-        Event::Finished(_) if active > abandoned + 1 => (drains(active - 1, abandoned), NOTHING),
-        Event::Finished(_) => (State::Removing, one(Effect::Destroy)),
-        Event::Abandoned if active > abandoned + 1 => (drains(active, abandoned + 1), NOTHING),
-        Event::Abandoned => (State::Removing, one(Effect::Destroy)),
-        Event::AbandonedEnded if abandoned > 0 => (drains(active - 1, abandoned - 1), NOTHING),
-        Event::Start
-        | Event::Created
-        | Event::CreateFailed
-        | Event::Initialised
-        | Event::InitFailed
-        | Event::Condemn
-        | Event::Timer(_)
-        | Event::PauseDone
-        | Event::PauseFailed
-        | Event::Withdrawn
-        | Event::AbandonedEnded
-        | Event::ResumeDone
-        | Event::ResumeFailed
-        | Event::Evict
-        | Event::Destroyed => (drains(active, abandoned), NOTHING),
-    }
-}
-
-fn removing(event: Event) -> Next {
-    match event {
-        Event::Assign => (State::Removing, one(Effect::Refuse)),
-        Event::Destroyed => (State::Removed, one(Effect::Release)),
-        Event::Start
-        | Event::Created
-        | Event::CreateFailed
-        | Event::Initialised
-        | Event::InitFailed
-        | Event::Finished(_)
-        | Event::Condemn
-        | Event::Timer(_)
-        | Event::PauseDone
-        | Event::PauseFailed
-        | Event::Withdrawn
-        | Event::Abandoned
-        | Event::AbandonedEnded
-        | Event::ResumeDone
-        | Event::ResumeFailed
-        | Event::Evict => (State::Removing, NOTHING),
-    }
-}
-
-fn removed(event: Event) -> Next {
-    match event {
-        Event::Assign => (State::Removed, one(Effect::Refuse)),
-        Event::Start
-        | Event::Created
-        | Event::CreateFailed
-        | Event::Initialised
-        | Event::InitFailed
-        | Event::Finished(_)
-        | Event::Condemn
-        | Event::Timer(_)
-        | Event::PauseDone
-        | Event::PauseFailed
-        | Event::Withdrawn
-        | Event::Abandoned
-        | Event::AbandonedEnded
-        | Event::ResumeDone
-        | Event::ResumeFailed
-        | Event::Evict
-        | Event::Destroyed => (State::Removed, NOTHING),
     }
 }
