@@ -9,26 +9,25 @@
 //! what was cancelled has its record before any invoker of this process takes work. Left to others: killing (the invokers),
 //! what runs next in a composition (its machine).
 
+mod order;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
-use bytes::Bytes;
 use dashmap::{DashMap, DashSet};
-use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use wsk_bus::messages::{CANCELLED, CONTROL, Control, read};
-use wsk_bus::{Delivery, Durability, Key, Message, Payload, Subscription};
-use wsk_entities::{
-    Activation, ActivationId, FullName, Json, Namespace, Parameters, Response, StatusCode, Timestamp, Version,
-};
+use wsk_bus::{Delivery, Durability, Key, Message, Subscription};
+use wsk_entities::{Activation, ActivationId, FullName, Json, Namespace, Response, StatusCode, Version};
 
 use super::cache::Value;
 use super::composition::Progress;
 use super::{App, Caller, Error, now};
 use crate::{Config, metrics};
+use order::Order;
 
 /// Pause before the first repetition; it doubles.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -44,9 +43,6 @@ const ELSEWHERE: Duration = Duration::from_millis(500);
 /// How long a composition waits for the component that it had cancelled.
 const LAST_COMPONENT: Duration = Duration::from_secs(10);
 
-/// The answer of what was cancelled, where nobody knows how far it got.
-const TEXT: &str = "The activation was cancelled.";
-
 /// What became of a request.
 #[derive(Debug)]
 pub enum Cancelled {
@@ -54,21 +50,6 @@ pub enum Cancelled {
     Ended(Box<Activation>),
     /// It is on disk that it shall, and it will.
     Accepted,
-}
-
-/// One accepted request.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Order {
-    activation_id: ActivationId,
-    namespace: Namespace,
-    subject: Arc<str>,
-    action: FullName,
-    version: Version,
-    /// Whether this controller runs it, as a composition.
-    composed: bool,
-    /// Whether its namespace keeps records.
-    kept: bool,
-    at: Timestamp,
 }
 
 /// The compositions that can be told to end, and where orders are kept.
@@ -159,47 +140,9 @@ impl Drop for Watch {
     }
 }
 
-impl Order {
-    fn message(&self) -> Message {
-        Message::local(Key::Id(self.activation_id.bits()), Arc::new(self.clone()))
-    }
-
-    /// The record of what was ended here, because no invoker did.
-    fn record(&self) -> Activation {
-        let mut annotations = Parameters::new();
-        annotations.set("path", Json::of(&self.action.to_string()));
-        annotations.set(CANCELLED, Json::of(&true));
-        Activation {
-            namespace: self.namespace.clone(),
-            name: self.action.name.clone(),
-            version: self.version,
-            subject: self.subject.clone(),
-            activation_id: self.activation_id,
-            cause: None,
-            start: self.at,
-            end: self.at,
-            duration: Some(0),
-            response: response(),
-            logs: Vec::new(),
-            annotations,
-            publish: false,
-        }
-    }
-}
-
-impl Payload for Order {
-    fn encode(&self) -> Bytes {
-        serde_json::to_vec(self).expect("orders serialise").into()
-    }
-
-    fn size(&self) -> usize {
-        512
-    }
-}
-
 /// The answer of a composition that was cancelled.
 pub fn response() -> Response {
-    Response::failure(StatusCode::DeveloperError, &Json::from(TEXT), None)
+    Response::failure(StatusCode::DeveloperError, &Json::from(order::TEXT), None)
 }
 
 /// Whether an activation ended because it was cancelled.
