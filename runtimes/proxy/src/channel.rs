@@ -4,6 +4,7 @@
 //! ends without an answer.
 
 use std::collections::HashMap;
+use std::net::Shutdown;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::sync::{Arc, Mutex};
@@ -33,6 +34,8 @@ const MAX_BODY: usize = 1 << 30;
 pub struct Channel {
     writer: Arc<tokio::sync::Mutex<OwnedWriteHalf>>,
     waiting: Arc<Mutex<Waiting>>,
+    /// The same socket once more, to close it while others read and write.
+    socket: Arc<StdUnixStream>,
 }
 
 /// What the launcher said to one request.
@@ -55,6 +58,7 @@ impl Channel {
     pub fn pair() -> std::io::Result<(Channel, OwnedFd)> {
         let (ours, theirs) = StdUnixStream::pair()?;
         ours.set_nonblocking(true)?;
+        let socket = Arc::new(ours.try_clone()?);
         let (reader, writer) = UnixStream::from_std(ours)?.into_split();
         let waiting: Arc<Mutex<Waiting>> = Arc::default();
         tokio::spawn(dispatch(reader, waiting.clone()));
@@ -62,6 +66,7 @@ impl Channel {
             Channel {
                 writer: Arc::new(tokio::sync::Mutex::new(writer)),
                 waiting,
+                socket,
             },
             theirs.into(),
         ))
@@ -83,6 +88,13 @@ impl Channel {
         // Even when the launcher has stopped reading, an answer may be under way.
         let _ = sent;
         receiver.await.ok()
+    }
+
+    /// Ends the channel after what the launcher has said so far. For a launcher that is gone: a process it has forked may
+    /// hold its end open for as long as it likes.
+    pub fn hang_up(&self) {
+        // An error means that it has ended already.
+        let _ = self.socket.shutdown(Shutdown::Both);
     }
 }
 
@@ -192,6 +204,21 @@ mod tests {
             })
         );
         drop(play.await.unwrap());
+        assert_eq!(channel.call(RUN, b"x").await, None);
+    }
+
+    #[tokio::test]
+    async fn hanging_up_delivers_what_was_said_and_nothing_waits_on() {
+        let (channel, theirs) = Channel::pair().unwrap();
+        let mut launcher = StdUnixStream::from(theirs);
+        let (first, second) = (channel.call(RUN, b"one"), channel.call(RUN, b"two"));
+        let end = async {
+            launcher.write_all(&frame(1, 200, b"said")).unwrap();
+            channel.hang_up();
+        };
+        let (first, second, ()) = tokio::join!(first, second, end);
+        assert_eq!(first.map(|answer| answer.body), Some(Bytes::from_static(b"said")));
+        assert_eq!(second, None, "the launcher's end is still open");
         assert_eq!(channel.call(RUN, b"x").await, None);
     }
 

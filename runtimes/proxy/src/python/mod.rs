@@ -11,6 +11,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +23,7 @@ use self::folder::{install_requirements, is_executable, lay_out, place};
 use crate::action_loop::{
     BUILD_FAILED, EXITED, MORE_THAN_ONCE, NO_ACTION, NO_CODE, OK, PROXY_VERSION, START_FAILED, answer_reply,
 };
-use crate::channel::{self, Channel, LAUNCHER_FD};
+use crate::channel::{self, Answer, Channel, LAUNCHER_FD};
 use crate::child::{Child, Nursery, Program};
 use crate::code::decode;
 use crate::init_request::{Field, InitRequest};
@@ -208,7 +209,7 @@ impl Runtime {
             .map(|(name, value)| (name.clone(), value.clone().into()))
             .collect();
         let message = serde_json::json!({ "main": main, "env": env }).to_string();
-        match launcher.channel.call(channel::INIT, message.as_bytes()).await {
+        match launcher.call(channel::INIT, message.as_bytes()).await {
             Some(answer) if answer.status == 200 => Ok(Engine::Launcher(launcher)),
             Some(_) => Err(Failure::Build(None)),
             None => {
@@ -315,6 +316,21 @@ impl Runtime {
     }
 }
 
+impl Launcher {
+    /// As [`Channel::call`], and over with the process, though one that it forked may hold the channel.
+    async fn call(&self, code: u32, body: &[u8]) -> Option<Answer> {
+        let mut answer = pin!(self.channel.call(code, body));
+        tokio::select! {
+            biased;
+            answer = &mut answer => answer,
+            () = self.child.ended() => {
+                self.channel.hang_up();
+                answer.await
+            }
+        }
+    }
+}
+
 impl Engine {
     fn has_ended(&self) -> bool {
         match self {
@@ -325,11 +341,7 @@ impl Engine {
 
     async fn call(&mut self, body: &[u8], logs: &Logs) -> Option<Bytes> {
         match self {
-            Engine::Launcher(launcher) => launcher
-                .channel
-                .call(channel::RUN, body)
-                .await
-                .map(|answer| answer.body),
+            Engine::Launcher(launcher) => launcher.call(channel::RUN, body).await.map(|answer| answer.body),
             Engine::Program(program) => program.interact(body, logs).await,
         }
     }

@@ -185,6 +185,16 @@ async fn what_ends_the_interpreter_ends_the_action() {
 }
 
 #[tokio::test]
+async fn a_forked_process_does_not_hide_the_end_of_the_interpreter() {
+    let code = "import os, time\ndef main(args):\n    if os.fork() == 0:\n        time.sleep(1000)\n    print('bye')\n    os._exit(1)\n";
+    let Some(mut proxy) = initialised(code).await else {
+        return;
+    };
+    assert_eq!(proxy.run(json!({})).await, error_line(400, "command exited"));
+    assert_eq!(proxy.log().await.out, ["bye"]);
+}
+
+#[tokio::test]
 async fn an_interpreter_that_ended_since_is_noticed() {
     let code = "import threading, time, os\ndef main(args):\n    threading.Timer(0.02, os._exit, [4]).start()\n    return {}\n";
     let Some(proxy) = initialised(code).await else { return };
