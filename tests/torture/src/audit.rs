@@ -1,6 +1,6 @@
 //! What must be true when the dust has settled.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -24,6 +24,7 @@ pub async fn audit(load: &Load, cluster: &Cluster, patience: Duration) -> Result
         .collect();
     let accepted = load.accepted();
     let mut ids: Vec<String> = accepted.iter().map(|(id, _)| id.clone()).collect();
+    let kinds: HashMap<String, Kind> = accepted.iter().cloned().collect();
     let fires: HashSet<&String> = accepted
         .iter()
         .filter(|(_, kind)| *kind == Kind::Fire)
@@ -32,7 +33,7 @@ pub async fn audit(load: &Load, cluster: &Cluster, patience: Duration) -> Result
     let mut begun = Vec::new();
     for (id, record) in records(load, &ids, deadline).await {
         match record {
-            None => findings.push(format!("{id} was accepted and has no record")),
+            None => findings.push(format!("{id} ({:?}) was accepted and has no record", kinds[&id])),
             Some(record) if fires.contains(&id) => begun.extend(named(&record)),
             Some(_) => {}
         }

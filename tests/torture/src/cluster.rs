@@ -118,6 +118,12 @@ impl Cluster {
         &self.parts
     }
 
+    /// Place of the part of a name.
+    pub fn place(&self, name: &str) -> Result<usize> {
+        let found = self.parts.iter().position(|part| part.name() == name);
+        found.with_context(|| format!("no part of the cluster is called {name}"))
+    }
+
     /// Places of the parts to harm.
     pub fn chosen(&self, only: Option<&str>) -> Result<Vec<usize>> {
         let wanted = |part: &Part| only.is_none_or(|start| part.name().starts_with(start));
@@ -183,11 +189,7 @@ impl Cluster {
         let names = self.missing();
         for name in &names {
             println!("torture: {name} has ended by itself");
-            let at = self
-                .parts
-                .iter()
-                .position(|part| part.name() == name)
-                .context("one of the parts")?;
+            let at = self.place(name)?;
             self.start(at).await?;
         }
         Ok(names)

@@ -48,6 +48,9 @@ struct Arguments {
     /// Harm only parts whose names begin so, by killing them.
     #[arg(long)]
     only: Option<String>,
+    /// Faults to do, in this order, instead of drawn ones: `kill:NAME` or `freeze:NAME`, separated by commas.
+    #[arg(long, value_delimiter = ',')]
+    plan: Vec<String>,
     /// Seed of the choice of faults; drawn when it is not given.
     #[arg(long)]
     seed: Option<u64>,
@@ -65,30 +68,15 @@ async fn main() -> Result<()> {
     let load = Arc::new(Load::new(&cluster.gateways, &cluster.auth)?);
     load.prepare().await.context("the first entities")?;
     let running = tokio::spawn(load.clone().run(arguments.rate));
-    let mut rng = StdRng::seed_from_u64(seed);
-    let chosen = cluster.chosen(arguments.only.as_deref())?;
+    let plan = plan(&arguments, &cluster, seed)?;
     let mut ended_by_themselves = Vec::new();
-    for number in 0..arguments.faults {
-        let ended = cluster.revive().await?;
-        ended_by_themselves.extend(ended);
-        let parts = cluster.parts();
-        let turn = if number < chosen.len() {
-            number
-        } else {
-            rng.random_range(0..chosen.len())
-        };
-        let part = chosen[turn];
-        let kills = parts[part].is_ours() && (arguments.only.is_some() || rng.random_bool(0.5));
-        let fault = if kills {
-            Fault::Kill
-        } else {
-            Fault::Freeze(Duration::from_secs(arguments.frozen))
-        };
+    for (number, (part, fault)) in plan.iter().copied().enumerate() {
+        ended_by_themselves.extend(cluster.revive().await?);
         println!(
             "torture: {}/{}: {fault} {}",
             number + 1,
-            arguments.faults,
-            parts[part].name()
+            plan.len(),
+            cluster.parts()[part].name()
         );
         cluster.harm(part, fault).await?;
         tokio::time::sleep(Duration::from_secs(arguments.pause)).await;
@@ -109,4 +97,30 @@ async fn main() -> Result<()> {
         println!("torture: BROKEN: {finding}");
     }
     bail!("{} promises were broken; seed {seed}", findings.len())
+}
+
+/// What is done to which part, in order: as told, or each part in turn and then any.
+fn plan(arguments: &Arguments, cluster: &Cluster, seed: u64) -> Result<Vec<(usize, Fault)>> {
+    let freeze = Fault::Freeze(Duration::from_secs(arguments.frozen));
+    if !arguments.plan.is_empty() {
+        let step = |text: &String| match text.split_once(':') {
+            Some(("kill", name)) => Ok((cluster.place(name)?, Fault::Kill)),
+            Some(("freeze", name)) => Ok((cluster.place(name)?, freeze)),
+            Some(_) | None => bail!("`{text}` is no fault; say kill:NAME or freeze:NAME"),
+        };
+        return arguments.plan.iter().map(step).collect();
+    }
+    let mut rng = StdRng::seed_from_u64(seed);
+    let chosen = cluster.chosen(arguments.only.as_deref())?;
+    let draw = |number: usize| {
+        let turn = if number < chosen.len() {
+            number
+        } else {
+            rng.random_range(0..chosen.len())
+        };
+        let part = chosen[turn];
+        let kills = cluster.parts()[part].is_ours() && (arguments.only.is_some() || rng.random_bool(0.5));
+        (part, if kills { Fault::Kill } else { freeze })
+    };
+    Ok((0..arguments.faults).map(draw).collect())
 }
