@@ -30,6 +30,9 @@ const GLOBALS: &[Global] = &[
     Global("global-verbose", Some('v'), None, "verbose output"),
 ];
 
+/// The commands that came from a program of their own, which had letters for the files of a client certificate.
+const PROJECT: &str = "project";
+
 /// Ids of global flags start with this, so that they never meet a command's own.
 pub const GLOBAL_PREFIX: &str = "global-";
 
@@ -47,6 +50,12 @@ pub fn tuned(command: Command) -> Command {
             .collect::<Vec<_>>()
         {
             command = command.mut_subcommand(name, tuned);
+        }
+        if command.get_name() == PROJECT {
+            return command.mut_subcommands(|leaf| {
+                leaf.mut_arg("global-key", |arg| arg.short('k'))
+                    .mut_arg("global-cert", |arg| arg.short('c'))
+            });
         }
         return command;
     }

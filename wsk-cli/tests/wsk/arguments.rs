@@ -149,6 +149,20 @@ fn half_a_client_certificate() {
         .failed(1, &format!("error: {text}\n\n{USAGE}"));
 }
 
+/// `wskdeploy` had letters for the two files; elsewhere they mean something else or nothing.
+#[test]
+fn letters_for_a_client_certificate_of_projects() {
+    let platform = Platform::answering([]);
+    platform.file("manifest.yaml", "packages: {}\n");
+    let text = "Unable to load the X509 key pair due to the following reason: open missing: ";
+    for command in ["deploy", "undeploy", "sync --projectname p", "export --projectname p"] {
+        let run = platform.wsk(&format!("project {command} -c missing -k missing"));
+        assert!(run.code != 0 && run.err.contains(text), "{command}: {run:?}");
+    }
+    let run = platform.wsk("action list -c missing -k missing");
+    assert!(run.code != 0 && !run.err.contains(text), "{run:?}");
+}
+
 #[test]
 fn requests_carry_the_key_and_say_who_asks() {
     let platform = Platform::answering([(200, "{}")]);
