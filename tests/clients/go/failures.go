@@ -39,14 +39,17 @@ func failures(client *whisk.Client) {
 	_, _, err = friend.Actions.Get("greet", true)
 	say("what is not yours", ended(err))
 
-	for _, failing := range []struct{ name, body string }{
-		{"says", "return { error: 'no more' }"},
-		{"nested", "return { error: { custom: { error: 'deep' } } }"},
-		{"throws", "throw new Error('thrown')"},
-		{"slow", "return new Promise(() => {})"},
+	for _, failing := range []struct {
+		name, body string
+		limit      int
+	}{
+		{"says", "return { error: 'no more' }", 60000},
+		{"nested", "return { error: { custom: { error: 'deep' } } }", 60000},
+		{"throws", "throw new Error('thrown')", 60000},
+		{"slow", "return new Promise(() => {})", 5000},
 	} {
 		code := "function main() { " + failing.body + " }"
-		_, _, err = client.Actions.Insert(&whisk.Action{Name: failing.name, Exec: &whisk.Exec{Kind: "nodejs:default", Code: text(code)}, Limits: &whisk.Limits{Timeout: number(2000)}}, false)
+		_, _, err = client.Actions.Insert(&whisk.Action{Name: failing.name, Exec: &whisk.Exec{Kind: "nodejs:default", Code: text(code)}, Limits: &whisk.Limits{Timeout: number(failing.limit)}}, false)
 		must(err)
 		_, _, err = client.Actions.Invoke(failing.name, nil, true, false)
 		say(failing.name, ended(err))

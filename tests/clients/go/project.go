@@ -23,7 +23,7 @@ func deploy(client *whisk.Client, hash string, actions []string, rules []string)
 	must(err)
 	for _, name := range actions {
 		code := "function main(args) { return { ...args, " + name + ": true } }"
-		_, _, err = client.Actions.Insert(&whisk.Action{Name: "demo/" + name, Namespace: "_", Publish: truth(false), Annotations: mark, Exec: &whisk.Exec{Kind: "nodejs:20", Code: text(code)}, Limits: &whisk.Limits{Timeout: number(5000), Memory: number(128), Logsize: number(1)}}, true)
+		_, _, err = client.Actions.Insert(&whisk.Action{Name: "demo/" + name, Namespace: "_", Publish: truth(false), Annotations: mark, Exec: &whisk.Exec{Kind: "nodejs:20", Code: text(code)}, Limits: &whisk.Limits{Timeout: number(60000), Memory: number(128), Logsize: number(1)}}, true)
 		must(err)
 	}
 	_, _, err = client.Actions.Insert(&whisk.Action{Name: "demo/all", Namespace: "_", Publish: truth(false), Annotations: mark, Exec: &whisk.Exec{Kind: "sequence", Components: []string{"/_/demo/first", "/_/demo/second"}}}, true)

@@ -57,7 +57,7 @@ async function kinds () {
 }
 
 async function actions () {
-  const updated = await ow.actions.update({ name: 'greet', action: GREET, version: '1.2.3', limits: { timeout: 5000, memory: 128, logs: 1 }, ...named(['note', { a: 1 }]) })
+  const updated = await ow.actions.update({ name: 'greet', action: GREET, version: '1.2.3', limits: { timeout: 30000, memory: 128, logs: 1 }, ...named(['note', { a: 1 }]) })
   say('update', pick(updated, 'version parameters annotations limits'))
   const kept = await ow.actions.update({ name: 'greet', params: { salutation: 'Good day' } })
   say('update without code', pick(kept, 'version exec parameters annotations'))
@@ -267,7 +267,7 @@ async function errors () {
   say('bad limit of a list', await refused(ow.actions.list({ limit: 1000 })))
   const failing = { says: 'return { error: "no more" }', nested: 'return { error: { error: "deep" } }', status: 'return { error: { statusCode: 404 } }', throws: 'throw new Error("thrown")', rejects: 'return Promise.reject({ reason: 1 })', syntax: 'return {', slow: 'return new Promise(() => {})', exits: 'process.exit(3)', text: 'return "text"' }
   for (const [name, body] of Object.entries(failing)) {
-    await ow.actions.create({ name: `fail-${name}`, action: `function main() { ${body} }`, limits: { timeout: 2000 } })
+    await ow.actions.create({ name: `fail-${name}`, action: `function main() { ${body} }`, limits: { timeout: name === 'slow' ? 5000 : 60000 } })
     const error = await refused(ow.actions.invoke({ name: `fail-${name}`, blocking: true }))
     say(name, error)
     say('its response', pick(error.error.response || {}, 'status success result'))
