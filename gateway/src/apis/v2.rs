@@ -33,6 +33,32 @@ struct Call<'a> {
     body: &'a Bytes,
 }
 
+/// What can be asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Route {
+    Create,
+    Search,
+    Show,
+    Replace,
+    Delete,
+    Subscribe,
+    Subscribers,
+    Unsubscribe,
+}
+
+/// Verb, path behind the tenant, and what is asked for with them; nothing else is.
+pub const ROUTES: &[(&str, &str, Route)] = &[
+    ("POST", "apis", Route::Create),
+    ("GET", "apis", Route::Search),
+    ("GET", "apis/{id}", Route::Show),
+    ("PUT", "apis/{id}", Route::Replace),
+    ("DELETE", "apis/{id}", Route::Delete),
+    ("POST", "subscriptions", Route::Subscribe),
+    ("PUT", "subscriptions", Route::Subscribe),
+    ("GET", "subscriptions", Route::Subscribers),
+    ("DELETE", "subscriptions/{id}", Route::Unsubscribe),
+];
+
 /// Whether a path is for this module.
 pub fn is_below(path: &str) -> bool {
     path.starts_with("/v2/")
@@ -80,16 +106,18 @@ impl Apis {
     }
 
     async fn dispatch(&self, call: &Call<'_>) -> Result<Response, Refusal> {
-        let path: Vec<&str> = call.path.iter().map(String::as_str).collect();
-        match (path.as_slice(), call.method) {
-            (["apis"], &Method::POST) => self.put(call, None).await,
-            (["apis", id], &Method::PUT) => self.put(call, Some(id)).await,
-            (["apis"], &Method::GET) => self.search(call).await,
-            (["apis", id], &Method::GET) => {
+        let (route, id) = call
+            .route()
+            .ok_or_else(|| (StatusCode::NOT_FOUND, "Not found.".to_owned()))?;
+        match route {
+            Route::Create => self.put(call, None).await,
+            Route::Replace => self.put(call, Some(id)).await,
+            Route::Search => self.search(call).await,
+            Route::Show => {
                 let api = self.by_id(call, id).await?;
                 Ok(json_response(StatusCode::OK, self.item(call, &api.0)?.to_string()))
             }
-            (["apis", id], &Method::DELETE) => {
+            Route::Delete => {
                 let (api, revision) = self.by_id(call, id).await?;
                 let deleted = self
                     .store
@@ -97,10 +125,9 @@ impl Apis {
                     .await;
                 self.changed(call, deleted)
             }
-            (["subscriptions"], &(Method::POST | Method::PUT)) => self.subscribe(call).await,
-            (["subscriptions"], &Method::GET) => self.subscribers(call).await,
-            (["subscriptions", client], &Method::DELETE) => self.unsubscribe(call, client).await,
-            _ => Err((StatusCode::NOT_FOUND, "Not found.".to_owned())),
+            Route::Subscribe => self.subscribe(call).await,
+            Route::Subscribers => self.subscribers(call).await,
+            Route::Unsubscribe => self.unsubscribe(call, id).await,
         }
     }
 
@@ -213,6 +240,20 @@ impl Apis {
 }
 
 impl Call<'_> {
+    /// The row of the table that this is, and the id in the path, empty where the row has none.
+    fn route(&self) -> Option<(Route, &str)> {
+        let path: Vec<&str> = self.path.iter().map(String::as_str).collect();
+        let id = |pattern: &str| match (pattern.split_once('/'), path.as_slice()) {
+            (None, [collection]) if *collection == pattern => Some(""),
+            (Some((first, _)), [collection, id]) if *collection == first => Some(*id),
+            (None | Some(_), _) => None,
+        };
+        ROUTES
+            .iter()
+            .filter(|(verb, ..)| self.method == *verb)
+            .find_map(|(_, pattern, route)| Some((*route, id(pattern)?)))
+    }
+
     fn parameter(&self, name: &str) -> Option<&str> {
         let found = self.query.iter().find(|(key, value)| key == name && !value.is_empty());
         found.map(|(_, value)| value.as_str())

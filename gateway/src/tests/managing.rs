@@ -1,6 +1,7 @@
 //! Creating, showing and removing APIs.
 
 use super::*;
+use crate::apis::v2::{self, Route};
 
 const NO_KEY: &str = "Invalid authentication.";
 
@@ -230,40 +231,47 @@ async fn nobody_reaches_anothers_apis() {
         .await;
     assert_eq!(deleted.refusal().1, "API deletion failure: API '/club' does not exist.");
 
-    for (method, path) in [
-        ("GET", "apis"),
-        ("POST", "apis"),
-        ("GET", "apis/x"),
-        ("PUT", "apis/x"),
-        ("DELETE", "apis/x"),
-        ("GET", "subscriptions?artifact_id=x"),
-        ("POST", "subscriptions"),
-        ("PUT", "subscriptions"),
-        ("DELETE", "subscriptions/c?artifact_id=x"),
-        ("GET", "nonsense"),
-    ] {
-        let target = format!("/v2/{ALICE}/{path}");
-        let bob = key_of(BOB);
-        for authorization in ["", &bob, &wrong, "Bearer ", "Bearer x"] {
-            let answer = edge
-                .send(method, &target, &[("authorization", authorization)], "{")
-                .await;
-            assert_eq!(
-                answer.text(),
-                r#"{"status":401,"message":"Error: Unauthorized"}"#,
-                "{method} {path} {authorization}"
-            );
-        }
+    for (method, pattern, route) in v2::ROUTES {
+        let target = format!("/v2/{ALICE}/{}?artifact_id=x", pattern.replace("{id}", "x"));
+        nobody_but_the_owner(&edge, method, &target).await;
         let malformed = edge
             .send(method, &target, &[("authorization", &key_of(ALICE))], "{")
             .await;
-        let expected = match (method, path) {
-            ("GET", "apis") => 200,
-            ("POST" | "PUT", "apis" | "subscriptions") => 400,
-            ("PUT", _) => 400,
-            _ => 404,
+        let expected = match route {
+            Route::Search => 200,
+            Route::Create | Route::Replace | Route::Subscribe => 400,
+            Route::Show | Route::Delete | Route::Subscribers | Route::Unsubscribe => 404,
         };
-        assert_eq!(malformed.status.as_u16(), expected, "{method} {path}: {malformed:?}");
+        assert_eq!(malformed.status.as_u16(), expected, "{method} {target}: {malformed:?}");
+    }
+    for (method, path) in [
+        ("GET", "nonsense"),
+        ("PATCH", "apis"),
+        ("GET", "apis/x/y"),
+        ("POST", "apis/x"),
+        ("GET", ""),
+    ] {
+        let target = format!("/v2/{ALICE}/{path}");
+        nobody_but_the_owner(&edge, method, &target).await;
+        let unknown = edge
+            .send(method, &target, &[("authorization", &key_of(ALICE))], "{")
+            .await;
+        let text = r#"{"status":404,"message":"Error: Not found."}"#;
+        assert_eq!(unknown.text(), text, "{method} {target}");
+    }
+}
+
+async fn nobody_but_the_owner(edge: &Edge, method: &str, target: &str) {
+    let (bob, wrong) = (key_of(BOB), key_of("00000000-71f6-4ed5-8c54-816aa4f8c502"));
+    for authorization in ["", &bob, &wrong, "Bearer ", "Bearer x"] {
+        let answer = edge
+            .send(method, target, &[("authorization", authorization)], "{")
+            .await;
+        assert_eq!(
+            answer.text(),
+            r#"{"status":401,"message":"Error: Unauthorized"}"#,
+            "{method} {target} {authorization}"
+        );
     }
 }
 
