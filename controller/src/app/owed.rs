@@ -16,7 +16,7 @@ use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use serde::{Deserialize, Serialize};
 use wsk_bus::messages::read;
-use wsk_bus::{Delivery, Key, Message, Payload, Subscription};
+use wsk_bus::{Delivery, Durability, Key, Message, Payload, Subscription};
 use wsk_entities::{Activation, ActivationId, FullName, Namespace};
 
 use super::App;
@@ -231,6 +231,18 @@ impl App {
                 }
             }
         }
+    }
+
+    /// Puts a record on the ledger, from where it is stored; whether the bus took it.
+    pub(super) async fn promise(&self, record: &Arc<Activation>) -> bool {
+        let message = Owed::Record(record.clone()).message();
+        let promised = self
+            .bus
+            .publish(self.work.ledger.topic(), message, Durability::Volatile)
+            .await;
+        promised
+            .inspect_err(|error| tracing::warn!(%error, "the ledger does not take a record; it is stored without"))
+            .is_ok()
     }
 
     /// Stores a record of the controller's own making, however long it takes.
