@@ -211,8 +211,12 @@ impl Group {
         }
     }
 
-    /// Whether one more of its containers may go to work.
+    /// Whether one more of its containers may go to work. One that takes several activations at a time shares its processor
+    /// by itself.
     pub fn admits(&self) -> bool {
+        if self.bound.plan.limits.concurrency > 1 {
+            return true;
+        }
         let there = (self.crew.able - self.crew.arriving) as usize;
         self.pace
             .admits(there - (self.idle.len() + self.paused.len()).min(there))
