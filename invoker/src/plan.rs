@@ -24,6 +24,7 @@ pub(crate) struct Plan {
     pub revision: Arc<str>,
     pub version: Version,
     pub kind: Arc<str>,
+    /// As they apply: `concurrency` is 1 where the program takes one run at a time, whatever the action asks for.
     pub limits: ActionLimits,
     pub main: Option<String>,
     pub binary: bool,
@@ -50,6 +51,9 @@ pub(crate) struct Program {
     pub managed: bool,
     /// Whether the end of a log is marked.
     pub sentinelled: bool,
+    /// Whether it takes several runs at a time: Node.js does, and a user's own image is taken at the user's word. Anything else
+    /// would let them wait inside the container, while their time limits run.
+    pub shared: bool,
 }
 
 impl Program {
@@ -61,6 +65,7 @@ impl Program {
             folder: runtime.process.as_ref().and_then(|p| p.folder.clone()),
             managed: true,
             sentinelled: runtime.sentinelled_logs,
+            shared: runtime.kind.split(':').next() == Some("nodejs"),
         }
     }
 
@@ -78,6 +83,7 @@ impl Program {
                     folder: program.and_then(|p| p.folder.clone()),
                     managed: native.is_some(),
                     sentinelled: native.is_some(),
+                    shared: native.is_none(),
                 })
             }
             Exec::Sequence { .. } => None,
@@ -95,12 +101,16 @@ impl Plan {
         annotations.set("path", Json::from(name.to_string().as_str()));
         annotations.set("kind", Json::from(&*kind));
         annotations.set("limits", Json::of(&action.limits));
+        let mut limits = action.limits;
+        if !program.shared {
+            limits.concurrency = 1;
+        }
         Ok(Plan {
             context: context(&name, action.version),
             revision: revision.0,
             version: action.version,
             kind,
-            limits: action.limits,
+            limits,
             main: action.exec.main().map(str::to_owned),
             binary: action.exec.binary(),
             code: action.exec.code().cloned(),

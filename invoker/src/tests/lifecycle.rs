@@ -238,6 +238,37 @@ async fn concurrency_shares_a_container_also_while_it_starts() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_takes_one_run_at_a_time_gets_one_whatever_the_action_asks_for() {
+    let mut world = World::new().await;
+    let nearly_all = Duration::from_millis(900);
+    world.containers.behave(move |_| Reply::ok("{}").after(nearly_all));
+    let revision = world
+        .put("hello", |action| {
+            action.exec = Exec::Blackbox {
+                image: "openwhisk/dockerskeleton".to_owned(),
+                code: Some(Code::Inline("code".into())),
+                main: None,
+                binary: false,
+            };
+            action.limits.concurrency = 3;
+        })
+        .await;
+    let mut ids = Vec::new();
+    for _ in 0..3 {
+        let message = world.message("hello", &revision);
+        ids.push(world.send(message).await);
+    }
+    for id in ids {
+        let seen = world.record(id).await;
+        assert_eq!(seen.status(), 0, "no run waits inside a container until its time limit");
+        let shown = seen.record.annotations.get("limits").unwrap().as_str();
+        assert!(shown.contains(r#""concurrency":3"#), "{shown}");
+    }
+    assert_eq!(world.containers.alive()[0].1.concurrency, 1);
+    world.clean();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_failure_in_a_shared_container_lets_the_other_finish() {
     let mut world = World::new().await;
     let revision = world.put("hello", |action| action.limits.concurrency = 2).await;
