@@ -22,7 +22,9 @@ pub mod requests;
 mod shown;
 mod version;
 
-pub use activation::{Activation, ActivationSummary, Response, ShownActivation, ShownResponse, StatusCode, StorePolicy};
+pub use activation::{
+    Activation, ActivationSummary, Response, ShownActivation, ShownResponse, StatusCode, StorePolicy,
+};
 pub use error::{Error, ErrorBody};
 pub use exec::{Attachment, Code, Exec, is_base64};
 pub use identity::{AuthKey, Identity, NamespaceRef, Right, Subject, SubjectDocument, SubjectNamespace, UserLimits};
