@@ -8,8 +8,8 @@ use wsk_service::config::Loader;
 
 use crate::Config;
 
-/// Prefix of environment variables that set configuration keys, as in `FERROWHISK_LISTEN`.
-const ENVIRONMENT: &str = "FERROWHISK_";
+/// What environment variables that set configuration keys begin with, before an underscore, as in `FERROWHISK_LISTEN`.
+const ENVIRONMENT: &str = "FERROWHISK";
 
 #[derive(Debug, Parser)]
 #[command(
@@ -62,11 +62,15 @@ pub(crate) struct Certificate {
 impl Flags {
     /// Defaults, file, environment, flags.
     pub(crate) fn config(&self) -> Result<Config> {
+        self.config_under(std::env::vars())
+    }
+
+    fn config_under(&self, variables: impl Iterator<Item = (String, String)>) -> Result<Config> {
         let mut loader = Loader::new(ENVIRONMENT);
         if let Some(file) = &self.config {
             loader = loader.file(file)?;
         }
-        loader = loader.environment(std::env::vars().filter(|(name, _)| is_ours(name)));
+        loader = loader.environment(variables.filter(|(name, _)| !is_for_tests(name)));
         if let Some(data) = &self.data {
             loader = loader.set("data", data.display().to_string());
         }
@@ -78,6 +82,50 @@ impl Flags {
 }
 
 /// `FERROWHISK_TEST_...` addresses components of the test suites and is no configuration.
-fn is_ours(name: &str) -> bool {
-    name.starts_with(ENVIRONMENT) && !name.starts_with("FERROWHISK_TEST_")
+fn is_for_tests(name: &str) -> bool {
+    name.starts_with("FERROWHISK_TEST_")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(variables: &[(&str, &str)], arguments: &[&str]) -> Result<Config> {
+        let arguments = Arguments::parse_from([&["ferrowhisk", "serve"], arguments].concat());
+        let Command::Serve(flags) = arguments.command else {
+            unreachable!("serve was asked for")
+        };
+        let variables = variables
+            .iter()
+            .map(|&(name, value)| (name.to_owned(), value.to_owned()));
+        flags.config_under(variables)
+    }
+
+    #[test]
+    fn the_environment_sets_any_key_and_flags_win_over_it() {
+        let variables = [
+            ("FERROWHISK_LISTEN", "127.0.0.1:7"),
+            ("FERROWHISK_INVOKER__MEMORY_MB", "4096"),
+            ("FERROWHISK_TEST_KAFKA", "127.0.0.1:9"),
+            ("FERROWHISKY", "no"),
+        ];
+        let config = load(&variables, &[]).unwrap();
+        assert_eq!(
+            (config.listen.as_str(), config.invoker.memory_mb),
+            ("127.0.0.1:7", 4096)
+        );
+        let config = load(&variables, &["--listen", "127.0.0.1:8"]).unwrap();
+        assert_eq!(
+            (config.listen.as_str(), config.invoker.memory_mb),
+            ("127.0.0.1:8", 4096)
+        );
+    }
+
+    #[test]
+    fn a_variable_that_sets_nothing_is_an_error_that_names_it() {
+        for name in ["FERROWHISK_LISTENS", "FERROWHISK_INVOKER__MEMORY"] {
+            let error = load(&[(name, "1")], &[]).unwrap_err().to_string();
+            assert!(error.contains(name), "{error}");
+        }
+    }
 }

@@ -2,7 +2,7 @@
 //!
 //! Each has a folder below `tests/clients`: its exact version, a scripted tour, and the transcript that the tour must print.
 //! `.ci/fetch-clients` fetches them into a cache folder; where that did not happen a tour is announced as skipped, and fails
-//! when `CI=true`. `FERROWHISK_WRITE_TRANSCRIPTS=1` writes the transcripts anew, to be read before they are committed.
+//! when `CI=true`. `FERROWHISK_TEST_WRITE_TRANSCRIPTS=1` writes the transcripts anew, to be read before they are committed.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -152,7 +152,7 @@ impl Guide {
 
 /// Fails with the first line that differs.
 fn compare(file: &Path, shown: &str) {
-    if std::env::var_os("FERROWHISK_WRITE_TRANSCRIPTS").is_some() {
+    if std::env::var_os("FERROWHISK_TEST_WRITE_TRANSCRIPTS").is_some() {
         std::fs::write(file, shown).expect("a transcript to write");
     }
     let expected = std::fs::read_to_string(file).expect("a transcript");
