@@ -40,6 +40,11 @@ const FOLLOW: Queries = &[(
     "boolean",
     "Answer the lines as server-sent events while the activation runs",
 )];
+const PENDING: Queries = &[(
+    "pending",
+    "boolean",
+    "Answer also for what was accepted and has no record yet",
+)];
 const FORCE: Queries = &[("force", "boolean", "Delete the actions of the package too")];
 const CODE: Queries = &[("code", "boolean", "Whether to show the code; true unless given")];
 const INVOKE: Queries = &[
@@ -329,11 +334,14 @@ fn resourceful(resource: Resource) -> Option<Operation<'static>> {
             success: &[("200", "A page", Some("[ActivationBrief]"))],
             ..LIST
         },
-        Resource::Activation => record(
-            "getActivationById",
-            "A record",
-            &[("200", "The record", Some("Activation"))],
-        ),
+        Resource::Activation => Operation {
+            query: PENDING,
+            ..record(
+                "getActivationById",
+                "A record",
+                &[("200", "The record", Some("Activation"))],
+            )
+        },
         Resource::CancelActivation => Operation {
             refusals: &["400", "401", "403", "404", "409", "503"],
             is_new: true,
