@@ -189,6 +189,29 @@ async fn malformed_queries_are_refused_by_every_list() {
     }
 }
 
+/// What a query asks for beyond OpenWhisk is guarded as the row it is asked of.
+#[tokio::test]
+async fn pending_and_followed_activations_are_nobody_elses() {
+    let api = Api::start().await;
+    for row in ROUTES {
+        let query = match row.route {
+            Route::Resource(Resource::Activation) => "pending",
+            Route::Resource(Resource::ActivationLogs) => "follow",
+            Route::Resource(_) | Route::Open(_) | Route::Start(_) => continue,
+        };
+        let path = path_of(row.path);
+        let status = async |client: Client<'_>, value: &str| {
+            let answer = client.get(&format!("{path}?{query}={value}")).await;
+            answer.refusal().0
+        };
+        assert_eq!(status(api.stranger(Outcome::Missing), "true").await, 401, "{path}");
+        assert_eq!(status(api.stranger(Outcome::Invalid), "true").await, 401, "{path}");
+        assert_eq!(status(api.client("other"), "true").await, 403, "{path}");
+        assert_eq!(status(api.client("owner"), "true").await, 404, "{path}");
+        assert_eq!(status(api.client("owner"), "maybe").await, 400, "{path}");
+    }
+}
+
 /// Verbs that a path does not know end as a route that is not there, not as 405.
 #[tokio::test]
 async fn verbs_that_a_path_does_not_know() {
