@@ -79,7 +79,6 @@ enum Step {
     Break(Fault),
     InvokerBack(usize),
     ControllerBack(usize),
-    StoreBack,
 }
 
 impl History {
@@ -180,7 +179,7 @@ impl Cluster {
         );
         for (at, fault) in &self.plan.faults {
             steps.push((*at, Step::Break(*fault)));
-            steps.push(match *fault {
+            let (back, step) = match *fault {
                 Fault::Invoker { which, back_after } => (at + back_after, Step::InvokerBack(which)),
                 Fault::Drain {
                     which,
@@ -188,8 +187,9 @@ impl Cluster {
                     back_after,
                 } => (at + limit + back_after, Step::InvokerBack(which)),
                 Fault::Controller { which, back_after } => (at + back_after, Step::ControllerBack(which)),
-                Fault::Store { back_after } => (at + back_after, Step::StoreBack),
-            });
+                Fault::Store { .. } => continue,
+            };
+            steps.push((back, step));
         }
         steps.sort_by_key(|(at, _)| *at);
         for (at, step) in steps.into_iter().filter(|(at, _)| *at <= TROUBLED + 10_000) {
@@ -208,7 +208,6 @@ impl Cluster {
             }
             Step::InvokerBack(which) => self.start_invoker(which).await,
             Step::ControllerBack(which) => self.start_controller(which).await,
-            Step::StoreBack => self.sky.store_away(false),
         }
     }
 
@@ -237,7 +236,15 @@ impl Cluster {
                     drop(controller.duties);
                 }
             }
-            Fault::Store { .. } => self.sky.store_away(true),
+            Fault::Store { back_after } => {
+                self.sky.store_away(true);
+                // By itself: a controller that starts meanwhile may wait for the store before anything else is done here.
+                let sky = self.sky.clone();
+                tokio::spawn(async move {
+                    tokio::time::sleep(Duration::from_millis(back_after)).await;
+                    sky.store_away(false);
+                });
+            }
         }
     }
 
