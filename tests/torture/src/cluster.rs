@@ -25,7 +25,7 @@ pub enum Part {
         name: String,
         program: &'static str,
         pid: Pid,
-        child: Option<Child>,
+        child: Option<Box<Child>>,
     },
     /// Kafka or CouchDB: others' programs, frozen only.
     Component { name: &'static str, pid: Pid },
@@ -180,7 +180,7 @@ impl Cluster {
         let id = started.id().context("it ended at once")?;
         *pid = Pid::from_raw(i32::try_from(id)?);
         std::fs::write(dir.join(format!("{name}.pid")), format!("{id}\n"))?;
-        *child = Some(started);
+        *child = Some(Box::new(started));
         Ok(())
     }
 
