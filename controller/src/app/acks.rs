@@ -3,6 +3,8 @@
 //! Every published activation has one entry here from before its publish until its slot is free: the capacity it holds on
 //! an invoker, its place in the namespace's concurrency, and whoever waits for its answer. The acknowledgement alone ends
 //! the entry, so a caller that hangs up changes nothing; when no acknowledgement comes, the sweep ends it by force.
+//! Until the bus has taken its message an entry holds capacity and nothing else: the bus may refuse it, so nobody is told
+//! that there is such an activation, and nothing is promised about it.
 //!
 //! Invariant: slot and permit live in the entry and leave with it, hence are given back exactly once. Upstream behaviour
 //! honoured: §6.5 (what each acknowledgement means) and forced completion of §7.1.
@@ -44,6 +46,8 @@ pub struct Boarding {
     pub namespace: Namespace,
     /// When it is taken for lost.
     pub force_at: Timestamp,
+    /// Whether the bus has taken it.
+    pub departed: bool,
 }
 
 type Flight = Boarding;
@@ -67,6 +71,13 @@ impl Flights {
         self.table.insert(id, boarding);
     }
 
+    /// The bus has taken an activation: it will run, and have a record.
+    pub fn depart(&self, id: ActivationId) {
+        if let Some(mut flight) = self.table.get_mut(&id) {
+            flight.departed = true;
+        }
+    }
+
     /// Waits for an activation that a former life of this controller published. It holds no capacity here.
     pub fn expect(
         &self,
@@ -85,6 +96,7 @@ impl Flights {
                 action,
                 namespace,
                 force_at,
+                departed: true,
             },
         );
         receiver
@@ -152,10 +164,10 @@ impl Flights {
         self.balancer().ping(instance, enabled, now);
     }
 
-    /// The action of an activation of this namespace, while it is in flight.
+    /// The action of an activation of this namespace that the bus has taken, while it is in flight.
     pub fn action_of(&self, namespace: &Namespace, id: ActivationId) -> Option<FullName> {
-        let flight = self.table.get(&id).filter(|flight| flight.namespace == *namespace)?;
-        Some(flight.action.clone())
+        let flight = self.table.get(&id)?;
+        (flight.departed && flight.namespace == *namespace).then(|| flight.action.clone())
     }
 
     /// Id and action of everything in flight, for operators.

@@ -386,9 +386,11 @@ impl App {
         batch: Vec<(Arc<str>, wsk_bus::Message)>,
     ) -> Result<(), Error> {
         crate::metrics::ACTIVATIONS.inc_by(ids.len() as u64);
-        self.bus.publish_all(batch).await.map_err(|error| {
-            ids.iter().for_each(|id| self.work.flights.cancel(*id));
-            refused(error)
-        })
+        let published = self.bus.publish_all(batch).await;
+        ids.iter().for_each(|id| match &published {
+            Ok(()) => self.work.flights.depart(*id),
+            Err(_) => self.work.flights.cancel(*id),
+        });
+        published.map_err(refused)
     }
 }

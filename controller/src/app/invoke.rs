@@ -194,6 +194,7 @@ impl App {
                 action: name,
                 namespace: identity.namespace.name.clone(),
                 force_at: at + force_after(action.limits.timeout),
+                departed: false,
             },
         );
         Ok(Ready {
@@ -267,10 +268,12 @@ impl App {
         durability: Durability,
     ) -> Result<Receipt, Error> {
         metrics::ACTIVATIONS.inc();
-        self.bus.publish(topic, message, durability).await.map_err(|error| {
-            self.work.flights.cancel(id);
-            refused(error)
-        })
+        let published = self.bus.publish(topic, message, durability).await;
+        match &published {
+            Ok(_) => self.work.flights.depart(id),
+            Err(_) => self.work.flights.cancel(id),
+        }
+        published.map_err(refused)
     }
 
     /// Refuses what may be kept but no longer run.

@@ -17,6 +17,7 @@ use hyper::{HeaderMap, StatusCode};
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use serde_json::Value;
+use wsk_bus::MessageBus;
 use wsk_entities::{Identity, Manifest, Namespace, TransactionId, UserLimits};
 use wsk_identity::{Authenticator, Outcome};
 use wsk_secrets::{Keys, Vault};
@@ -60,6 +61,11 @@ fn vault() -> Arc<Vault> {
     Arc::new(Vault::open_with(Keys::Given(key.into())).unwrap())
 }
 
+/// A bus in memory.
+pub fn new_bus() -> Arc<dyn MessageBus> {
+    wsk_bus::open(&wsk_bus::Config::default()).unwrap()
+}
+
 pub fn identity(name: &str, limits: UserLimits) -> Arc<Identity> {
     let uuid = "23bc46b1-71f6-4ed5-8c54-816aa4f8c502";
     Arc::new(Identity::new(
@@ -77,7 +83,7 @@ impl Api {
     }
 
     pub async fn configured(config: Config) -> Api {
-        Api::made(MANIFEST, None, config).await
+        Api::made(MANIFEST, None, config, new_bus()).await
     }
 
     /// A controller with this manifest, over the stores of another or new ones.
@@ -87,10 +93,16 @@ impl Api {
             id: id.into(),
             ..Config::default()
         };
-        Api::made(manifest, over, config).await
+        let bus = over.map_or_else(new_bus, |api| api.app.bus.clone());
+        Api::made(manifest, over, config, bus).await
     }
 
-    async fn made(manifest: &str, over: Option<&Api>, config: Config) -> Api {
+    /// A controller over this bus.
+    pub async fn over_bus(bus: Arc<dyn MessageBus>) -> Api {
+        Api::made(MANIFEST, None, Config::default(), bus).await
+    }
+
+    async fn made(manifest: &str, over: Option<&Api>, config: Config, bus: Arc<dyn MessageBus>) -> Api {
         let stores = match over {
             None => wsk_store::open(&wsk_store::Config::Embedded(wsk_store::EmbeddedConfig::default()))
                 .await
@@ -105,10 +117,6 @@ impl Api {
             },
         };
         let subjects = stores.subjects.clone();
-        let bus = over.map_or_else(
-            || wsk_bus::open(&wsk_bus::Config::default()).unwrap(),
-            |api| api.app.bus.clone(),
-        );
         let secrets = over.map_or_else(vault, |api| api.secrets.clone());
         let app = App::new(Parts {
             config,

@@ -1,8 +1,54 @@
 //! Cancelling and following, as far as the controller goes: who may, what is answered, what is given back.
 
 use super::*;
-use wsk_bus::Subscription;
+use crate::api::tests::new_bus;
+use tokio::sync::Semaphore;
 use wsk_bus::messages::{CONTROL, Control};
+use wsk_bus::{Error, Receipt, Subscription};
+
+/// A bus that lets work for the invoker wait, and then takes it or does not.
+struct Hesitant {
+    bus: Arc<dyn MessageBus>,
+    takes: bool,
+    decides: Semaphore,
+}
+
+#[async_trait::async_trait]
+impl MessageBus for Hesitant {
+    async fn ensure_topic(&self, topic: &TopicConfig) -> Result<(), Error> {
+        self.bus.ensure_topic(topic).await
+    }
+
+    async fn publish(&self, topic: &str, message: Message, durability: Durability) -> Result<Receipt, Error> {
+        if topic == "invoker0" {
+            let _ = self.decides.acquire().await.unwrap();
+            if !self.takes {
+                return Err(Error::TopicFull {
+                    topic: topic.to_owned(),
+                    messages: 0,
+                    bytes: 0,
+                });
+            }
+        }
+        self.bus.publish(topic, message, durability).await
+    }
+
+    async fn publish_all(&self, batch: Vec<(Arc<str>, Message)>) -> Result<(), Error> {
+        self.bus.publish_all(batch).await
+    }
+
+    async fn subscribe(&self, topic: &str, group: &str, max: usize) -> Result<Box<dyn Subscription>, Error> {
+        self.bus.subscribe(topic, group, max).await
+    }
+
+    fn depth(&self, topic: &str) -> u64 {
+        self.bus.depth(topic)
+    }
+
+    async fn close(&self) -> Result<(), Error> {
+        self.bus.close().await
+    }
+}
 
 async fn ready(behaviour: impl Fn(&ActivationMessage) -> Act + Send + Sync + 'static) -> (Api, Invoker) {
     let api = Api::start().await;
@@ -100,4 +146,35 @@ async fn what_has_ended_names_its_end() {
     let logs = format!("/api/v1/namespaces/_/activations/{id}/logs?follow=true");
     let bad = client.send("GET", &logs, None, &[("last-event-id", "x")]).await;
     assert_eq!(bad.refusal().0, 400);
+}
+
+/// What the bus may still refuse has been accepted by nobody: its cancellation is no promise either, which would be one of a
+/// record that is never made. Once the bus has it, it is.
+#[tokio::test(start_paused = true)]
+async fn nothing_is_promised_of_what_the_bus_has_not_taken() {
+    for (takes, told, afterwards) in [(false, 503, 404), (true, 202, 202)] {
+        let bus = Arc::new(Hesitant {
+            bus: new_bus(),
+            takes,
+            decides: Semaphore::new(0),
+        });
+        let api = Api::over_bus(bus.clone()).await;
+        let _invoker = Invoker::start(&api, |_| Act::Ignore).await;
+        let client = api.client("guest");
+        client.put("actions/a", code()).await.ok();
+        let asks = async { client.post("actions/a", serde_json::json!({})).await };
+        let cancels = async {
+            while api.app.in_flight_count() == 0 {
+                tokio::task::yield_now().await;
+            }
+            let (id, _) = api.app.in_flight().pop().unwrap();
+            let early = cancel(&client, &id.to_string()).await;
+            bus.decides.add_permits(1);
+            (id, early)
+        };
+        let (asked, (id, early)) = tokio::join!(asks, cancels);
+        assert_eq!(early.status, 404, "takes: {takes}");
+        assert_eq!((asked.status.as_u16(), takes), (told, takes));
+        assert_eq!(cancel(&client, &id.to_string()).await.status, afterwards);
+    }
 }
