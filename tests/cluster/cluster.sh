@@ -167,7 +167,7 @@ type = "couchdb"
 url = "$FERROWHISK_TEST_COUCHDB"
 prefix = "$prefix"
 TOML
-auth=$("$bin/wskadmin" --config "$dir/wskadmin.toml" user create guest)
+auth=$("$bin/wskadmin" --config "$dir/wskadmin.toml" user create guest) || { echo "$auth" >&2; exit 1; }
 export CLUSTER_GATEWAYS=$gateways CLUSTER_AUTH=$auth CLUSTER_DIR=$dir
 
 if [ $# -gt 0 ]; then
