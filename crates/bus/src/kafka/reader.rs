@@ -186,7 +186,13 @@ impl Reader {
         if self.consumer.context().changed.swap(false, Ordering::AcqRel) {
             // The message at hand is of the new turn; it is fetched again from where the turn begins.
             drop(polled);
-            return self.take_turn();
+            let taken = self.take_turn();
+            if taken.is_err() {
+                // What is fetched without a turn would be passed over; it is tried again before anything is taken.
+                self.turn = None;
+                self.consumer.context().changed.store(true, Ordering::Release);
+            }
+            return taken;
         }
         if let Some(message) = polled {
             self.fetched(&message?);
@@ -221,13 +227,17 @@ impl Reader {
                 ..Place::default()
             },
         };
-        self.begin(place);
-        // From here on a reader that is killed may have handed out messages; the next one must know.
-        self.commit(CommitMode::Sync, false);
+        // From here on a reader that is killed may have handed out messages; the next one must know. What an earlier one
+        // finished stays in the commit until it was fetched again.
+        let reading = Place {
+            left: false,
+            ..place.clone()
+        };
+        self.note(&reading, CommitMode::Sync)?;
         let mut from = TopicPartitionList::new();
-        let start = self.turn.as_ref().map_or(low, |(place, _)| place.offset);
-        from.add_partition_offset(&self.log.full, 0, Offset::Offset(start))?;
+        from.add_partition_offset(&self.log.full, 0, Offset::Offset(place.offset))?;
         self.consumer.seek_partitions(from, timeout)?;
+        self.begin(place);
         Ok(())
     }
 
