@@ -69,6 +69,54 @@ const UNLIMITED: u32 = i32::MAX as u32;
 const MOST_CONCURRENT: u32 = 10_000;
 
 impl Config {
+    /// What each key means, for the reference of configuration.
+    pub const DOCS: &'static [(&'static str, &'static str)] = &[
+        (
+            "id",
+            "Name of this controller among its peers, part of its topic's name.",
+        ),
+        (
+            "invocations_per_minute",
+            "Invocations per minute and namespace, where its limits document sets none; absent: not limited.",
+        ),
+        (
+            "concurrent_invocations",
+            "Activations in flight per namespace, where its limits document sets none; absent: not limited.",
+        ),
+        (
+            "fires_per_minute",
+            "Trigger fires per minute and namespace, where its limits document sets none; absent: not limited.",
+        ),
+        (
+            "max_action_concurrency",
+            "Most activations at the same time in one container that an action may ask for.",
+        ),
+        ("sequence_length", "Most components of a sequence or composition."),
+        ("max_payload_bytes", "Most bytes of an invocation's payload."),
+        ("cluster_size", "Controllers that share the limits and the invokers."),
+        (
+            "compositions",
+            "Compositions that may run at the same time; more wait their turn.",
+        ),
+        ("entity_cache", "Entities held in the cache."),
+        (
+            "store_blocking",
+            "Which records of sequences and compositions that somebody waits for are kept: `STORE_ALWAYS`, `STORE_FAILURES` or `STORE_FAILURES_NOT_APPLICATION_ERRORS`.",
+        ),
+        (
+            "store_non_blocking",
+            "Which records of triggers, and of other sequences and compositions, are kept: `STORE_ALWAYS`, `STORE_FAILURES` or `STORE_FAILURES_NOT_APPLICATION_ERRORS`.",
+        ),
+        (
+            "user_events",
+            "Whether throttles, sequences and compositions are told on the topic `events`, in OpenWhisk's form.",
+        ),
+        (
+            "entity_cache_bytes",
+            "Size of the entities held in the cache, in bytes.",
+        ),
+    ];
+
     /// Invocations per minute as documents show them.
     pub fn shown_invocations_per_minute(&self) -> u32 {
         self.invocations_per_minute.unwrap_or(UNLIMITED)

@@ -22,9 +22,6 @@ use wsk_service::{admin, clock, telemetry};
 
 use crate::{App, Config, Duties, Parts, api};
 
-/// The manifest that comes with the platform.
-const BUNDLED: &str = include_str!("../../runtimes/manifest.json");
-
 wsk_service::settings! {
     /// Configuration of `ferrowhisk-controller`.
     pub struct ServiceConfig {
@@ -41,46 +38,13 @@ wsk_service::settings! {
         /// Logs.
         pub log: telemetry::Config as section = Default::default(),
         /// The store: `type = "couchdb"` and how to reach it.
-        pub store: wsk_store::Config as foreign {
-            "type": "`couchdb`.",
-            "url": "Address of the server, `http://host:5984` or `https://...`.",
-            "username": "User that may create databases and design documents, unless they are there.",
-            "prefix": "What the names of the databases begin with.",
-            "timeout_s": "Longest wait for one answer, in seconds.",
-            "batch": "Most records in one bulk write.",
-            "retain_ms": "Records older than this many milliseconds go; 0 keeps them.",
-            "retain_count": "Most records kept; 0 keeps all.",
-        } = wsk_store::Config::cluster(),
+        pub store: wsk_store::Config as documented = wsk_store::Config::cluster(),
         /// The bus: `type = "kafka"` and how to reach it.
-        pub bus: wsk_bus::Config as foreign {
-            "type": "`kafka`.",
-            "brokers": "Addresses to begin with, `host:port` separated by commas.",
-            "instance": "Name of this process among its peers; made from its number when empty.",
-            "topic_prefix": "Put before every topic's name.",
-            "replication": "Copies of each topic that is made.",
-            "timeout_ms": "Longest wait for the brokers' word on one operation, in milliseconds.",
-            "session_timeout_ms": "Time after which a member that is silent loses its subscription to another, in milliseconds.",
-            "fetch_ahead": "Messages of one topic that this process fetches ahead of its consumers.",
-            "properties": "Further settings of librdkafka by their names, such as `security.protocol` or `sasl.username`.",
-        } = wsk_bus::Config::cluster(),
+        pub bus: wsk_bus::Config as documented = wsk_bus::Config::cluster(),
         /// Keys of secret parameters.
-        pub secrets: wsk_secrets::Config as foreign {
-            "all": "Whether the parameters of all entities are encrypted at rest, not only those that are marked secret.",
-        } = wsk_secrets::Config::default(),
+        pub secrets: wsk_secrets::Config as documented = wsk_secrets::Config::default(),
         /// The controller.
-        pub controller: Config as foreign {
-            "id": "Name of this controller among its peers, part of its topic's name.",
-            "invocations_per_minute": "Invocations per minute and namespace, where its limits document sets none.",
-            "concurrent_invocations": "Activations in flight per namespace, where its limits document sets none.",
-            "fires_per_minute": "Trigger fires per minute and namespace, where its limits document sets none.",
-            "max_action_concurrency": "Most activations at the same time in one container that an action may ask for.",
-            "sequence_length": "Most components of a sequence or composition.",
-            "max_payload_bytes": "Most bytes of an invocation's payload.",
-            "cluster_size": "Controllers that share the limits and the invokers.",
-            "compositions": "Compositions that may run at the same time; more wait their turn.",
-            "entity_cache": "Entities held in the cache.",
-            "entity_cache_bytes": "Size of the entities held in the cache, in bytes.",
-        } = Config { invocations_per_minute: Some(60), concurrent_invocations: Some(30), fires_per_minute: Some(60), ..Config::default() },
+        pub controller: Config as documented = Config { invocations_per_minute: Some(60), concurrent_invocations: Some(30), fires_per_minute: Some(60), ..Config::default() },
     }
 }
 
@@ -146,7 +110,7 @@ pub async fn live(config: ServiceConfig, mut process: Process) -> Result<(), Fau
 
 fn manifest(file: &str) -> Result<Manifest, Fault> {
     if file.is_empty() {
-        return Ok(Manifest::parse(BUNDLED)?);
+        return Ok(Manifest::bundled());
     }
     let text = std::fs::read_to_string(file).map_err(|error| format!("`manifest`: cannot read {file}: {error}"))?;
     Ok(Manifest::parse(&text)?)
@@ -220,24 +184,16 @@ async fn retain(records: Arc<dyn wsk_store::ActivationStore>) -> Result<(), Faul
 }
 
 impl Door {
-    /// Who is calling, as a gateway found it.
-    fn caller(&self, head: &mut Head) -> Result<Outcome, Response> {
-        let header = head.headers.remove(HEADER);
-        let outcome = header
-            .as_ref()
-            .ok_or_else(|| "a controller answers gateways only: the identity header is missing".to_owned())
-            .and_then(|header| {
-                self.signer
-                    .verify(header.as_bytes(), clock::now())
-                    .map_err(|e| e.to_string())
-            });
-        outcome.map_err(|reason| {
-            tracing::warn!(%reason, "a request was not vouched for by a gateway");
-            text(
-                StatusCode::UNAUTHORIZED,
-                "The request was not vouched for by a gateway; the log of this controller says why.",
-            )
-        })
+    /// Who is calling, as a gateway found it; none, with a word in the log, where no gateway vouches for it.
+    fn caller(&self, head: &mut Head) -> Option<Outcome> {
+        let Some(header) = head.headers.remove(HEADER) else {
+            tracing::warn!("a request came without a gateway's word on who is calling");
+            return None;
+        };
+        self.signer
+            .verify(header.as_bytes(), clock::now())
+            .inspect_err(|error| tracing::warn!(%error, "a request was not vouched for by a gateway"))
+            .ok()
     }
 }
 
@@ -247,9 +203,11 @@ impl Handler for Door {
         if head.uri.path() == "/ready" {
             return admin::answer("/ready", &self.phases).expect("an admin path");
         }
-        let caller = match self.caller(&mut head) {
-            Ok(caller) => caller,
-            Err(refusal) => return refusal,
+        let Some(caller) = self.caller(&mut head) else {
+            return text(
+                StatusCode::UNAUTHORIZED,
+                "The request was not vouched for by a gateway; the log of this controller says why.",
+            );
         };
         let verdict = self.phases.current().verdict(Listener::Api);
         if verdict == Verdict::Refuse {

@@ -32,16 +32,7 @@ wsk_service::settings! {
         /// Logs.
         pub log: telemetry::Config as section = Default::default(),
         /// The store: `type = "couchdb"` and how to reach it.
-        pub store: wsk_store::Config as foreign {
-            "type": "`couchdb`.",
-            "url": "Address of the server, `http://host:5984` or `https://...`.",
-            "username": "User that may create databases and design documents, unless they are there.",
-            "prefix": "What the names of the databases begin with.",
-            "timeout_s": "Longest wait for one answer, in seconds.",
-            "batch": "Used by invokers.",
-            "retain_ms": "Used by controllers.",
-            "retain_count": "Used by controllers.",
-        } = wsk_store::Config::cluster(),
+        pub store: wsk_store::Config as documented = wsk_store::Config::cluster(),
         /// The edge.
         pub gateway: Config as section = Default::default(),
     }

@@ -117,6 +117,97 @@ impl Default for Config {
 }
 
 impl Config {
+    /// What each key means, for the reference of configuration.
+    pub const DOCS: &'static [(&'static str, &'static str)] = &[
+        (
+            "id",
+            "Number of this invoker; it takes work from the topic `invoker<id>`.",
+        ),
+        ("name", "Name for people, part of the names of containers."),
+        (
+            "memory_mb",
+            "Memory for the containers of actions, in MB. An activation that finds none waits for its turn.",
+        ),
+        ("api_host", "Set from `api_host`."),
+        ("env", "More environment of every container, pairs of name and value."),
+        (
+            "pause_grace_ms",
+            "Milliseconds without work before a container is frozen.",
+        ),
+        ("idle_ms", "Milliseconds a container is kept without work after that."),
+        ("prewarm", "Whether stem cells of the manifest are held."),
+        ("prewarm_check_ms", "Milliseconds between two looks at the stem cells."),
+        (
+            "prewarm_retries",
+            "Failed creations of a stem cell in a row before its kind is given up until the next look.",
+        ),
+        ("parallel_starts", "Containers that may be in the making at once."),
+        (
+            "create_attempts",
+            "Times a container is asked for before an activation fails.",
+        ),
+        (
+            "reschedules",
+            "Other containers an activation is given when one turned out to be shutting down.",
+        ),
+        (
+            "max_in_flight",
+            "Activations taken from the bus and not yet recorded; further ones stay on the bus.",
+        ),
+        (
+            "run_buffer",
+            "Activations that may wait for memory; when so many do, nothing more is taken from the bus.",
+        ),
+        (
+            "payload_limit",
+            "Longest answer of an action that is passed on whole, in bytes.",
+        ),
+        ("truncation_limit", "How much of a longer answer is shown, in bytes."),
+        (
+            "code_cache_bytes",
+            "Code of recently started actions that is kept at hand, in bytes.",
+        ),
+        ("action_cache", "Actions whose settings are kept at hand."),
+        (
+            "record_interval_ms",
+            "Shortest milliseconds between two writes of records.",
+        ),
+        ("record_batch", "Most records in one write."),
+        (
+            "record_queue",
+            "Records that may wait to be written; when so many do, activations wait.",
+        ),
+        (
+            "record_queue_bytes",
+            "Size of the records that may wait to be written, in bytes.",
+        ),
+        (
+            "ack_attempts",
+            "Times an acknowledgement is offered to a full topic before it is given up; its record is not.",
+        ),
+        (
+            "log_wait_ms",
+            "Longest wait in milliseconds for the end of an activation's log, for each of the larger of 5 and its limit in MB.",
+        ),
+        (
+            "user_metrics",
+            "Actions with a series of their own in the metrics; further ones share the name `other`.",
+        ),
+        (
+            "store_blocking",
+            "Which records of activations that somebody waits for, components included, are kept: `STORE_ALWAYS`, `STORE_FAILURES` or `STORE_FAILURES_NOT_APPLICATION_ERRORS`. A sequence that a crash interrupts cannot go on where the record of its component is not kept.",
+        ),
+        (
+            "store_non_blocking",
+            "Which records of other activations are kept: `STORE_ALWAYS`, `STORE_FAILURES` or `STORE_FAILURES_NOT_APPLICATION_ERRORS`.",
+        ),
+        (
+            "user_events",
+            "Whether every ended activation is told on the topic `events`, in OpenWhisk's form.",
+        ),
+        ("seed", "Seed of the invoker's little randomness."),
+    ];
+
     pub(crate) fn pause_grace(&self) -> Option<Duration> {
         self.pause_grace_ms.map(Duration::from_millis)
     }

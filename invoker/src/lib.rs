@@ -26,6 +26,7 @@ mod error;
 mod fetch;
 mod handle;
 mod health;
+pub mod interpreters;
 mod logs;
 mod metrics;
 pub mod outcome;

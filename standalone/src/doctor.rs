@@ -3,6 +3,7 @@
 use anyhow::Result;
 use wsk_containers::LayerState;
 use wsk_entities::Runtime;
+use wsk_invoker::interpreters;
 
 use crate::{Config, runtimes};
 
@@ -45,14 +46,14 @@ pub fn report(config: &Config) -> Result<()> {
 
 fn offer(kind: &Runtime) -> String {
     match (
-        runtimes::missing(kind),
+        interpreters::missing(kind),
         kind.process.as_ref().and_then(|p| p.needs.as_deref()),
     ) {
         (Some(program), _) => {
             format!("MISSING {}: needs {program}; type `{}`", kind.kind, install(program))
         }
         (None, Some(program)) => {
-            let path = runtimes::find(program)
+            let path = interpreters::find(program)
                 .map(|p| p.display().to_string())
                 .unwrap_or_default();
             format!("offered {} on {path}", kind.kind)

@@ -161,6 +161,12 @@ for gateway in $gateways; do
     if [ $known != 4 ]; then echo "the invokers are not up" >&2; exit 1; fi
 done
 
+# Nobody reaches a controller without a gateway's word.
+for n in 0 1; do
+    direct=$(curl -s -o "$dir/direct" -w '%{http_code}' -u "guest:guest" "http://$(address controller$n controller)/api/v1/namespaces")
+    if [ "$direct" != 401 ]; then echo "controller$n answered $direct to a request that no gateway signed" >&2; exit 1; fi
+done
+
 # A first user, as an operator makes one.
 cat >"$dir/wskadmin.toml" <<TOML
 type = "couchdb"

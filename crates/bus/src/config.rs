@@ -84,6 +84,35 @@ pub struct TopicConfig {
 }
 
 impl Config {
+    /// What each key means, for the reference of configuration.
+    #[cfg(feature = "kafka")]
+    pub const DOCS: &'static [(&'static str, &'static str)] = &[
+        ("type", "`kafka`."),
+        ("brokers", "Addresses to begin with, `host:port` separated by commas."),
+        (
+            "instance",
+            "Name of this process among its peers; made from its number when empty.",
+        ),
+        ("topic_prefix", "Put before every topic's name."),
+        ("replication", "Copies of each topic that is made."),
+        (
+            "timeout_ms",
+            "Longest wait for the brokers' word on one operation, in milliseconds.",
+        ),
+        (
+            "session_timeout_ms",
+            "Time after which a member that is silent loses its subscription to another, in milliseconds.",
+        ),
+        (
+            "fetch_ahead",
+            "Messages of one topic that this process fetches ahead of its consumers.",
+        ),
+        (
+            "properties",
+            "Further settings of librdkafka by their names, such as `security.protocol` or `sasl.username`.",
+        ),
+    ];
+
     /// The shape of a cluster: Kafka with its defaults.
     #[cfg(feature = "kafka")]
     pub fn cluster() -> Self {

@@ -22,6 +22,53 @@ pub enum Config {
 }
 
 impl Config {
+    /// What each key means, for the reference of configuration.
+    pub const DOCS: &'static [(&'static str, &'static str)] = &[
+        (
+            "process.hidden",
+            "Folders that no action may see; the data folder is always among them.",
+        ),
+        (
+            "process.shown",
+            "Further folders or files shown read-only to every action.",
+        ),
+        ("process.uid_base", "First user id given to sandboxes when run as root."),
+        (
+            "process.uid_count",
+            "How many user ids to use, and so how many sandboxes may exist at once when run as root.",
+        ),
+        (
+            "process.network",
+            "`host`: actions share the machine's network; `none`: they have none.",
+        ),
+        ("process.pids", "Most processes and threads in one sandbox."),
+        ("process.open_files", "Most open files of one process in a sandbox."),
+        (
+            "process.run_dir",
+            "Folder for run-time data of the sandboxes; below the system's temporary folder when not set.",
+        ),
+        (
+            "process.cgroup_parent",
+            "Control group below which the sandboxes' groups are made; `/ferrowhisk` as root, else below our own, when not set.",
+        ),
+        (
+            "process.tmp_percent",
+            "Most of a sandbox's memory that its private temporary folder may take, in percent.",
+        ),
+        (
+            "process.require_isolation",
+            "Refuse to start where neither namespaces nor Landlock keep actions apart, instead of warning.",
+        ),
+        (
+            "process.log_buffer_bytes",
+            "Largest log kept for one activation while it runs, in bytes.",
+        ),
+        (
+            "process.kill_wait_ms",
+            "Longest wait in milliseconds for the processes of a killed sandbox to be gone.",
+        ),
+    ];
+
     /// The settings of the process backend, when it is the one.
     pub fn process_mut(&mut self) -> Option<&mut process::Config> {
         match self {

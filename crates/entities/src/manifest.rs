@@ -128,7 +128,23 @@ impl Image {
     }
 }
 
+/// The manifest that comes with the platform.
+const BUNDLED: &str = include_str!("../../../runtimes/manifest.json");
+
 impl Manifest {
+    /// The manifest that comes with the platform.
+    pub fn bundled() -> Manifest {
+        Manifest::parse(BUNDLED).expect("a test reads the bundled manifest")
+    }
+
+    /// Keeps the kinds that pass `offered`, and the families that have any.
+    pub fn retain(&mut self, offered: impl Fn(&Runtime) -> bool) {
+        for kinds in self.runtimes.values_mut() {
+            kinds.retain(&offered);
+        }
+        self.runtimes.retain(|_, kinds| !kinds.is_empty());
+    }
+
     /// Parses and checks a manifest. Errors: [`Error::Rejected`] naming the family or field at fault.
     pub fn parse(text: &str) -> Result<Manifest, Error> {
         let manifest: Manifest =
@@ -189,6 +205,14 @@ impl Manifest {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_bundled_manifest_is_one_and_keeps_what_is_offered() {
+        let mut manifest = Manifest::bundled();
+        assert!(manifest.runtimes.contains_key("python"));
+        manifest.retain(|kind| kind.kind.starts_with("nodejs"));
+        assert_eq!(manifest.runtimes.keys().collect::<Vec<_>>(), ["nodejs"]);
+    }
 
     #[test]
     fn an_image_that_the_manifest_knows_has_its_program() {

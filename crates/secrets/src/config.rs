@@ -17,6 +17,12 @@ pub struct Config {
 }
 
 impl Config {
+    /// What each key means, for the reference of configuration.
+    pub const DOCS: &'static [(&'static str, &'static str)] = &[(
+        "all",
+        "Whether the parameters of all entities are encrypted at rest, not only those that are marked secret.",
+    )];
+
     /// The keys in force.
     ///
     /// # Errors

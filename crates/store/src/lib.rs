@@ -200,6 +200,25 @@ pub enum Config {
 }
 
 impl Config {
+    /// What each key means, for the reference of configuration.
+    #[cfg(feature = "couchdb")]
+    pub const DOCS: &'static [(&'static str, &'static str)] = &[
+        ("type", "`couchdb`."),
+        ("url", "Address of the server, `http://host:5984` or `https://...`."),
+        (
+            "username",
+            "User that may create databases and design documents, unless they are there.",
+        ),
+        ("prefix", "What the names of the databases begin with."),
+        ("timeout_s", "Longest wait for one answer, in seconds."),
+        ("batch", "Most records in one bulk write."),
+        (
+            "retain_ms",
+            "Records older than this many milliseconds go; 0 keeps them.",
+        ),
+        ("retain_count", "Most records kept; 0 keeps all."),
+    ];
+
     /// The shape of a cluster: CouchDB with its defaults.
     #[cfg(feature = "couchdb")]
     pub fn cluster() -> Config {

@@ -17,8 +17,8 @@ pub use values::{BadSize, Duration, Secret, Size};
 
 /// Declares a configuration struct: every field with its doc comment and its default.
 ///
-/// `pub field: Type as section = default` nests another such struct; `as foreign { "key": "doc" }` nests a serde struct of a
-/// crate that cannot depend on this one, with the docs of its keys.
+/// `pub field: Type as section = default` nests another such struct; `as documented` nests a serde struct of a
+/// crate that cannot depend on this one, which has the docs of its keys as `DOCS`.
 ///
 /// ```
 /// wsk_service::settings! {
@@ -39,7 +39,7 @@ macro_rules! settings {
         $vis:vis struct $name:ident {
             $(
                 $(#[doc = $doc:literal])*
-                $field_vis:vis $field:ident: $type:ty $(as $kind:ident $({ $($key:literal: $key_doc:literal),* $(,)? })?)?
+                $field_vis:vis $field:ident: $type:ty $(as $kind:ident)?
                     = $default:expr
             ),* $(,)?
         }
@@ -63,7 +63,7 @@ macro_rules! settings {
                     $crate::config::Field {
                         name: stringify!($field),
                         doc: concat!($($doc, "\n"),*),
-                        kind: $crate::settings!(@kind $type $(, $kind $({ $($key: $key_doc),* })?)?),
+                        kind: $crate::settings!(@kind $type $(, $kind)?),
                     },
                 )*]
             }
@@ -71,7 +71,5 @@ macro_rules! settings {
     };
     (@kind $type:ty) => { $crate::config::Kind::Value(stringify!($type)) };
     (@kind $type:ty, section) => { $crate::config::Kind::Section(<$type as $crate::config::Documented>::fields) };
-    (@kind $type:ty, foreign { $($key:literal: $doc:literal),* }) => {
-        $crate::config::Kind::Foreign(&[$(($key, $doc)),*])
-    };
+    (@kind $type:ty, documented) => { $crate::config::Kind::Foreign(<$type>::DOCS) };
 }

@@ -32,6 +32,10 @@ struct Disk {
     pages: u64,
 }
 
+impl Store {
+    const DOCS: &'static [(&'static str, &'static str)] = &[("type", "Which store.")];
+}
+
 crate::settings! {
     /// All of it.
     struct Whole {
@@ -46,7 +50,7 @@ crate::settings! {
         /// The pool.
         pool: Pool as section = Pool::default(),
         /// The store.
-        store: Store as foreign { "type": "Which store." } = Store::Disk(Disk::default()),
+        store: Store as documented = Store::Disk(Disk::default()),
     }
 }
 
