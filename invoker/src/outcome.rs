@@ -252,7 +252,7 @@ impl Fault {
         match error {
             Error::ImagePull { image, .. } if !managed => Fault::ImagePull { image: image.clone() },
             Error::ProgramMissing { image, .. } => Fault::ProgramMissing { image: image.clone() },
-            Error::Architecture { .. } => Fault::Architecture {
+            Error::NoVariant { .. } => Fault::Architecture {
                 text: error.to_string(),
                 managed,
             },

@@ -17,12 +17,13 @@ pub enum Error {
     #[error("executable file {program} not found in image {image}")]
     ProgramMissing { image: String, program: String },
 
-    /// The image has no variant for this machine's architecture. Remembered by the caller, tried on another node.
-    #[error("image {image} cannot run on {architecture}: {reason}")]
-    Architecture {
+    /// The image has no variant for this node's platform. Remembered by the caller, tried on another node. Both as
+    /// `linux/arm64` or `linux/arm/v7`; `platforms` is empty where nobody says which there are.
+    #[error("image {image} has no variant for {node}{}", offered(.platforms))]
+    NoVariant {
         image: String,
-        architecture: String,
-        reason: String,
+        platforms: Vec<String>,
+        node: String,
     },
 
     /// One step of making or handling a container failed. Unmanaged: platform error
@@ -63,10 +64,17 @@ impl Error {
             Error::Step { .. } | Error::Backend { .. } | Error::Exhausted { .. } | Error::ShuttingDown => true,
             Error::ImagePull { .. }
             | Error::ProgramMissing { .. }
-            | Error::Architecture { .. }
+            | Error::NoVariant { .. }
             | Error::Gone { .. }
             | Error::Config { .. } => false,
         }
+    }
+}
+
+fn offered(platforms: &[String]) -> String {
+    match platforms {
+        [] => String::new(),
+        platforms => format!(", only for {}", platforms.join(", ")),
     }
 }
 

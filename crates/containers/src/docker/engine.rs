@@ -141,7 +141,7 @@ impl Engine {
         let limit = Duration::from_millis(self.config.pull_timeout_ms);
         match tokio::time::timeout(limit, finish).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) if error.to_string().contains("no matching manifest") => Err(foreign(image, &error)),
+            Ok(Err(error)) if error.to_string().contains("no matching manifest") => Err(foreign(image)),
             // Not to be reached is the engine's fault, not the image's.
             Ok(Err(error @ ApiError::HyperLegacyError { .. })) => Err(self.unavailable(error)),
             Ok(Err(error)) => Err(failed(error.to_string())),
@@ -181,7 +181,7 @@ pub(super) fn verdict_of_start(id: &str, image: &str, program: &str, error: ApiE
     let text = error.to_string();
     let missing = ["executable file not found", "no such file or directory"];
     if text.contains("exec format error") {
-        foreign(image, &error)
+        foreign(image)
     } else if text.contains("exec") && missing.iter().any(|missing| text.contains(missing)) {
         Error::ProgramMissing {
             image: image.to_owned(),
@@ -208,11 +208,11 @@ pub(super) fn failed(id: &str, step: &'static str, source: io::Error) -> Error {
     }
 }
 
-fn foreign(image: &str, error: &ApiError) -> Error {
-    Error::Architecture {
+fn foreign(image: &str) -> Error {
+    Error::NoVariant {
         image: image.to_owned(),
-        architecture: std::env::consts::ARCH.to_owned(),
-        reason: error.to_string(),
+        platforms: Vec::new(),
+        node: std::env::consts::ARCH.to_owned(),
     }
 }
 
@@ -239,7 +239,7 @@ mod tests {
         let missing = "OCI runtime create failed: exec: \"/run\": stat /run: no such file or directory: unknown";
         assert!(matches!(verdict(missing), Error::ProgramMissing { program, .. } if program == "/run"));
         let foreign = "standard_init_linux.go:228: exec user process caused: exec format error";
-        assert!(matches!(verdict(foreign), Error::Architecture { .. }));
+        assert!(matches!(verdict(foreign), Error::NoVariant { .. }));
         assert!(matches!(
             verdict("no space left on device"),
             Error::Step { step: "start", .. }
