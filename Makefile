@@ -38,8 +38,9 @@ lint:
 	cargo xtask check
 
 ## Measure against the baselines; QUICK=1 ends within three minutes.
-bench: build
-	@cargo run --release -p wsk-bench -- $(if $(QUICK),--quick) --bin "$(TARGET)/release"
+bench:
+	@cargo build --release $(PROGRAMS) -p wsk-bench
+	@"$(TARGET)/release/wsk-bench" $(if $(QUICK),--quick) --bin "$(TARGET)/release"
 
 clean:
 	cargo clean

@@ -85,7 +85,10 @@ const EDGES: &[(&str, &[&str])] = &[
             "wsk-demo",
         ],
     ),
-    ("wsk-bench", &["wsk-store", "wsk-bus", "wsk-entities"]),
+    (
+        "wsk-bench",
+        &["wsk-store", "wsk-bus", "wsk-entities", "wsk-controller"],
+    ),
 ];
 
 pub fn check(metadata: &Metadata) -> Result<Vec<String>> {

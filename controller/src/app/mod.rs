@@ -3,7 +3,7 @@
 mod acks;
 mod actions;
 mod activations;
-mod balancer;
+pub mod balancer;
 mod cache;
 mod cancel;
 mod changes;

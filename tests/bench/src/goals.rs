@@ -140,6 +140,22 @@ pub const GOALS: &[Goal] = &[
         0.95,
     ),
     goal(
+        "G2",
+        "pool holds half of the actions called, misses/s ÷ spawn loops",
+        "",
+        Higher,
+        0.5,
+        0.8,
+    ),
+    goal(
+        "G3",
+        "placements/s, 1,000 simulated invokers ÷ 10",
+        "",
+        Higher,
+        0.7,
+        0.95,
+    ),
+    goal(
         "G4",
         "call latency with 100,000 deployed actions ÷ with 10, p50",
         "",

@@ -31,7 +31,7 @@ struct Arguments {
     /// Folder of the programs to measure.
     #[arg(long, default_value = "target/release")]
     bin: PathBuf,
-    /// Only the suites whose name begins with this: warm, throughput, cold, memory, durable, many.
+    /// Only the suites whose name begins with this: warm, web, throughput, cold, memory, durable, many, churn, placement.
     #[arg(long, default_value = "")]
     only: String,
     /// Where the table goes.

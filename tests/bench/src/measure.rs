@@ -38,6 +38,14 @@ impl Samples {
         }
     }
 
+    /// Calls `with` with each sample and the one of the same round in `other`.
+    pub fn each_with(&self, other: &Samples, mut with: impl FnMut(f64, f64)) {
+        self.0
+            .iter()
+            .zip(&other.0)
+            .for_each(|(mine, theirs)| with(*mine, *theirs));
+    }
+
     /// The newest sample.
     pub fn last(&self) -> f64 {
         self.0.last().copied().unwrap_or(f64::NAN)

@@ -1,9 +1,11 @@
 //! What is measured, a file per kind of question.
 
+mod churn;
 mod cold;
 mod durable;
 mod many;
 mod memory;
+mod placement;
 mod throughput;
 mod warm;
 mod web;
@@ -32,6 +34,8 @@ const SUITES: &[Suite] = &[
     ("memory", memory::run),
     ("durable", durable::run),
     ("many", many::run),
+    ("churn", churn::run),
+    ("placement", placement::run),
 ];
 
 pub fn run(plan: &Plan) -> Result<Vec<Outcome>> {
