@@ -146,7 +146,7 @@ fn app_status(error: &app::Error) -> StatusCode {
         E::Conflict(_) => StatusCode::CONFLICT,
         E::Unprocessable(_) => StatusCode::UNPROCESSABLE_ENTITY,
         E::Throttled(_) => StatusCode::TOO_MANY_REQUESTS,
-        E::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+        E::Unavailable(_) | E::Unplaceable(_) => StatusCode::SERVICE_UNAVAILABLE,
         E::Corrupted(_) | E::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }

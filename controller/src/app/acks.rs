@@ -13,10 +13,10 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use dashmap::DashMap;
 use tokio::sync::oneshot;
-use wsk_bus::messages::{Acknowledgement, Completed, InvokerInstance};
+use wsk_bus::messages::{Acknowledgement, Completed, Ping};
 use wsk_entities::{Activation, ActivationId, FullName, Namespace, Timestamp};
 
-use super::balancer::{Balancer, Demand, Outcome, Placement, Slot};
+use super::balancer::{Balancer, Demand, Outcome, Placement, Refusal, Slot};
 use super::throttle::Permit;
 use crate::metrics;
 
@@ -60,8 +60,11 @@ impl Flights {
         }
     }
 
-    /// Takes capacity for an activation; none when no invoker is usable.
-    pub fn place(&self, demand: &Demand<'_>, now: Timestamp, chance: u64) -> Option<Placement> {
+    /// Takes capacity for an activation.
+    ///
+    /// # Errors
+    /// [`Refusal`], when no invoker that may take it is usable.
+    pub fn place(&self, demand: &Demand<'_>, now: Timestamp, chance: u64) -> Result<Placement, Refusal> {
         self.balancer().place(demand, now, chance)
     }
 
@@ -160,8 +163,20 @@ impl Flights {
         }
     }
 
-    pub fn ping(&self, instance: &InvokerInstance, enabled: bool, now: Timestamp) {
-        self.balancer().ping(instance, enabled, now);
+    pub fn ping(&self, ping: &Ping, now: Timestamp) {
+        self.balancer().hear(ping, now);
+    }
+
+    /// An activation goes to another invoker than before: what it holds there is held here instead. Nothing is held for one
+    /// that is not in flight from this controller.
+    pub fn move_to(&self, id: ActivationId, slot: Slot) {
+        let before = match self.table.get_mut(&id) {
+            Some(mut flight) if flight.slot.is_some() => flight.slot.replace(slot),
+            Some(_) | None => Some(slot),
+        };
+        if let Some(before) = before {
+            self.balancer().release(before, Outcome::Unpublished);
+        }
     }
 
     /// The action of an activation of this namespace that the bus has taken, while it is in flight.

@@ -1,21 +1,27 @@
 //! Which invoker runs an activation: upstream's sharding balancer.
 //!
 //! Pure: time and chance are arguments. The home invoker of an action follows from a hash of the invoking namespace and
-//! the action's name; from there the pool is probed in steps that are coprime with its size, until a usable invoker has
-//! memory free. When none has, a usable one is chosen at random and over-committed. What is in the way of running at all
-//! (no usable invoker) is left to the caller to say.
+//! the action's name; from there the pool is probed in steps that are coprime with its size, until a usable invoker that
+//! suits ([`Wants`]) has memory free. When none has, one is chosen at random and over-committed. Where nobody in the pool will
+//! do, the whole cluster is the pool.
 //!
 //! Invariants: capacity that a [`Slot`] took is given back exactly once, when [`Balancer::release`] consumes it; an
-//! invoker that is offline, unhealthy or unresponsive gets no work, but for one trial a minute while it is unhealthy.
-//! Upstream behaviour honoured: §7.1 of the facts, hash included.
+//! invoker that is offline, unhealthy or unresponsive gets no work, but for one trial a minute while it is unhealthy; one whose
+//! machine cannot run a program gets it only when no other can, and is told so ([`Placement::last`]). Where all invokers
+//! are alike, an action's home and the order of probing are what they are without wants.
+//! Upstream behaviour honoured: §7.1 of the facts, hash included; annotations of the queue-based scheduler.
 
 mod invoker;
+mod wants;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use invoker::{Invoker, Shared};
-use wsk_bus::messages::InvokerInstance;
-use wsk_entities::{FullName, Namespace, Timestamp};
+use wants::{Rank, Sieve};
+pub use wants::{Refusal, Wants};
+use wsk_bus::messages::{InvokerInstance, Ping};
+use wsk_entities::{Architecture, FullName, Namespace, Timestamp};
 
 /// Invokers and what this controller placed on them.
 #[derive(Debug)]
@@ -24,6 +30,11 @@ pub struct Balancer {
     invokers: Vec<Invoker>,
     managed: Pool,
     blackbox: Pool,
+    whole: Pool,
+    /// Namespaces with invokers of their own.
+    owners: HashSet<String>,
+    /// What some invoker found out that its machine cannot run.
+    unfit: HashSet<String>,
 }
 
 /// What is to be placed.
@@ -36,7 +47,10 @@ pub struct Demand<'a> {
     pub memory: u32,
     /// Activations that one container of the action takes at the same time.
     pub concurrency: u32,
-    pub blackbox: bool,
+    /// What its action asks of the invoker.
+    pub wants: &'a Wants,
+    /// Invokers that could not run it.
+    pub refused: &'a [u32],
 }
 
 /// Capacity taken on an invoker. Not `Clone`: it is given back once.
@@ -56,6 +70,8 @@ pub struct Placement {
     pub topic: Arc<str>,
     /// Whether no usable invoker had room.
     pub overcommitted: bool,
+    /// Whether no invoker's machine can run it: this one is to say so.
+    pub last: bool,
 }
 
 /// How the activation in a slot ended.
@@ -103,11 +119,11 @@ impl Health {
 }
 
 /// A range of the invokers, with the steps to probe it.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Pool {
     first: usize,
     size: usize,
-    steps: Vec<usize>,
+    steps: Arc<[usize]>,
 }
 
 impl Pool {
@@ -115,7 +131,7 @@ impl Pool {
         Pool {
             first,
             size,
-            steps: coprime_steps(size),
+            steps: coprime_steps(size).into(),
         }
     }
 }
@@ -127,62 +143,164 @@ impl Balancer {
             invokers: Vec::new(),
             managed: Pool::default(),
             blackbox: Pool::default(),
+            whole: Pool::default(),
+            owners: HashSet::new(),
+            unfit: HashSet::new(),
         }
+    }
+
+    /// As [`Balancer::hear`], of an invoker that does not say what its machine can run.
+    pub fn ping(&mut self, instance: &InvokerInstance, enabled: bool, now: Timestamp) {
+        let ping = Ping {
+            name: instance.clone(),
+            is_enabled: enabled,
+            node: None,
+        };
+        self.hear(&ping, now);
     }
 
     /// An invoker said that it is there. Invokers keep their number and with it their place.
-    pub fn ping(&mut self, instance: &InvokerInstance, enabled: bool, now: Timestamp) {
-        let known = |invoker: &&mut Invoker| invoker.instance.instance == instance.instance;
-        match self.invokers.iter_mut().find(known) {
-            Some(invoker) => invoker.ping(instance, enabled, self.cluster_size, now),
+    pub fn hear(&mut self, ping: &Ping, now: Timestamp) {
+        let known = |invoker: &&mut Invoker| invoker.instance.instance == ping.name.instance;
+        let changed = match self.invokers.iter_mut().find(known) {
+            Some(invoker) => invoker.ping(ping, self.cluster_size, now),
             None => {
-                let invoker = Invoker::new(instance.clone(), enabled, self.cluster_size, now);
-                self.invokers.push(invoker);
+                self.invokers.push(Invoker::new(ping, self.cluster_size, now));
                 self.divide();
+                true
             }
+        };
+        if changed {
+            let dedicated = |invoker: &Invoker| invoker.instance.dedicated_namespaces.clone();
+            let unfit = |invoker: &Invoker| invoker.node.as_ref().map(|node| node.unfit.clone());
+            let (mut owners, mut found) = (HashSet::new(), HashSet::new());
+            for invoker in &self.invokers {
+                owners.extend(dedicated(invoker).iter().cloned());
+                found.extend(unfit(invoker).iter().flat_map(|unfit| unfit.iter().cloned()));
+            }
+            (self.owners, self.unfit) = (owners, found);
         }
     }
 
-    /// Finds a place for an activation; none when no invoker of its pool is usable. `chance` is a random number.
-    pub fn place(&mut self, demand: &Demand<'_>, now: Timestamp, chance: u64) -> Option<Placement> {
-        let pool = if demand.blackbox { &self.blackbox } else { &self.managed };
+    /// Finds a place for an activation. `chance` is a random number.
+    ///
+    /// # Errors
+    /// [`Refusal`], when no invoker that may take it is usable.
+    pub fn place(&mut self, demand: &Demand<'_>, now: Timestamp, chance: u64) -> Result<Placement, Refusal> {
+        let sieve = Sieve::new(
+            demand,
+            self.owners.contains(demand.namespace.as_str()),
+            self.barred(demand, now),
+        );
+        let ranks = demand.wants.ranks();
+        if let Some((at, overcommitted)) = self.find(&sieve, demand, ranks, now, chance) {
+            return Ok(self.placed(at, demand, now, overcommitted, false));
+        }
+        if !self.invokers.iter().any(|invoker| invoker.usable(now)) {
+            return Err(Refusal::NoneUp);
+        }
+        let suits = |invoker: &Invoker| sieve.rank(invoker).is_some_and(|rank| rank != Rank::Unfit);
+        if !self.invokers.iter().any(suits)
+            && let Some((at, overcommitted)) = self.find(&sieve, demand, &[Rank::Unfit], now, chance)
+        {
+            return Ok(self.placed(at, demand, now, overcommitted, true));
+        }
+        Err(Refusal::NoneFits(sieve.explain(self.invokers.iter())))
+    }
+
+    /// Architectures that are known not to do: of invokers that refused it, or that are up and say so.
+    fn barred(&self, demand: &Demand<'_>, now: Timestamp) -> Vec<Architecture> {
+        let keys = demand.wants.keys();
+        let told = !self.unfit.is_empty() && keys.iter().any(|key| self.unfit.contains(key));
+        if demand.refused.is_empty() && !told {
+            return Vec::new();
+        }
+        let says = |invoker: &&Invoker| {
+            let unfit = invoker.node.iter().flat_map(|node| node.unfit.iter());
+            demand.refused.contains(&invoker.instance.instance)
+                || invoker.health(now) != Health::Down && unfit.clone().any(|key| keys.contains(key))
+        };
+        let architecture = |invoker: &Invoker| invoker.node.as_ref().map(|node| node.architecture.clone());
+        self.invokers.iter().filter(says).filter_map(architecture).collect()
+    }
+
+    /// A usable invoker with one of these ranks, the better ones first, with its memory taken; first in the action's pool,
+    /// with room, then without. Says whether it had none.
+    fn find(
+        &mut self,
+        sieve: &Sieve<'_>,
+        demand: &Demand<'_>,
+        ranks: &[Rank],
+        now: Timestamp,
+        chance: u64,
+    ) -> Option<(usize, bool)> {
+        let pool = match demand.wants.is_blackbox() {
+            true => self.blackbox.clone(),
+            false => self.managed.clone(),
+        };
+        let whole = (pool.size < self.whole.size).then(|| self.whole.clone());
+        for pool in std::iter::once(pool).chain(whole) {
+            for rank in ranks {
+                if let Some(at) = self.probe(&pool, sieve, demand, *rank, now) {
+                    return Some((at, false));
+                }
+            }
+            for rank in ranks {
+                if let Some(at) = self.overcommit(&pool, sieve, demand, *rank, now, chance) {
+                    return Some((at, true));
+                }
+            }
+        }
+        None
+    }
+
+    fn probe(
+        &mut self,
+        pool: &Pool,
+        sieve: &Sieve<'_>,
+        demand: &Demand<'_>,
+        rank: Rank,
+        now: Timestamp,
+    ) -> Option<usize> {
         if pool.size == 0 {
             return None;
         }
         let hash = hash(demand.namespace, demand.action) as usize;
-        let (first, size) = (pool.first, pool.size);
-        let (mut at, step) = (hash % size, pool.steps[hash % pool.steps.len()]);
-        for _ in 0..size {
-            let invoker = &mut self.invokers[first + at];
-            if invoker.usable(now) && invoker.try_take(demand) {
-                return Some(self.placed(first + at, demand, now, false));
+        let (mut at, step) = (hash % pool.size, pool.steps[hash % pool.steps.len()]);
+        for _ in 0..pool.size {
+            let invoker = &mut self.invokers[pool.first + at];
+            if invoker.usable(now) && sieve.rank(invoker) == Some(rank) && invoker.try_take(demand) {
+                return Some(pool.first + at);
             }
-            at = (at + step) % size;
+            at = (at + step) % pool.size;
         }
-        self.overcommit(first, size, demand, now, chance)
+        None
     }
 
     fn overcommit(
         &mut self,
-        first: usize,
-        size: usize,
+        pool: &Pool,
+        sieve: &Sieve<'_>,
         demand: &Demand<'_>,
+        rank: Rank,
         now: Timestamp,
         chance: u64,
-    ) -> Option<Placement> {
-        let usable = |at: &usize| self.invokers[*at].usable(now);
-        let count = (first..first + size).filter(usable).count();
+    ) -> Option<usize> {
+        let range = pool.first..pool.first + pool.size;
+        let suits = |at: &usize| {
+            let invoker = &self.invokers[*at];
+            invoker.usable(now) && sieve.rank(invoker) == Some(rank)
+        };
+        let count = range.clone().filter(suits).count();
         if count == 0 {
             return None;
         }
-        let at = (first..first + size)
-            .filter(usable)
-            .nth((chance % count as u64) as usize)?;
+        let at = range.filter(suits).nth((chance % count as u64) as usize)?;
         self.invokers[at].take(demand);
-        Some(self.placed(at, demand, now, true))
+        Some(at)
     }
 
-    fn placed(&mut self, at: usize, demand: &Demand<'_>, now: Timestamp, overcommitted: bool) -> Placement {
+    fn placed(&mut self, at: usize, demand: &Demand<'_>, now: Timestamp, overcommitted: bool, last: bool) -> Placement {
         let invoker = &mut self.invokers[at];
         invoker.note_placed(now);
         Placement {
@@ -193,6 +311,7 @@ impl Balancer {
             },
             topic: invoker.topic.clone(),
             overcommitted,
+            last,
         }
     }
 
@@ -234,6 +353,7 @@ impl Balancer {
         let blackbox = (n / 10).max(1);
         self.managed = Pool::new(0, managed);
         self.blackbox = Pool::new(n - blackbox, blackbox);
+        self.whole = Pool::new(0, n);
     }
 }
 

@@ -42,6 +42,9 @@ pub enum Error {
     /// 503: no invoker, or the bus or store cannot be used now. The cause is logged and named in the text.
     #[error("The server is currently unavailable (because it is overloaded or down for maintenance).")]
     Unavailable(String),
+    /// 503 with this text: some invokers are up, but none that the action may run on.
+    #[error("{0}")]
+    Unplaceable(String),
     /// 500: a stored document that cannot be read.
     #[error("Resource is corrupted and cannot be read.")]
     Corrupted(String),
@@ -59,7 +62,7 @@ impl Error {
     /// Whether the platform failed, rather than the caller being refused.
     pub fn is_ours(&self) -> bool {
         match self {
-            Error::Unavailable(_) | Error::Corrupted(_) | Error::Internal(_) => true,
+            Error::Unavailable(_) | Error::Unplaceable(_) | Error::Corrupted(_) | Error::Internal(_) => true,
             Error::Entity(_)
             | Error::Rejected(_)
             | Error::Query { .. }

@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::time::Instant;
-use wsk_bus::messages::{ActionRef, ActivationMessage};
+use wsk_bus::messages::{ActionRef, ActivationMessage, Detour};
 use wsk_bus::{Durability, Key, Message, Receipt};
-use wsk_entities::{Action, Activation, ActivationId, Exec, FullName, Json, Namespace, Object, Parameters, Timestamp};
+use wsk_entities::{Activation, ActivationId, Exec, FullName, Json, Namespace, Object, Parameters, Timestamp};
 
 use super::acks::{Answer, Boarding};
-use super::balancer::{Demand, Placement};
+use super::balancer::{Demand, Placement, Refusal};
 use super::limits::parse_size;
 use super::retry::Policy;
 use super::secrets::locked;
@@ -182,8 +182,8 @@ impl App {
         metrics::STARTED.inc();
         let (identity, action) = (&launch.caller.identity, &launch.target.action);
         let (name, at) = (action.full_name(), now());
-        let placement = self.place(&identity.namespace.name, action, &name, at)?;
-        let message = self.message(id, launch);
+        let placement = self.place(&identity.namespace.name, launch.target, &name, at)?;
+        let message = self.message(id, launch, placement.last);
         let (waiter, answer) = oneshot::channel();
         self.work.flights.board(
             id,
@@ -208,20 +208,25 @@ impl App {
     fn place(
         &self,
         namespace: &Namespace,
-        action: &Action,
+        target: &ResolvedAction,
         name: &FullName,
         at: Timestamp,
     ) -> Result<Placement, Error> {
+        let limits = &target.action.limits;
         let demand = Demand {
             namespace,
             action: name,
-            memory: action.limits.memory,
-            concurrency: action.limits.concurrency,
-            blackbox: matches!(action.exec, Exec::Blackbox { .. }),
+            memory: limits.memory,
+            concurrency: limits.concurrency,
+            wants: &target.wants,
+            refused: &[],
         };
         let placement = self.work.flights.place(&demand, at, self.chance.draw() as u64);
-        let placement = placement.ok_or_else(|| {
-            Error::Unavailable("no invoker is up that could run the action; see GET /invokers".into())
+        let placement = placement.map_err(|refusal| match refusal {
+            Refusal::NoneUp => {
+                Error::Unavailable("no invoker is up that could run the action; see GET /invokers".into())
+            }
+            Refusal::NoneFits(why) => Error::Unplaceable(why),
         })?;
         if placement.overcommitted {
             metrics::OVERLOADS.inc();
@@ -229,7 +234,7 @@ impl App {
         Ok(placement)
     }
 
-    fn message(&self, id: ActivationId, launch: &Launch<'_>) -> Message {
+    fn message(&self, id: ActivationId, launch: &Launch<'_>, last: bool) -> Message {
         let (caller, target) = (launch.caller, launch.target);
         let action = &target.action;
         let message = ActivationMessage {
@@ -255,6 +260,12 @@ impl App {
             locked_args: locked(&target.parameters, launch.sealed, launch.arguments.as_ref()),
             cause: launch.cause,
             trace_context: None,
+            detour: last.then(|| {
+                Box::new(Detour {
+                    refused: Vec::new(),
+                    last,
+                })
+            }),
         };
         Message::local(Key::Id(id.bits()), Arc::new(message))
     }

@@ -10,6 +10,7 @@ mod changes;
 mod components;
 mod composition;
 mod conductor;
+mod elsewhere;
 mod entitlement;
 mod error;
 mod events;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use wsk_entities::{Action, EntityPath, FullName, Parameters};
 use wsk_store::{Revision, Stored};
 
+use super::balancer::Wants;
 use super::cache::{Entry, Value};
 use super::entitlement::CONFORMANCE;
 use super::{App, Caller, Error};
@@ -20,6 +21,8 @@ pub struct ResolvedAction {
     pub parameters: Arc<Parameters>,
     /// The binding through which it was named, `ns/binding`.
     pub binding: Option<EntityPath>,
+    /// What it asks of the invoker that runs it.
+    pub wants: Wants,
     /// Whether callers from other namespaces may use it under this name.
     public: bool,
     /// All that this was made from.
@@ -60,6 +63,7 @@ impl App {
                 let parameters = Arc::new(action.parameters.clone());
                 let revision = entry.revision.clone();
                 ResolvedAction {
+                    wants: Wants::of(&action, &revision.0, &self.manifest),
                     action,
                     revision,
                     parameters,
@@ -95,6 +99,7 @@ impl App {
         let revision = entry.revision.clone();
         let sources = package.binding.into_iter().chain([package.provider, entry]).collect();
         Ok(ResolvedAction {
+            wants: Wants::of(&action, &revision.0, &self.manifest),
             action,
             revision,
             parameters,

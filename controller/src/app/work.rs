@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::task::{JoinHandle, JoinSet};
 use wsk_bus::messages::{
-    Acknowledgement, CACHE_INVALIDATION, CONTROL, ControllerIndex, EVENTS, HEALTH, Ping, completed_topic,
+    Acknowledgement, CACHE_INVALIDATION, CONTROL, ControllerIndex, ELSEWHERE, EVENTS, HEALTH, Ping, completed_topic,
     invoker_topic, read,
 };
 use wsk_bus::{Subscription, TopicConfig};
@@ -120,6 +120,7 @@ impl App {
         })
         .await?;
         self.declare(TopicConfig::broadcast(CONTROL)).await?;
+        self.declare(TopicConfig::queue(ELSEWHERE)).await?;
         self.declare(TopicConfig::queue(&**self.work.cancels.topic())).await?;
         let printed = self.work.feeds.topic();
         self.declare(printed.clone()).await?;
@@ -132,6 +133,9 @@ impl App {
         let cancels = self
             .subscribe(self.work.cancels.topic(), &group, ACKS_IN_FLIGHT)
             .await?;
+        let elsewhere = self
+            .subscribe(ELSEWHERE, super::elsewhere::GROUP, ACKS_IN_FLIGHT)
+            .await?;
         let lines = self.subscribe(&printed.name, &group, ACKS_IN_FLIGHT).await?;
         let mut tasks = vec![
             tokio::spawn(self.take_up_cancels(cancels).await),
@@ -141,6 +145,7 @@ impl App {
             tokio::spawn(sweep(self.clone())),
             tokio::spawn(super::changes::follow(self.clone(), changes)),
             tokio::spawn(super::owed::settle(self.clone(), owed)),
+            tokio::spawn(super::elsewhere::place(self.clone(), elsewhere)),
         ];
         if let Some(waiting) = self.work.events.take() {
             self.declare(TopicConfig::broadcast(EVENTS)).await?;
@@ -213,7 +218,7 @@ async fn hear_pings(app: Arc<App>, mut pings: Box<dyn Subscription>) {
                         Err(error) => tracing::warn!(invoker = number, ?error, "an invoker's topic cannot be declared"),
                     }
                 }
-                app.work.flights.ping(&ping.name, ping.is_enabled, now());
+                app.work.flights.ping(&ping, now());
             }
             Err(error) => tracing::error!(%error, "a ping is skipped"),
         }

@@ -7,6 +7,7 @@
 //! no number is ever rounded on the way.
 
 mod activation;
+mod architecture;
 mod error;
 mod exec;
 mod identity;
@@ -25,6 +26,7 @@ mod version;
 pub use activation::{
     Activation, ActivationSummary, Response, ShownActivation, ShownResponse, StatusCode, StorePolicy,
 };
+pub use architecture::Architecture;
 pub use error::{Error, ErrorBody};
 pub use exec::{Attachment, Code, Exec, is_base64};
 pub use identity::{AuthKey, Identity, NamespaceRef, Right, Subject, SubjectDocument, SubjectNamespace, UserLimits};

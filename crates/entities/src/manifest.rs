@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Exec};
+use crate::{Architecture, Error, Exec};
 
 /// The runtimes manifest in upstream's shape, with one key of ours per entry: `process`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,6 +59,12 @@ pub struct Image {
     pub tag: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub process: Option<ProcessProgram>,
+    /// Architectures that the image has a variant for; none named: it is found out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub architectures: Vec<Architecture>,
+    /// Other images for some architectures, for those that are not in one image of several.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub variants: IndexMap<Architecture, Image>,
 }
 
 /// The program that the process backend runs for a kind or image.
@@ -118,6 +124,15 @@ impl Image {
             out.push_str(&self.tag);
         }
         out
+    }
+
+    /// The image for an architecture; none where it is known that there is none.
+    pub fn on(&self, architecture: &Architecture) -> Option<&Image> {
+        match self.variants.get(architecture) {
+            Some(variant) => Some(variant),
+            None if self.architectures.is_empty() || self.architectures.contains(architecture) => Some(self),
+            None => None,
+        }
     }
 
     /// Whether `reference` names this image; a missing tag equals `latest`.
@@ -236,5 +251,27 @@ mod tests {
         assert_eq!(program("a/py").as_deref(), Some("python"));
         assert_eq!(program("a/py:2"), None);
         assert_eq!(program("b/py:1"), None);
+    }
+
+    #[test]
+    fn an_image_has_variants_by_architecture() {
+        let manifest = Manifest::parse(
+            r#"{"runtimes":{"swift":[{"kind":"swift:5","image":{"prefix":"a","name":"swift","tag":"1",
+                "architectures":["amd64","linux/arm64"],"variants":{"arm/v7":{"prefix":"b","name":"swift-arm"}}}}]}}"#,
+        )
+        .unwrap();
+        let image = &manifest.resolve("swift:5").unwrap().image;
+        let on = |name| image.on(&Architecture::new(name)).map(Image::reference);
+        assert_eq!(on("amd64").as_deref(), Some("a/swift:1"));
+        assert_eq!(on("aarch64").as_deref(), Some("a/swift:1"));
+        assert_eq!(on("arm/v7").as_deref(), Some("b/swift-arm"));
+        assert_eq!(on("riscv64"), None);
+        let again = Manifest::parse(&serde_json::to_string(&manifest).unwrap()).unwrap();
+        assert_eq!(again, manifest);
+        let plain = Manifest::bundled();
+        let anywhere = plain
+            .kinds()
+            .all(|kind| kind.image.on(&Architecture::new("riscv64")) == Some(&kind.image));
+        assert!(anywhere, "where nothing is said it is found out");
     }
 }

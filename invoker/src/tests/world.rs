@@ -198,6 +198,7 @@ impl World {
             locked_args: Default::default(),
             cause: None,
             trace_context: None,
+            detour: None,
         }
     }
 

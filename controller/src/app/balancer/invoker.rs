@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use wsk_bus::messages::{InvokerInstance, invoker_topic};
+use wsk_bus::messages::{InvokerInstance, Node, Ping, invoker_topic};
 use wsk_entities::{FullName, Timestamp};
+use wsk_planted::{Bug, planted};
 
 use super::{Demand, Health, Outcome, Slot};
 
@@ -30,6 +31,8 @@ pub struct Shared {
 #[derive(Debug)]
 pub struct Invoker {
     pub instance: InvokerInstance,
+    /// What it said of its machine; older ones say nothing.
+    pub node: Option<Node>,
     pub topic: Arc<str>,
     enabled: bool,
     last_ping: Timestamp,
@@ -64,12 +67,13 @@ impl Recent {
 }
 
 impl Invoker {
-    pub fn new(instance: InvokerInstance, enabled: bool, cluster_size: u32, now: Timestamp) -> Invoker {
-        let capacity = capacity(&instance, cluster_size);
+    pub fn new(ping: &Ping, cluster_size: u32, now: Timestamp) -> Invoker {
+        let capacity = capacity(&ping.name, cluster_size);
         Invoker {
-            topic: invoker_topic(instance.instance).into(),
-            instance,
-            enabled,
+            topic: invoker_topic(ping.name.instance).into(),
+            instance: ping.name.clone(),
+            node: ping.node.clone(),
+            enabled: ping.is_enabled,
             last_ping: now,
             last_trial: 0,
             recent: Recent::default(),
@@ -79,20 +83,23 @@ impl Invoker {
         }
     }
 
-    /// It said that it is there.
-    pub fn ping(&mut self, instance: &InvokerInstance, enabled: bool, cluster_size: u32, now: Timestamp) {
-        if self.instance.user_memory != instance.user_memory {
-            let capacity = capacity(instance, cluster_size);
+    /// It said that it is there. Gives whether it says something else than before of what it takes.
+    pub fn ping(&mut self, ping: &Ping, cluster_size: u32, now: Timestamp) -> bool {
+        let changed = self.instance != ping.name || self.node != ping.node;
+        if changed {
+            let capacity = capacity(&ping.name, cluster_size);
             self.free += capacity - self.capacity;
             self.capacity = capacity;
-            self.instance = instance.clone();
+            self.instance = ping.name.clone();
+            self.node = ping.node.clone();
         }
         if self.health(now) == Health::Down {
             // A new life of the invoker: what its last one did says nothing.
             self.recent = Recent::default();
         }
-        self.enabled = enabled;
+        self.enabled = ping.is_enabled;
         self.last_ping = now;
+        changed
     }
 
     /// Work was placed on it, as a trial when it is not healthy.
@@ -113,7 +120,7 @@ impl Invoker {
     }
 
     pub fn health(&self, now: Timestamp) -> Health {
-        if now.saturating_sub(self.last_ping) >= OFFLINE_AFTER {
+        if now.saturating_sub(self.last_ping) >= OFFLINE_AFTER && !planted(Bug::TrustsTheSilent) {
             Health::Down
         } else if self.recent.forced.count_ones() > BORNE {
             Health::Unresponsive
@@ -175,7 +182,7 @@ impl Invoker {
             .get_mut(&shared)
             .expect("a slot's action is counted until the slot is released");
         *running -= 1;
-        if running.is_multiple_of(shared.concurrency) {
+        if running.is_multiple_of(shared.concurrency) || planted(Bug::FreesSharedMemory) {
             self.free += i64::from(slot.memory);
         }
         if *running == 0 {

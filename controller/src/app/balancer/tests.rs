@@ -1,6 +1,7 @@
 use super::invoker::megabytes;
 use super::*;
 use proptest::prelude::*;
+use std::sync::LazyLock;
 
 fn instance(number: u32, memory: u32) -> InvokerInstance {
     InvokerInstance::new(number, memory)
@@ -18,13 +19,16 @@ fn name(text: &str) -> FullName {
     text.parse().unwrap()
 }
 
+static ANYTHING: LazyLock<Wants> = LazyLock::new(Wants::default);
+
 fn demand<'a>(namespace: &'a Namespace, action: &'a FullName, memory: u32, concurrency: u32) -> Demand<'a> {
     Demand {
         namespace,
         action,
         memory,
         concurrency,
-        blackbox: false,
+        wants: &ANYTHING,
+        refused: &[],
     }
 }
 
@@ -107,7 +111,7 @@ fn silent_and_failing_invokers_get_nothing_until_they_recover() {
     let state = |balancer: &Balancer, now| balancer.states(now)[0].1;
     assert_eq!(state(&balancer, 9_999), Health::Up);
     assert_eq!(state(&balancer, 10_000), Health::Down);
-    assert!(balancer.place(&demand(&ns, &action, 128, 1), 10_000, 0).is_none());
+    assert!(balancer.place(&demand(&ns, &action, 128, 1), 10_000, 0).is_err());
     balancer.ping(&instance(0, 1024), true, 100_000);
     for _ in 0..4 {
         let placed = balancer.place(&demand(&ns, &action, 128, 1), 100_000, 0).unwrap();
@@ -116,7 +120,7 @@ fn silent_and_failing_invokers_get_nothing_until_they_recover() {
     assert_eq!(state(&balancer, 100_000), Health::Unhealthy);
     let trial = balancer.place(&demand(&ns, &action, 128, 1), 100_000, 0).unwrap();
     assert!(
-        balancer.place(&demand(&ns, &action, 128, 1), 100_001, 0).is_none(),
+        balancer.place(&demand(&ns, &action, 128, 1), 100_001, 0).is_err(),
         "one trial at a time"
     );
     balancer.release(trial.slot, Outcome::Fine);

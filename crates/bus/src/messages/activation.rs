@@ -53,6 +53,9 @@ pub struct ActivationMessage {
     pub cause: Option<ActivationId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace_context: Option<Json>,
+    /// Set once an invoker could not run it, or when it is known that none can.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detour: Option<Box<super::Detour>>,
 }
 
 impl ActionRef {

@@ -8,6 +8,7 @@ mod activation;
 mod control;
 mod event;
 mod health;
+mod placement;
 
 use std::sync::Arc;
 
@@ -19,7 +20,8 @@ pub use acknowledgement::{Acknowledgement, Completed};
 pub use activation::{ActionRef, ActivationMessage, ControllerIndex};
 pub use control::{CANCELLED, CONTROL, Control, Printed, printed_topic};
 pub use event::{ActivationEvent, Event, EventBody, EventType, Metric, MetricEvent};
-pub use health::{CacheInvalidation, CacheKey, InvokerInstance, Ping};
+pub use health::{CacheInvalidation, CacheKey, InvokerInstance, Node, Ping};
+pub use placement::{Detour, ELSEWHERE, Needs};
 
 use crate::{Delivery, Payload};
 

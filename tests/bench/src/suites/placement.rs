@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use wsk_bus::messages::InvokerInstance;
-use wsk_controller::app::balancer::{Balancer, Demand, Outcome, Slot};
+use wsk_controller::app::balancer::{Balancer, Demand, Outcome, Slot, Wants};
 use wsk_entities::{FullName, Namespace};
 
 use super::{Plan, outcome};
@@ -34,6 +34,8 @@ struct World {
     actions: Vec<FullName>,
     /// Which action is called, over and over.
     calls: Vec<u32>,
+    /// What each asks of its invoker: nothing.
+    wants: Wants,
 }
 
 /// A cluster, and what is placed on it, oldest first.
@@ -100,6 +102,7 @@ impl World {
                 .collect::<Result<_, _>>()?,
             actions: (0..ACTIONS).map(name).collect::<Result<_, _>>()?,
             calls: (0..1 << 16).map(|_| draw()).collect(),
+            wants: Wants::default(),
         })
     }
 }
@@ -130,10 +133,11 @@ impl Cluster {
             action: &world.actions[action],
             memory: MEMORY,
             concurrency: 1,
-            blackbox: false,
+            wants: &world.wants,
+            refused: &[],
         };
         let placed = self.balancer.place(&demand, 1, self.at as u64);
-        placed.is_some_and(|placement| {
+        placed.is_ok_and(|placement| {
             self.held.push_back(placement.slot);
             true
         })

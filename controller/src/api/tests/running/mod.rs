@@ -79,6 +79,7 @@ impl Invoker {
                 let ping = Ping {
                     name: InvokerInstance::new(0, 2048),
                     is_enabled: true,
+                    node: None,
                 };
                 bus.publish(HEALTH, Message::local(Key::None, Arc::new(ping)), Durability::Volatile)
                     .await
