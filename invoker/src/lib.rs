@@ -31,8 +31,6 @@ mod logs;
 mod metrics;
 pub mod outcome;
 mod plan;
-#[cfg(feature = "planted-bugs")]
-pub mod planted;
 pub mod pool;
 mod record;
 mod records;

@@ -12,6 +12,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::Instant;
 use wsk_bus::Delivery;
 use wsk_entities::{Activation, Json, Response, StatusCode};
+use wsk_planted::{Bug, planted};
 use wsk_store::{ActivationStore, Error};
 
 use crate::config::Config;
@@ -90,8 +91,8 @@ impl Ticket {
         self.delivery.as_ref().map_or(1, Delivery::attempt)
     }
 
-    #[cfg(feature = "planted-bugs")]
-    pub fn committed(mut self) -> Ticket {
+    /// Ends the activation for good, and goes on with it.
+    fn committed(mut self) -> Ticket {
         if let Some(delivery) = self.delivery.take() {
             delivery.commit();
         }
@@ -143,8 +144,11 @@ pub(crate) fn channel(config: &Config, store: Arc<dyn ActivationStore>, metrics:
 impl Sender {
     /// Hands a record over, waiting for room. What the ticket stands for is committed once the record is durable.
     pub async fn send(&self, record: Arc<Activation>, ticket: Ticket) {
-        #[cfg(feature = "planted-bugs")]
-        let ticket = crate::planted::commit_early(ticket);
+        let ticket = if planted(Bug::CommitsEarly) {
+            ticket.committed()
+        } else {
+            ticket
+        };
         let logs: usize = record.logs.iter().map(String::len).sum();
         let kib = 1 + (record.response.result.as_str().len() + logs) / KIB;
         // A record larger than the whole bound waits for all of it.

@@ -1,7 +1,7 @@
 //! Who may depend on whom among our own packages.
 
 use anyhow::Result;
-use cargo_metadata::{DependencyKind, Metadata};
+use cargo_metadata::{DependencyKind, Metadata, Package};
 
 /// Every allowed edge. A package that is not named here, or an edge that is not, is a finding. Test-only dependencies of
 /// the seam crates on themselves (for their `test-util`) are free; all others count.
@@ -12,11 +12,12 @@ const EDGES: &[(&str, &[&str])] = &[
     ("wsk-catalog", &[]),
     ("wsk-demo", &[]),
     ("wsk-fuzz", &[]),
+    ("wsk-planted", &[]),
     ("xtask", &[]),
     ("wsk-client", &["wsk-entities"]),
     ("wsk-torture", &["wsk-client"]),
-    ("wsk-store", &["wsk-entities"]),
-    ("wsk-bus", &["wsk-entities"]),
+    ("wsk-store", &["wsk-entities", "wsk-planted"]),
+    ("wsk-bus", &["wsk-entities", "wsk-planted"]),
     ("wsk-containers", &["wsk-entities"]),
     ("wsk-secrets", &["wsk-entities"]),
     ("wsk-identity", &["wsk-entities", "wsk-store"]),
@@ -27,6 +28,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "wsk-store",
             "wsk-bus",
             "wsk-identity",
+            "wsk-planted",
             "wsk-secrets",
             "wsk-service",
             "wsk-fuzz",
@@ -39,6 +41,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "wsk-store",
             "wsk-bus",
             "wsk-containers",
+            "wsk-planted",
             "wsk-secrets",
             "wsk-service",
         ],
@@ -76,6 +79,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "wsk-bus",
             "wsk-identity",
             "wsk-containers",
+            "wsk-planted",
             "wsk-secrets",
             "wsk-service",
             "wsk-controller",
@@ -91,6 +95,9 @@ const EDGES: &[(&str, &[&str])] = &[
     ),
 ];
 
+/// The package with bugs to switch on, behind its feature `bugs`.
+const PLANTED: &str = "wsk-planted";
+
 pub fn check(metadata: &Metadata) -> Result<Vec<String>> {
     let mut findings = Vec::new();
     for package in metadata.workspace_packages() {
@@ -101,13 +108,30 @@ pub fn check(metadata: &Metadata) -> Result<Vec<String>> {
             ));
             continue;
         };
+        if asks_for_bugs(package, "default") {
+            findings.push(format!("{name} has planted bugs among its default features"));
+        }
         for dependency in &package.dependencies {
             let ours = dependency.path.is_some();
             let itself = dependency.name == name && dependency.kind == DependencyKind::Development;
             if ours && !itself && !allowed.contains(&dependency.name.as_str()) {
                 findings.push(format!("{name} must not depend on {}", dependency.name));
             }
+            if dependency.name == PLANTED
+                && !dependency.features.is_empty()
+                && dependency.kind != DependencyKind::Development
+            {
+                findings.push(format!("{name} ships planted bugs; only tests may ask for them"));
+            }
         }
     }
     Ok(findings)
+}
+
+/// Whether a feature of a package switches the planted bugs on, itself or through others of the package.
+fn asks_for_bugs(package: &Package, feature: &str) -> bool {
+    let parts = package.features.get(feature).into_iter().flatten();
+    parts
+        .into_iter()
+        .any(|part| part.starts_with(PLANTED) || part != feature && asks_for_bugs(package, part))
 }

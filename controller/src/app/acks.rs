@@ -15,6 +15,7 @@ use dashmap::DashMap;
 use tokio::sync::oneshot;
 use wsk_bus::messages::{Acknowledgement, Completed, Ping};
 use wsk_entities::{Activation, ActivationId, FullName, Namespace, Timestamp};
+use wsk_planted::{Bug, planted};
 
 use super::balancer::{Balancer, Demand, Outcome, Placement, Refusal, Slot};
 use super::throttle::Permit;
@@ -207,10 +208,16 @@ impl Flights {
             return false;
         };
         metrics::INFLIGHT.dec();
-        if let Some(slot) = flight.slot {
+        if let Some(slot) = flight.slot
+            && !(outcome == Outcome::SystemError && planted(Bug::KeepsFailedSlot))
+        {
             self.balancer().release(slot, outcome);
         }
-        drop(flight.permit);
+        if outcome == Outcome::Unpublished && planted(Bug::CountsTheRefused) {
+            std::mem::forget(flight.permit);
+        } else {
+            drop(flight.permit);
+        }
         if let Some(waiter) = flight.waiter {
             let _ = waiter.send(Answer::Stored);
         }

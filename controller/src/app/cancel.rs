@@ -22,6 +22,7 @@ use tokio::time::Instant;
 use wsk_bus::messages::{CANCELLED, CONTROL, Control, read};
 use wsk_bus::{Delivery, Durability, Key, Message, Subscription};
 use wsk_entities::{Activation, ActivationId, FullName, Json, Namespace, Response, StatusCode, Version};
+use wsk_planted::{Bug, planted};
 
 use super::cache::Value;
 use super::composition::Progress;
@@ -173,6 +174,9 @@ impl App {
             .await
             .map_err(|error| Error::Unavailable(error.to_string()))?;
         metrics::CANCELS.inc();
+        if planted(Bug::AnswersOrders) {
+            return Ok(Cancelled::Ended(Box::new(order.record())));
+        }
         match self.record_within(namespace, id, WAIT).await {
             Some(record) => judged(record),
             None => Ok(Cancelled::Accepted),

@@ -11,6 +11,7 @@ use wsk_bus::Message;
 use wsk_entities::{
     Activation, ActivationId, FullName, Json, Object, Parameters, Response, RuleLink, RuleStatus, StatusCode, Trigger,
 };
+use wsk_planted::{Bug, planted};
 
 use super::cache::Value;
 use super::composition::{is_composed, is_kept};
@@ -89,6 +90,9 @@ impl App {
         for (rule, link) in rules {
             let line = self.set_off(caller, rule, link, &given, &mut batch).await;
             logs.push(serde_json::to_string(&line).expect("a line serialises"));
+            if !line.success && planted(Bug::StopsFiring) {
+                break;
+            }
         }
         let record = record(caller, &trigger, self.chance.activation_id(), start, payload, logs);
         let (id, policy) = (record.activation_id, self.config.store_non_blocking);

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use wsk_bus::messages::read;
 use wsk_bus::{Delivery, Durability, Key, Message, Payload, Subscription};
 use wsk_entities::{Activation, ActivationId, FullName, Namespace};
+use wsk_planted::{Bug, planted};
 
 use super::App;
 use super::composition::{Progress, Run};
@@ -189,6 +190,10 @@ impl App {
             Owed::Record(record) => {
                 let (app, record) = (self.clone(), record.clone());
                 self.work.spawn(async move {
+                    if planted(Bug::SettlesEarly) {
+                        delivery.commit();
+                        return app.keep(record).await;
+                    }
                     app.keep(record).await;
                     delivery.commit();
                 });

@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, Sleep};
 use wsk_bus::messages::Control;
 use wsk_entities::FullName;
+use wsk_planted::{Bug, planted};
 
 use super::lifecycle::Event;
 use super::{Pool, Turn};
@@ -61,6 +62,9 @@ impl Pool {
         // What no container was found for yet has not begun: the bus keeps it for the next life.
         self.dissolve_lines();
         let handed_back = self.buffer.len();
+        if planted(Bug::DrainsTheWaiting) {
+            self.buffer.drain(..).for_each(|job| job.ticket.commit());
+        }
         self.buffer.clear();
         tracing::info!(handed_back, open = self.shared.open.count(), "draining");
         self.draining = Some(Draining::new(deadline, self.shared.open.clone(), done));

@@ -23,6 +23,7 @@ mod tests;
 use leaving::{draining, drains, removed, removing, unwanted};
 pub use vocabulary::{After, Effect, Effects, Event, Span, State, Token};
 use vocabulary::{NOTHING, one, two};
+use wsk_planted::{Bug, planted};
 
 /// One container's life so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -281,7 +282,11 @@ impl Machine {
 
     fn paused(&self, timer: Token, event: Event) -> Next {
         match event {
+            Event::Assign if planted(Bug::RunsFrozen) => (State::Running { active: 1 }, one(Effect::Run(1))),
             Event::Assign => (State::Resuming { waiting: 1 }, one(Effect::Resume)),
+            Event::Timer(token) if token == timer && planted(Bug::ForgetsContainer) => {
+                (State::Removed, one(Effect::Release))
+            }
             Event::Timer(token) if token == timer => (State::Removing, one(Effect::Destroy)),
             Event::Condemn | Event::Evict => (State::Removing, one(Effect::Destroy)),
             Event::Timer(_)

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 use wsk_containers::Spec;
+use wsk_planted::{Bug, planted};
 
 use super::groups::{Bound, Shelf};
 use super::job::Job;
@@ -26,7 +27,7 @@ impl Pool {
             self.fail(None, job, fault);
             return Ok(());
         }
-        if job.ticket.attempt() > 1 && !job.looked_up {
+        if job.ticket.attempt() > 1 && !job.looked_up && !planted(Bug::RunsAgain) {
             self.starts(worker::look_up(self.shared.clone(), self.outbox.clone(), job), || None);
             return Ok(());
         }
@@ -39,7 +40,7 @@ impl Pool {
             self.read(job);
             return Ok(());
         };
-        if let Some(fault) = plan.exhausted(job.ticket.attempt()) {
+        if let Some(fault) = plan.exhausted(job.ticket.attempt()).filter(|_| !planted(Bug::ForgetsAttempts)) {
             self.fail(Some(plan), job, fault);
             return Ok(());
         }
@@ -152,7 +153,7 @@ impl Pool {
     /// Whether that much memory is free now. If not, the longest idle have to go, as far as needed and not on their way yet.
     fn make_room(&mut self, memory_mb: u32) -> bool {
         let free = self.memory.total.saturating_sub(self.memory.used);
-        if free >= memory_mb {
+        if free >= memory_mb || planted(Bug::CountsLeavingMemory) && free + self.memory.leaving >= memory_mb {
             return true;
         }
         while free + self.memory.leaving < memory_mb {

@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use plan::Plan;
+use wsk_planted::{Bug, plant};
 
 /// Seeds of one test run.
 const SEEDS: u64 = 500;
@@ -113,9 +114,9 @@ fn a_seed_has_one_history() {
 
 #[test]
 fn a_planted_bug_is_found() {
-    wsk_invoker::planted::commits_early(true);
+    plant(Some(Bug::CommitsEarly));
     let found = (0..SEEDS).find(|seed| !play(*seed).findings.is_empty());
-    wsk_invoker::planted::commits_early(false);
+    plant(None);
     assert!(
         found.is_some(),
         "an invoker that commits before its record is durable went unnoticed"

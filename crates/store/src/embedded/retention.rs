@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, params};
 use wsk_entities::Timestamp;
+use wsk_planted::{Bug, planted};
 
 use crate::Error;
 use crate::embedded::epochs::{Epochs, Stretch};
@@ -22,8 +23,9 @@ pub struct Policy {
 impl Policy {
     pub fn of(config: &Config) -> Policy {
         let set = |value: u64| (value > 0).then_some(value);
+        let unit = if planted(Bug::RetainsTooLittle) { 1000 } else { 1 };
         Policy {
-            age: set(config.retain_ms),
+            age: set(config.retain_ms / unit),
             count: set(config.retain_count),
         }
     }
