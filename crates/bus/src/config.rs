@@ -1,7 +1,13 @@
 //! What an operator chooses about the bus.
 
+#[cfg(feature = "kafka")]
+mod kafka;
+
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
+
+#[cfg(feature = "kafka")]
+pub use kafka::{Kafka, Mechanism, Sasl, Secret, Tls, Topics};
 
 /// Which adapter carries the messages.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,31 +42,6 @@ pub struct Journal {
     pub queue: usize,
 }
 
-/// Options of the bus on Kafka.
-#[cfg(feature = "kafka")]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Kafka {
-    /// Addresses to begin with, `host:port` separated by commas.
-    pub brokers: String,
-    /// Who this process is, such as `invoker0`. Two processes of one name take each other's subscriptions away, and the one
-    /// that loses says so.
-    pub instance: String,
-    /// Put before every topic's name.
-    pub topic_prefix: String,
-    /// Copies of each topic that is made; with three, `min.insync.replicas=2` on the brokers keeps what was accepted
-    /// through the loss of one.
-    pub replication: i32,
-    /// Longest wait for the brokers' word on one operation, in milliseconds.
-    pub timeout_ms: u64,
-    /// Time after which a member that is silent loses its subscription to another, in milliseconds.
-    pub session_timeout_ms: u64,
-    /// Messages of one topic that this process fetches ahead of its consumers.
-    pub fetch_ahead: usize,
-    /// Further settings of librdkafka by their names, such as `security.protocol`, `ssl.ca.location`, `sasl.username`.
-    pub properties: std::collections::BTreeMap<String, String>,
-}
-
 /// How a topic shares its messages out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TopicKind {
@@ -86,32 +67,7 @@ pub struct TopicConfig {
 impl Config {
     /// What each key means, for the reference of configuration.
     #[cfg(feature = "kafka")]
-    pub const DOCS: &'static [(&'static str, &'static str)] = &[
-        ("type", "`kafka`."),
-        ("brokers", "Addresses to begin with, `host:port` separated by commas."),
-        (
-            "instance",
-            "Name of this process among its peers; made from its number when empty.",
-        ),
-        ("topic_prefix", "Put before every topic's name."),
-        ("replication", "Copies of each topic that is made."),
-        (
-            "timeout_ms",
-            "Longest wait for the brokers' word on one operation, in milliseconds.",
-        ),
-        (
-            "session_timeout_ms",
-            "Time after which a member that is silent loses its subscription to another, in milliseconds.",
-        ),
-        (
-            "fetch_ahead",
-            "Messages of one topic that this process fetches ahead of its consumers.",
-        ),
-        (
-            "properties",
-            "Further settings of librdkafka by their names, such as `security.protocol` or `sasl.username`.",
-        ),
-    ];
+    pub const DOCS: &'static [(&'static str, &'static str)] = kafka::DOCS;
 
     /// The shape of a cluster: Kafka with its defaults.
     #[cfg(feature = "kafka")]
@@ -149,22 +105,6 @@ impl Default for Journal {
             segment_bytes: 16 << 20,
             max_bytes: 512 << 20,
             queue: 4096,
-        }
-    }
-}
-
-#[cfg(feature = "kafka")]
-impl Default for Kafka {
-    fn default() -> Self {
-        Self {
-            brokers: "127.0.0.1:9092".to_owned(),
-            instance: String::new(),
-            topic_prefix: String::new(),
-            replication: 1,
-            timeout_ms: 30_000,
-            session_timeout_ms: 10_000,
-            fetch_ahead: 2_000,
-            properties: std::collections::BTreeMap::new(),
         }
     }
 }

@@ -94,6 +94,14 @@ pub enum Error {
         /// Whether trying again may help.
         transient: bool,
     },
+    /// Nobody answers there.
+    #[error("Kafka at {brokers} (`bus.brokers`) does not answer: {reason}")]
+    Unreachable {
+        /// Where it should be, as configured.
+        brokers: String,
+        /// What the client library said.
+        reason: String,
+    },
     /// The configuration of the bus cannot be used.
     #[error("the configuration of the bus is not usable: {0}")]
     Configuration(String),
@@ -106,7 +114,11 @@ impl Error {
     /// Whether the same call may succeed later without anybody changing the request or the configuration.
     pub fn retryable(&self) -> bool {
         match self {
-            Self::TopicFull { .. } | Self::JournalFull { .. } | Self::DiskFull { .. } | Self::Disk { .. } => true,
+            Self::TopicFull { .. }
+            | Self::JournalFull { .. }
+            | Self::DiskFull { .. }
+            | Self::Disk { .. }
+            | Self::Unreachable { .. } => true,
             Self::Broker { transient, .. } => *transient,
             Self::UnknownTopic { .. }
             | Self::KindMismatch { .. }

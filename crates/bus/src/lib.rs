@@ -53,7 +53,7 @@ pub mod messages;
 mod metrics;
 
 #[cfg(feature = "kafka")]
-pub use config::Kafka;
+pub use config::{Kafka, Mechanism, Sasl, Secret, Tls, Topics};
 pub use config::{Config, InProcess, Journal, TopicConfig, TopicKind};
 pub use delivery::{Delivery, Receipt, Subscription};
 pub use error::Error;
@@ -73,6 +73,14 @@ pub enum Durability {
 /// The seam; the crate documentation is its contract.
 #[async_trait::async_trait]
 pub trait MessageBus: Send + Sync {
+    /// Whether the bus answers, for who starts before it does. Takes seconds at most.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`] when it does not answer, which may pass; [`Error::Configuration`] when it refuses this process.
+    async fn reachable(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
     /// Declares a topic. A topic that exists keeps its messages; its bounds become the given ones.
     ///
     /// # Errors

@@ -204,11 +204,19 @@ impl Config {
     #[cfg(feature = "couchdb")]
     pub const DOCS: &'static [(&'static str, &'static str)] = &[
         ("type", "`couchdb`."),
-        ("url", "Address of the server, `http://host:5984` or `https://...`."),
+        (
+            "url",
+            "Address of the server, `http://host:5984` or `https://host:6984`.",
+        ),
+        (
+            "ca_file",
+            "PEM file of the authorities that may have signed the certificate of a server at `https://...`; without it those of this machine.",
+        ),
         (
             "username",
             "User that may create databases and design documents, unless they are there.",
         ),
+        ("password", "That user's password; never shown."),
         ("prefix", "What the names of the databases begin with."),
         ("timeout_s", "Longest wait for one answer, in seconds."),
         ("batch", "Most records in one bulk write."),

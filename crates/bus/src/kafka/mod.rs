@@ -14,7 +14,9 @@
 mod log;
 mod offsets;
 mod reader;
+mod refusal;
 mod sent;
+mod settings;
 mod topics;
 
 use std::collections::HashMap;
@@ -24,7 +26,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::admin::{AdminClient, AdminOptions, ResourceSpecifier};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -38,6 +40,9 @@ pub(crate) use reader::Fetch;
 pub(crate) use sent::Sent;
 use sent::{Outcome, Reports};
 
+/// How long to wait for a first answer before it is said that there is none, and for one try of it.
+const ANSWER: Duration = Duration::from_secs(2);
+const LOOK: Duration = Duration::from_millis(250);
 /// How long to wait before a new topic is looked at again.
 const SETTLING: Duration = Duration::from_millis(50);
 
@@ -98,16 +103,7 @@ impl Shared {
 impl Bus {
     /// Sets the clients up; the brokers are first asked when something needs them.
     pub(crate) fn open(config: &config::Kafka) -> Result<Self, Error> {
-        let mut client = ClientConfig::new();
-        client.set("bootstrap.servers", &config.brokers);
-        // Every message is small and somebody waits for it.
-        client.set("socket.nagle.disable", "true");
-        if !config.instance.is_empty() {
-            client.set("client.id", &config.instance);
-        }
-        for (name, value) in &config.properties {
-            client.set(name, value);
-        }
+        let client = settings::client(config)?;
         let unusable = |error: KafkaError| Error::Configuration(error.to_string());
         let mut producing = client.clone();
         producing
@@ -115,8 +111,11 @@ impl Bus {
             .set("acks", "all")
             .set("linger.ms", "0")
             .set("message.timeout.ms", config.timeout_ms.to_string())
-            .set("message.max.bytes", "2000000");
-        let producer = ThreadedProducer::from_config_and_context(&producing, Reports).map_err(unusable)?;
+            .set(
+                "message.max.bytes",
+                config.topics.max_message_bytes.max(2_000_000).to_string(),
+            );
+        let producer = ThreadedProducer::from_config_and_context(&producing, Reports::default()).map_err(unusable)?;
         Ok(Self {
             admin: client.create().map_err(unusable)?,
             producer: Arc::new(producer),
@@ -158,24 +157,66 @@ impl Bus {
         }
     }
 
-    async fn create(&self, log: &Log) -> Result<(), Error> {
-        let topic = topics::new_topic(&log.full, &log.name, self.shared.config.replication);
-        let options = AdminOptions::new()
-            .request_timeout(Some(self.shared.timeout()))
-            .operation_timeout(Some(self.shared.timeout()));
+    /// Makes a topic; whether it is new.
+    async fn join(
+        &self,
+        topic: &str,
+        group: &str,
+        max_in_flight: usize,
+        joining: Joining,
+    ) -> Result<Box<dyn Subscription>, Error> {
+        let group = self.log(topic)?.join(group, joining).await?;
+        let seat = Arc::new(Seat::ahead(group.queue.clone(), max_in_flight));
+        Ok(Box::new(Member { seat, _group: group }))
+    }
+
+    async fn create(&self, log: &Log) -> Result<bool, Error> {
+        let config = &self.shared.config;
+        let settings = topics::new_topic(&log.full, &log.name, config);
+        let topic = topics::request(&log.full, &settings, config.replication);
+        let options = self.patience().operation_timeout(Some(self.shared.timeout()));
         let failed = |error: &KafkaError| self.shared.error("create", &log.name, error);
-        let answers = self
-            .admin
-            .create_topics([&topic], &options)
-            .await
-            .map_err(|e| failed(&e))?;
-        for answer in answers {
-            match answer {
-                Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
-                Err((_, code)) => return Err(failed(&KafkaError::AdminOp(code))),
-            }
+        let answers = self.admin.create_topics([&topic], &options).await;
+        match answers.map_err(|e| failed(&e))?.pop() {
+            Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => Ok(false),
+            // Who may not make topics may use those that somebody else has made.
+            Some(Err((
+                _,
+                RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::ClusterAuthorizationFailed,
+            ))) if self.found(log).await?.partitions > 0 => Ok(false),
+            Some(Err((_, code))) => Err(failed(&KafkaError::AdminOp(code))),
+            Some(Ok(_)) | None => Ok(true),
         }
-        Ok(())
+    }
+
+    fn patience(&self) -> AdminOptions {
+        AdminOptions::new().request_timeout(Some(self.shared.timeout()))
+    }
+
+    /// A topic as it is; without partitions when it is not there.
+    async fn found(&self, log: &Log) -> Result<topics::Found, Error> {
+        let (producer, full, timeout) = (self.producer.clone(), log.full.clone(), self.shared.timeout());
+        let told = blocking(move || {
+            let metadata = producer.client().fetch_metadata(Some(&full), timeout)?;
+            let partitions = metadata.topics().first().map_or(&[][..], |topic| topic.partitions());
+            let copies = partitions.iter().map(|partition| partition.replicas().len());
+            Ok((partitions.len(), copies.min().unwrap_or(0)))
+        });
+        let failed = |error: KafkaError| self.shared.error("describe", &log.name, &error);
+        let (partitions, copies) = told.await.map_err(failed)?;
+        let asked = [ResourceSpecifier::Topic(&log.full)];
+        let described = self.admin.describe_configs(&asked, &self.patience()).await;
+        let entries = match described.map_err(failed)?.pop() {
+            Some(Ok(resource)) => resource.entries,
+            // Not everybody may see them.
+            Some(Err(_)) | None => Vec::new(),
+        };
+        let settings = entries.into_iter().filter_map(|entry| Some((entry.name, entry.value?)));
+        Ok(topics::Found {
+            partitions,
+            copies,
+            settings: settings.collect(),
+        })
     }
 
     /// Waits until a topic that was just made has its leader, and its group a coordinator.
@@ -221,13 +262,45 @@ fn key_bytes(key: &Key) -> Option<String> {
 
 #[async_trait::async_trait]
 impl MessageBus for Bus {
+    async fn reachable(&self) -> Result<(), Error> {
+        let words = |producer: &ThreadedProducer<Reports>| producer.context().words.reason();
+        self.producer.context().words.forget();
+        let deadline = tokio::time::Instant::now() + ANSWER.min(self.shared.timeout());
+        loop {
+            let producer = self.producer.clone();
+            let answered = blocking(move || producer.client().fetch_metadata(None, LOOK).map(drop)).await;
+            let Err(error) = answered else { return Ok(()) };
+            let reason = words(&self.producer);
+            if let Some(reason) = reason.clone() {
+                let (shared, said) = (self.shared.clone(), reason.clone());
+                let refused = blocking(move || refusal::refusal(&shared.config, &shared.client, &said)).await;
+                if let Some(refused) = refused {
+                    return Err(Error::Configuration(refused));
+                }
+            }
+            if tokio::time::Instant::now() >= deadline {
+                let brokers = self.shared.config.brokers.clone();
+                let reason = reason.unwrap_or_else(|| error.to_string());
+                let hint = refusal::hint(&self.shared.config, &reason);
+                return Err(Error::Unreachable {
+                    brokers,
+                    reason: format!("{reason}{hint}"),
+                });
+            }
+        }
+    }
+
     async fn ensure_topic(&self, config: &TopicConfig) -> Result<(), Error> {
         if let Ok(log) = self.log(&config.name) {
             return log.reconfigure(config);
         }
         let log = Arc::new(Log::new(self.shared.clone(), config));
-        self.create(&log).await?;
+        let new = self.create(&log).await?;
         self.settled(&log).await?;
+        if !new {
+            let found = self.found(&log).await?;
+            topics::fits(&log.full, &log.name, &self.shared.config, &found).map_err(Error::Configuration)?;
+        }
         let mut logs = self.logs.write().expect("no panic under this lock");
         logs.entry(log.name.clone()).or_insert(log);
         Ok(())

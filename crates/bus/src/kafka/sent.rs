@@ -3,12 +3,15 @@
 use std::sync::{Arc, OnceLock};
 
 use rdkafka::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::KafkaError;
 use rdkafka::message::Message as _;
 use rdkafka::producer::{DeliveryResult, ProducerContext};
 use tokio::sync::Notify;
 
 use super::Shared;
 use super::log::Log;
+use super::refusal::Words;
 use crate::Error;
 
 /// A record on its way; dropping this does not stop it.
@@ -25,7 +28,11 @@ pub(super) struct Outcome {
 }
 
 /// Takes the brokers' word, on the producer's own thread.
-pub(super) struct Reports;
+#[derive(Default)]
+pub(super) struct Reports {
+    /// What the library says on the side.
+    pub(super) words: Words,
+}
 
 impl Sent {
     /// Waits until all replicas in sync have the record.
@@ -51,7 +58,15 @@ impl Outcome {
     }
 }
 
-impl ClientContext for Reports {}
+impl ClientContext for Reports {
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.words.heard(&error, reason);
+    }
+
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
+        self.words.logged(level, facility, line);
+    }
+}
 
 impl ProducerContext for Reports {
     type DeliveryOpaque = Arc<Outcome>;

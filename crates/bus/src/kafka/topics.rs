@@ -1,9 +1,10 @@
-//! How a topic is made: one partition, and OpenWhisk's retention by its name.
+//! How a topic is made, OpenWhisk's retention by its name, and whether one that is there already will do.
+
+use std::collections::HashMap;
 
 use rdkafka::admin::{NewTopic, TopicReplication};
 
-/// Largest message of topics that carry parameters or results: the largest payload and what goes around it. Upstream's rule.
-const LARGE: &str = "1054644";
+use crate::config::Kafka;
 
 /// Kind of a topic by its name, without the operator's prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,6 +14,16 @@ enum Purpose {
     Answers,
     Invalidation,
     Other,
+}
+
+/// A topic as it is at the brokers.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    pub(super) partitions: usize,
+    /// Fewest copies of a partition.
+    pub(super) copies: usize,
+    /// Its settings, as far as this user may see them.
+    pub(super) settings: HashMap<String, String>,
 }
 
 fn purpose(name: &str) -> Purpose {
@@ -28,23 +39,93 @@ fn purpose(name: &str) -> Purpose {
     }
 }
 
-/// What the broker is asked to make. `full` is the name with its prefix, `name` the one without.
-pub(super) fn new_topic<'a>(full: &'a str, name: &str, replication: i32) -> NewTopic<'a> {
-    let (retention, large) = match purpose(name) {
-        Purpose::Work => ("172800000", true),
-        Purpose::Answers => ("3600000", true),
-        Purpose::Invalidation => ("300000", false),
-        Purpose::Other => ("3600000", false),
-    };
-    let topic = NewTopic::new(full, 1, TopicReplication::Fixed(replication))
-        .set("retention.ms", retention)
-        .set("retention.bytes", "1073741824")
-        .set("segment.bytes", "536870912");
-    if large {
-        topic.set("max.message.bytes", LARGE)
-    } else {
-        topic
+impl Purpose {
+    /// How long its messages are kept, in milliseconds, and the key that says so.
+    fn retention(self, config: &Kafka) -> (u64, &'static str) {
+        let topics = &config.topics;
+        match self {
+            Self::Work => (topics.work_retention_ms, "bus.topics.work_retention_ms"),
+            Self::Answers => (topics.answers_retention_ms, "bus.topics.answers_retention_ms"),
+            Self::Invalidation => (topics.invalidation_retention_ms, "bus.topics.invalidation_retention_ms"),
+            Self::Other => (topics.other_retention_ms, "bus.topics.other_retention_ms"),
+        }
     }
+
+    /// Whether its messages carry parameters or results.
+    fn large(self) -> bool {
+        match self {
+            Self::Work | Self::Answers => true,
+            Self::Invalidation | Self::Other => false,
+        }
+    }
+}
+
+/// What the broker is asked to make: one partition, for order. `full` is the name with its prefix, `name` the one without.
+pub(super) fn new_topic(full: &str, name: &str, config: &Kafka) -> Vec<(&'static str, String)> {
+    let (topics, purpose) = (&config.topics, purpose(name));
+    let mut settings = vec![
+        ("cleanup.policy", "delete".to_owned()),
+        ("retention.ms", purpose.retention(config).0.to_string()),
+        ("retention.bytes", topics.retention_bytes.to_string()),
+        ("segment.bytes", topics.segment_bytes.to_string()),
+    ];
+    if purpose.large() {
+        settings.push(("max.message.bytes", topics.max_message_bytes.to_string()));
+    }
+    tracing::debug!(topic = full, "a topic is declared");
+    settings
+}
+
+/// The request for [`new_topic`]'s settings.
+pub(super) fn request<'a>(full: &'a str, settings: &'a [(&'static str, String)], replication: i32) -> NewTopic<'a> {
+    let topic = NewTopic::new(full, 1, TopicReplication::Fixed(replication));
+    settings
+        .iter()
+        .fold(topic, |topic, (name, value)| topic.set(name, value))
+}
+
+/// Whether a topic that is there keeps what must be kept, in order; the text says what to do.
+pub(super) fn fits(full: &str, name: &str, config: &Kafka, found: &Found) -> Result<(), String> {
+    if found.partitions != 1 {
+        return Err(format!(
+            "topic `{full}` has {} partitions, but only one keeps the order of messages; delete it so that it is made anew, or choose another `bus.topic_prefix`",
+            found.partitions
+        ));
+    }
+    if found.copies < usize::try_from(config.replication).unwrap_or(0) {
+        return Err(format!(
+            "topic `{full}` has {} copies, fewer than `bus.replication` = {}; add copies with kafka-reassign-partitions, or lower the key",
+            found.copies, config.replication
+        ));
+    }
+    let alter =
+        |setting: &str, value: u64| format!("kafka-configs --alter --topic {full} --add-config {setting}={value}");
+    if let Some(policy) = found
+        .settings
+        .get("cleanup.policy")
+        .filter(|policy| policy.contains("compact"))
+    {
+        return Err(format!(
+            "topic `{full}` has cleanup.policy={policy}, which drops messages that are not done; run kafka-configs --alter --topic {full} --add-config cleanup.policy=delete, or choose another `bus.topic_prefix`"
+        ));
+    }
+    let number = |setting: &str| found.settings.get(setting).and_then(|value| value.parse::<i64>().ok());
+    let short = |has: i64, wanted: u64| u64::try_from(has).is_ok_and(|has| has < wanted);
+    let (retention, key) = purpose(name).retention(config);
+    if let Some(has) = number("retention.ms").filter(|has| short(*has, retention)) {
+        return Err(format!(
+            "topic `{full}` keeps messages for {has} ms, less than `{key}` = {retention}; run {}, or lower the key",
+            alter("retention.ms", retention)
+        ));
+    }
+    let largest = config.topics.max_message_bytes;
+    if let Some(has) = number("max.message.bytes").filter(|has| purpose(name).large() && short(*has, largest)) {
+        return Err(format!(
+            "topic `{full}` takes messages of {has} bytes, fewer than `bus.topics.max_message_bytes` = {largest}; run {}, or lower the key",
+            alter("max.message.bytes", largest)
+        ));
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -59,5 +140,74 @@ mod tests {
         assert_eq!(purpose("cacheInvalidation"), Purpose::Invalidation);
         assert_eq!(purpose("health"), Purpose::Other);
         assert_eq!(purpose("invoker"), Purpose::Other);
+    }
+
+    #[test]
+    fn topics_are_made_with_the_originals_retention() {
+        let config = Kafka::default();
+        let of = |name| HashMap::<_, _>::from_iter(new_topic(name, name, &config));
+        assert_eq!(of("invoker0")["retention.ms"], "172800000");
+        assert_eq!(of("completed0")["retention.ms"], "3600000");
+        assert_eq!(of("cacheInvalidation")["retention.ms"], "300000");
+        assert_eq!(of("invoker0")["max.message.bytes"], "1054644");
+        assert!(!of("health").contains_key("max.message.bytes"));
+    }
+
+    fn found(settings: &[(&str, &str)]) -> Found {
+        Found {
+            partitions: 1,
+            copies: 1,
+            settings: settings
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect(),
+        }
+    }
+
+    #[test]
+    fn a_topic_that_will_not_do_is_refused_with_what_to_do() {
+        let config = Kafka::default();
+        let three = Found {
+            partitions: 3,
+            ..found(&[])
+        };
+        let cases = [
+            (three, "has 3 partitions"),
+            (
+                found(&[("cleanup.policy", "compact,delete")]),
+                "--add-config cleanup.policy=delete",
+            ),
+            (
+                found(&[("retention.ms", "60000")]),
+                "less than `bus.topics.work_retention_ms` = 172800000",
+            ),
+            (
+                found(&[("max.message.bytes", "1000")]),
+                "fewer than `bus.topics.max_message_bytes`",
+            ),
+        ];
+        for (found, text) in cases {
+            let error = fits("p_invoker0", "invoker0", &config, &found).unwrap_err();
+            assert!(error.contains(text) && error.contains("p_invoker0"), "{error}");
+        }
+        let more = Kafka {
+            replication: 3,
+            ..config.clone()
+        };
+        assert!(
+            fits("health", "health", &more, &found(&[]))
+                .unwrap_err()
+                .contains("`bus.replication` = 3")
+        );
+        let kept = found(&[
+            ("retention.ms", "-1"),
+            ("cleanup.policy", "delete"),
+            ("max.message.bytes", "2000000"),
+        ]);
+        assert_eq!(fits("invoker0", "invoker0", &config, &kept), Ok(()));
+        assert_eq!(
+            fits("health", "health", &config, &found(&[("max.message.bytes", "1000")])),
+            Ok(())
+        );
     }
 }

@@ -7,17 +7,16 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{Method, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
-use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
 
 use super::Config;
+use super::connection::Connection;
 use super::query::Query;
 use super::views::Design;
 use crate::Error;
 
 /// A server.
 pub(super) struct Client {
-    inner: couch_rs::Client,
-    url: String,
+    connection: Connection,
 }
 
 /// One of its databases.
@@ -72,27 +71,31 @@ pub(super) struct Meta {
 
 impl Client {
     pub fn new(config: &Config) -> Result<Client, Error> {
-        // Of several providers in one process nobody but the process could choose; there is one.
-        if CryptoProvider::get_default().is_none() {
-            ring::default_provider().install_default().ok();
-        }
-        let url = config.url.trim_end_matches('/').to_owned();
-        if !url.starts_with("http://") && !url.starts_with("https://") {
-            return Err(Error::Unusable(format!(
-                "`{url}` is no address of a CouchDB; say http://host:5984"
-            )));
-        }
-        let (user, password) = match config.username.as_str() {
-            "" => (None, None),
-            user => (Some(user), Some(config.password.as_str())),
-        };
-        let inner = couch_rs::Client::new_with_timeout(&url, user, password, Some(config.timeout_s))
-            .map_err(|error| Error::Unusable(format!("`{url}` is no address of a CouchDB: {error}")))?;
-        Ok(Client { inner, url })
+        Ok(Client {
+            connection: Connection::new(config)?,
+        })
+    }
+
+    fn place(&self) -> &str {
+        self.connection.place()
     }
 
     fn unavailable(&self, reason: impl std::fmt::Display) -> Error {
-        Error::Unavailable(format!("CouchDB at {}: {reason}", self.url))
+        Error::Unavailable(format!("CouchDB at {} (`store.url`): {reason}", self.place()))
+    }
+
+    /// Whether a CouchDB answers: any version of it, or what has its interface.
+    pub async fn greet(&self) -> Result<(), Error> {
+        let answer = self.send(Method::GET, "", &HashMap::new(), None).await?;
+        let greeting: Option<Greeting> = serde_json::from_slice(&answer.body).ok();
+        if greeting.is_some_and(|greeting| greeting.couchdb.is_some() || greeting.pouchdb.is_some()) {
+            return Ok(());
+        }
+        Err(Error::Unusable(format!(
+            "what answers at {} is no CouchDB ({}); set `store.url`",
+            self.place(),
+            answer.status
+        )))
     }
 
     /// Sends a request. Statuses that tell of the server's state, not of the request, are errors already.
@@ -103,30 +106,30 @@ impl Client {
         query: &HashMap<String, String>,
         body: Option<Vec<u8>>,
     ) -> Result<Answer, Error> {
-        let mut request = self.inner.req(method, path, Some(query));
+        let mut request = self.connection.request(method, path, query);
         if let Some(body) = body {
             request = request.body(body);
         }
-        let answer = request.send().await.map_err(|error| self.unavailable(chain(&error)))?;
+        let answer = request.send().await.map_err(|error| self.connection.failed(&error))?;
         let status = answer.status();
         let body = answer
             .bytes()
             .await
-            .map_err(|error| self.unavailable(chain(&error)))?
+            .map_err(|error| self.connection.failed(&error))?
             .to_vec();
         match status.as_u16() {
             401 | 403 => Err(Error::Unusable(format!(
-                "CouchDB at {} refuses the credentials of the store: {}; check its username and password",
-                self.url,
+                "CouchDB at {} refuses the user: {}; check `store.username` and `store.password`",
+                self.place(),
                 said(&body)
             ))),
             413 => Err(Error::Unusable(format!(
                 "CouchDB at {} takes no document of this size: {}",
-                self.url,
+                self.place(),
                 said(&body)
             ))),
             507 => Err(Error::Full {
-                path: format!("CouchDB at {}", self.url),
+                path: format!("CouchDB at {}", self.place()),
             }),
             408 | 429 | 500.. => Err(self.unavailable(format!("{status}: {}", said(&body)))),
             _ => Ok(Answer { status, body }),
@@ -305,11 +308,18 @@ impl Database {
         Error::Unusable(format!(
             "{what} in {} at {}: CouchDB answered {}: {}",
             self.name,
-            self.client.url,
+            self.client.place(),
             answer.status,
             said(&answer.body)
         ))
     }
+}
+
+#[derive(serde::Deserialize)]
+struct Greeting {
+    couchdb: Option<serde::de::IgnoredAny>,
+    #[serde(rename = "express-pouchdb")]
+    pouchdb: Option<serde::de::IgnoredAny>,
 }
 
 #[derive(serde::Deserialize)]
@@ -349,15 +359,4 @@ fn said(body: &[u8]) -> String {
         .ok()
         .and_then(|json| json.get("reason").and_then(|r| r.as_str().map(str::to_owned)));
     reason.unwrap_or_else(|| text.trim().chars().take(200).collect())
-}
-
-/// An error with its causes, the last of which tells most.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
