@@ -39,6 +39,8 @@ pub async fn every_bus(open: impl AsyncFn() -> Bus) {
     a_queue_keeps_messages_for_whoever_comes(&open().await).await;
     a_wait_that_is_given_up_takes_nothing(&open().await).await;
     a_batch_is_refused_whole(&open().await).await;
+    the_backlog_has_an_end(&open().await).await;
+    a_guest_works_off_what_its_owner_left(&open().await).await;
     closing_ends_everybody(open().await).await;
 }
 
@@ -47,6 +49,7 @@ pub async fn durable_bus(open: impl AsyncFn() -> Bus) {
     uncommitted_messages_survive_and_come_first(&open).await;
     persisting_later_is_as_good(&open).await;
     a_batch_survives_in_order(&open).await;
+    what_an_earlier_life_left_is_the_backlog(&open).await;
     many_publishers_at_once_lose_nothing(&open).await;
     a_publish_given_up_leaves_the_bus_usable(&open).await;
 }
@@ -146,6 +149,7 @@ async fn a_value_arrives_as_itself_or_as_its_wire_form(bus: &Bus) {
         let message = Message {
             key: Key::Text("seven".into()),
             body: Body::Local(Arc::new(Typed(7))),
+            seen: false,
         };
         bus.publish(&topic, message, durability).await.unwrap();
         let delivery = next(&mut subscription).await;
@@ -396,6 +400,91 @@ async fn a_batch_is_refused_whole(bus: &Bus) {
     assert_eq!(take(&mut join(bus, &narrow).await, 2).await, [0, 1]);
 }
 
+/// The numbers of the backlog, handed back in the end.
+async fn backlog(subscription: &mut Box<dyn Subscription>) -> Vec<u128> {
+    let mut held = Vec::new();
+    let read = async {
+        while let Some(delivery) = subscription.next_of_backlog().await {
+            held.push(delivery);
+        }
+    };
+    tokio::time::timeout(PATIENCE, read)
+        .await
+        .expect("an end of the backlog");
+    held.iter().map(id).collect()
+}
+
+async fn the_backlog_has_an_end(bus: &Bus) {
+    let empty = queue(bus, "no-backlog").await;
+    let mut subscription = join(bus, &empty).await;
+    assert_eq!(backlog(&mut subscription).await, []);
+    publish(bus, &empty, [7], Volatile).await;
+    assert_eq!(take(&mut subscription, 1).await, [7]);
+
+    let topic = queue(bus, "backlog").await;
+    publish(bus, &topic, 0..20, Durable).await;
+    // It is read whole, however few may be in flight; what comes later is not of it.
+    let mut subscription = bus.subscribe(&topic, "group", 2).await.unwrap();
+    let mut held = Vec::new();
+    while held.len() < 20 {
+        let delivery = tokio::time::timeout(PATIENCE, subscription.next_of_backlog()).await;
+        held.push(delivery.expect("all of it, in time").expect("all of it"));
+    }
+    assert_eq!(held.iter().map(id).collect::<Vec<_>>(), (0..20).collect::<Vec<_>>());
+    publish(bus, &topic, [20], Durable).await;
+    assert_eq!(backlog(&mut subscription).await, []);
+    assert!(silent(&mut subscription).await, "more is in flight than may be");
+    held.into_iter().for_each(Delivery::commit);
+    assert_eq!(take(&mut subscription, 1).await, [20]);
+}
+
+async fn readers(bus: &Bus, topic: &str) -> usize {
+    let standings = bus.standings().await.unwrap();
+    let standing = standings.iter().find(|standing| standing.topic == topic);
+    standing.expect("a declared queue stands").readers
+}
+
+async fn becomes(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while !is_so().await {
+        assert!(tokio::time::Instant::now() < deadline, "{what}: never");
+        tokio::time::sleep(SILENCE).await;
+    }
+}
+
+async fn a_guest_works_off_what_its_owner_left(bus: &Bus) {
+    let (topic, own) = (queue(bus, "left").await, queue(bus, "heir").await);
+    publish(bus, &topic, 0..3, Durable).await;
+    assert_eq!(readers(bus, &topic).await, 0);
+    assert_eq!(bus.unfinished(&topic).await.unwrap(), 3);
+    let mut guest = bus.stand_in(&topic, "group", 10).await.unwrap();
+    let first = next(&mut guest).await;
+    assert!(!first.redelivered() && id(&first) == 0);
+    drop(first);
+    for number in 0..3 {
+        let delivery = next(&mut guest).await;
+        assert_eq!(id(&delivery), number);
+        bus.publish(&own, delivery.pass_on(), Durable).await.unwrap();
+        delivery.commit();
+    }
+    drop(guest);
+    becomes("the guest leaves", async || readers(bus, &topic).await == 0).await;
+    becomes("all is finished", async || bus.unfinished(&topic).await.unwrap() == 0).await;
+    bus.vacated(&topic).await;
+    assert!(
+        silent(&mut join(bus, &topic).await).await,
+        "what was passed on is still there"
+    );
+
+    let mut heir = join(bus, &own).await;
+    for number in 0..3 {
+        let delivery = next(&mut heir).await;
+        assert_eq!(id(&delivery), number);
+        assert_eq!(delivery.redelivered(), number == 0, "what was seen stays so, {number}");
+        delivery.commit();
+    }
+}
+
 async fn closing_ends_everybody(bus: Bus) {
     let topic = queue(&bus, "closed").await;
     let mut subscription = join(&bus, &topic).await;
@@ -471,6 +560,21 @@ async fn persisting_later_is_as_good(open: &impl AsyncFn() -> Bus) {
         five.commit();
     }
     assert!(silent(&mut subscription).await);
+}
+
+async fn what_an_earlier_life_left_is_the_backlog(open: &impl AsyncFn() -> Bus) {
+    let bus = open().await;
+    let topic = queue(&bus, "left-behind").await;
+    publish(&bus, &topic, 0..30, Durable).await;
+    let mut subscription = join(&bus, &topic).await;
+    assert_eq!(take(&mut subscription, 10).await, (0..10).collect::<Vec<_>>());
+    let held = (next(&mut subscription).await, next(&mut subscription).await);
+    drop(subscription);
+    let bus = restart(bus, open).await;
+    drop(held);
+    bus.ensure_topic(&TopicConfig::queue(&topic)).await.unwrap();
+    let mut subscription = bus.subscribe(&topic, "group", 1).await.unwrap();
+    assert_eq!(backlog(&mut subscription).await, (10..30).collect::<Vec<_>>());
 }
 
 async fn a_batch_survives_in_order(open: &impl AsyncFn() -> Bus) {

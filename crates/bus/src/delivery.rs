@@ -11,6 +11,10 @@ use std::task::{Context, Poll};
 pub trait Subscription: Send {
     /// Polls for the next message; see [`next`](trait.Subscription.html#method.next). Cancel-safe.
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Delivery>>;
+
+    /// Polls for the next message of the backlog; see
+    /// [`next_of_backlog`](trait.Subscription.html#method.next_of_backlog). Cancel-safe.
+    fn poll_backlog(&mut self, cx: &mut Context<'_>) -> Poll<Option<Delivery>>;
 }
 
 /// One delivered message. Commit it when its effect is safe; dropping it uncommitted hands it back.
@@ -43,6 +47,12 @@ impl dyn Subscription {
     pub async fn next(&mut self) -> Option<Delivery> {
         poll_fn(|cx| self.poll_next(cx)).await
     }
+
+    /// The next message of those that waited when this subscription began, however many are in flight; `None` once all of
+    /// them were handed out, or the bus is closed. Cancel-safe.
+    pub async fn next_of_backlog(&mut self) -> Option<Delivery> {
+        poll_fn(|cx| self.poll_backlog(cx)).await
+    }
 }
 
 impl Delivery {
@@ -74,6 +84,14 @@ impl Delivery {
     /// Whether somebody may have seen this message before.
     pub fn redelivered(&self) -> bool {
         self.attempt() > 1
+    }
+
+    /// This message for another topic, where it counts as redelivered if it does here. Commit this one once it is published.
+    pub fn pass_on(&self) -> Message {
+        Message {
+            seen: self.redelivered(),
+            ..self.message().clone()
+        }
     }
 
     /// Messages lost before this one because the (broadcast) group was full.

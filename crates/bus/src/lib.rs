@@ -23,6 +23,16 @@
 //! rebalance elsewhere. After a restart uncommitted durable messages come before anything new. A lost commit is only a
 //! redelivery; a commit is never undone.
 //!
+//! *Backlog.* What waits on a topic when a subscription begins has an end that [`Subscription::poll_backlog`] finds: it gives
+//! all messages that were there when `subscribe` was called, perhaps some that came right after, and then says that there are no
+//! more of them. So a consumer can know the last word on something before it acts on it, wherever the messages are fetched from.
+//!
+//! *Standing in.* What an absent owner left on its queue can be worked off by another: [`MessageBus::standings`] tells which
+//! queues nobody reads, [`MessageBus::unfinished`] whether anything is left there, and [`MessageBus::stand_in`] joins the
+//! queue's group as a guest, who leaves at once when its subscription is dropped. What a guest passes on to another queue
+//! ([`Delivery::pass_on`]) counts there as redelivered if somebody may have seen it. An owner that comes back waits for its
+//! guests to leave ([`MessageBus::vacated`](trait.MessageBus.html#method.vacated)).
+//!
 //! *Durability.* `publish(.., Durable)` and [`Receipt::persist`] return only when the message would survive SIGKILL and
 //! power loss. A durable message is delivered only once it is durable, so a publish that failed was not run.
 //! A publish whose future is dropped may or may not take effect. An adapter opened without a disk (memory only, for tests
@@ -52,14 +62,20 @@ mod message;
 pub mod messages;
 mod metrics;
 
+pub use config::{Config, InProcess, Journal, TopicConfig, TopicKind};
 #[cfg(feature = "kafka")]
 pub use config::{Kafka, Mechanism, Sasl, Secret, Tls, Topics};
-pub use config::{Config, InProcess, Journal, TopicConfig, TopicKind};
 pub use delivery::{Delivery, Receipt, Subscription};
 pub use error::Error;
 pub use message::{Body, Key, Message, Payload};
 
 use std::sync::Arc;
+use std::time::Duration;
+
+/// Longest wait for a guest to leave: one that was killed is counted out by then.
+const GUESTS: Duration = Duration::from_secs(30);
+/// Between two looks whether it has.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// Whether a publish waits for the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +84,15 @@ pub enum Durability {
     Volatile,
     /// On disk before the publish returns.
     Durable,
+}
+
+/// How a queue stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Its name.
+    pub topic: String,
+    /// Members of its group, those of this process's own name apart where processes have names.
+    pub readers: usize,
 }
 
 /// The seam; the crate documentation is its contract.
@@ -106,6 +131,31 @@ pub trait MessageBus: Send + Sync {
     /// [`Error::UnknownTopic`], [`Error::GroupTaken`], [`Error::Closed`].
     async fn subscribe(&self, topic: &str, group: &str, max_in_flight: usize) -> Result<Box<dyn Subscription>, Error>;
 
+    /// Joins the group of a queue whose owner is away, as a guest: see the crate's documentation. `group` is the owner's.
+    ///
+    /// # Errors
+    /// As for [`MessageBus::subscribe`].
+    async fn stand_in(&self, topic: &str, group: &str, max_in_flight: usize) -> Result<Box<dyn Subscription>, Error> {
+        self.subscribe(topic, group, max_in_flight).await
+    }
+
+    /// The queues that exist, whoever declared them, and how many read each. A wrapper that says none has nobody's work taken
+    /// over.
+    ///
+    /// # Errors
+    /// [`Error::Broker`] when the brokers do not say: then nothing is known of any queue.
+    async fn standings(&self) -> Result<Vec<Standing>, Error> {
+        Ok(Vec::new())
+    }
+
+    /// How many messages of a declared queue its group has not finished, at most.
+    ///
+    /// # Errors
+    /// [`Error::UnknownTopic`], [`Error::Broker`].
+    async fn unfinished(&self, topic: &str) -> Result<u64, Error> {
+        Ok(self.depth(topic))
+    }
+
     /// Messages waiting on a topic (not those in flight); of a broadcast, those of its slowest group. For metrics.
     fn depth(&self, topic: &str) -> u64;
 
@@ -114,6 +164,29 @@ pub trait MessageBus: Send + Sync {
     /// # Errors
     /// [`Error::Disk`] or [`Error::DiskFull`] when the commits could not be noted: some messages will be redelivered.
     async fn close(&self) -> Result<(), Error>;
+}
+
+impl dyn MessageBus {
+    /// Waits, but not for ever, until nobody stands in for the owner of this queue any more: what a guest has in its hands would
+    /// be delivered to the owner as well.
+    pub async fn vacated(&self, topic: &str) {
+        let deadline = tokio::time::Instant::now() + GUESTS;
+        loop {
+            let standings = self.standings().await.unwrap_or_default();
+            let readers = standings.iter().find(|standing| standing.topic == topic);
+            if readers.is_none_or(|standing| standing.readers == 0) {
+                return;
+            }
+            if tokio::time::Instant::now() >= deadline {
+                tracing::warn!(
+                    topic,
+                    "somebody else reads this topic, and does not leave; it is joined all the same"
+                );
+                return;
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
 }
 
 /// Opens the adapter that the configuration names.

@@ -41,6 +41,8 @@ pub struct Message {
     pub key: Key,
     /// Its content.
     pub body: Body,
+    /// Whether somebody may have seen it on another topic, see [`crate::Delivery::pass_on`].
+    pub(crate) seen: bool,
 }
 
 impl Message {
@@ -49,6 +51,7 @@ impl Message {
         Self {
             key,
             body: Body::Bytes(body.into()),
+            seen: false,
         }
     }
 
@@ -57,6 +60,7 @@ impl Message {
         Self {
             key,
             body: Body::Local(body),
+            seen: false,
         }
     }
 

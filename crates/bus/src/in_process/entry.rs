@@ -57,8 +57,8 @@ impl Entry {
     pub(super) fn new(message: Message, journal: Option<Arc<journal::Shared>>) -> Self {
         Self {
             size: message.size(),
+            deliveries: AtomicU32::new(u32::from(message.seen)),
             message,
-            deliveries: AtomicU32::new(0),
             fate: Mutex::default(),
             keeper: journal.map_or(Keeper::None, Keeper::Journal),
         }

@@ -14,7 +14,7 @@ pub(crate) use entry::Entry as Held;
 pub(crate) use queue::{Queue, Seat};
 
 use crate::delivery::{Published, Receipt, Subscription};
-use crate::{Durability, Error, Message, MessageBus, TopicConfig, config, metrics};
+use crate::{Durability, Error, Message, MessageBus, Standing, TopicConfig, config, metrics};
 use bytes::Bytes;
 use entry::Entry;
 pub(crate) use entry::{Delivery, Volatile};
@@ -165,6 +165,17 @@ impl MessageBus for Bus {
 
     async fn subscribe(&self, topic: &str, group: &str, max_in_flight: usize) -> Result<Box<dyn Subscription>, Error> {
         Ok(Box::new(self.topic(topic)?.subscribe(group, max_in_flight)?))
+    }
+
+    async fn standings(&self) -> Result<Vec<Standing>, Error> {
+        let topics = self.topics.read().expect("no panic under this lock");
+        let mut standings: Vec<_> = topics.values().filter_map(|topic| topic.standing()).collect();
+        standings.sort_unstable_by(|one, two| one.topic.cmp(&two.topic));
+        Ok(standings)
+    }
+
+    async fn unfinished(&self, topic: &str) -> Result<u64, Error> {
+        Ok(self.topic(topic)?.depth())
     }
 
     fn depth(&self, topic: &str) -> u64 {

@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
+use wsk_planted::{Bug, planted};
 
 /// The queue. Locks are held for a few instructions and never while waking or dropping a message.
 #[derive(Debug)]
@@ -27,11 +28,20 @@ pub(crate) struct Seat {
     pub(crate) queue: Arc<Queue>,
     in_flight: AtomicUsize,
     max_in_flight: usize,
+    /// How many messages had arrived when it was taken; none where the backlog is fetched from elsewhere.
+    since: Option<u64>,
 }
 
 #[derive(Debug)]
 struct State {
-    ready: VecDeque<Arc<Entry>>,
+    /// With each message its place in the order of arrival, from 1; what was given back has 0.
+    ready: VecDeque<(u64, Arc<Entry>)>,
+    /// Messages that ever arrived.
+    arrived: u64,
+    /// How many had arrived when the last of the backlog had; none while it is still being fetched.
+    caught_up: Option<u64>,
+    /// Subscribers, asleep or not.
+    seats: usize,
     ready_bytes: usize,
     reserved: usize,
     reserved_bytes: usize,
@@ -59,6 +69,9 @@ impl Queue {
     pub(crate) fn new(config: &TopicConfig) -> Self {
         let state = State {
             ready: VecDeque::new(),
+            arrived: 0,
+            caught_up: None,
+            seats: 0,
             ready_bytes: 0,
             reserved: 0,
             reserved_bytes: 0,
@@ -119,7 +132,9 @@ impl Queue {
         let mut dropped = Vec::new();
         let mut state = self.lock();
         while state.ready.len() >= state.max_messages || state.ready_bytes + entry.size > state.max_bytes {
-            let Some(oldest) = state.ready.pop_front() else { break };
+            let Some((_, oldest)) = state.ready.pop_front() else {
+                break;
+            };
             state.ready_bytes -= oldest.size;
             state.lost += 1;
             metrics::DROPPED.inc();
@@ -133,12 +148,12 @@ impl Queue {
     /// Takes back a message that a consumer did not finish; it goes first and above any bound.
     pub(super) fn give_back(&self, entry: Arc<Entry>) {
         let mut state = self.lock();
-        if state.closed {
+        if state.closed || planted(Bug::LosesHandedBack) && state.seats == 0 {
             return;
         }
         metrics::REDELIVERED.inc();
         state.ready_bytes += entry.size;
-        state.ready.push_front(entry);
+        state.ready.push_front((0, entry));
         let waker = state.next_hungry();
         drop(state);
         wake(waker);
@@ -155,9 +170,24 @@ impl Queue {
     pub(crate) fn clear(&self) {
         let mut state = self.lock();
         state.ready_bytes = 0;
+        state.caught_up = None;
         let forgotten = std::mem::take(&mut state.ready);
         drop(state);
         drop(forgotten);
+    }
+
+    /// All of the backlog has arrived.
+    #[cfg(feature = "kafka")]
+    pub(crate) fn caught_up(&self) {
+        let mut state = self.lock();
+        state.caught_up = Some(state.arrived);
+        let hungry = std::mem::take(&mut state.hungry);
+        drop(state);
+        hungry.into_iter().for_each(|sleeper| sleeper.waker.wake());
+    }
+
+    pub(crate) fn seats(&self) -> usize {
+        self.lock().seats
     }
 
     pub(crate) fn depth(&self) -> u64 {
@@ -188,7 +218,8 @@ impl State {
             return None;
         }
         self.ready_bytes += entry.size;
-        self.ready.push_back(entry);
+        self.arrived += 1;
+        self.ready.push_back((self.arrived, entry));
         self.next_hungry()
     }
 
@@ -231,11 +262,25 @@ impl Drop for Reservation {
 }
 
 impl Seat {
+    /// A seat whose backlog is what waits now.
     pub(crate) fn new(queue: Arc<Queue>, max_in_flight: usize) -> Self {
+        let since = Some(queue.lock().arrived);
+        Self::taken(queue, max_in_flight, since)
+    }
+
+    /// A seat whose backlog is still to be fetched.
+    #[cfg(feature = "kafka")]
+    pub(crate) fn ahead(queue: Arc<Queue>, max_in_flight: usize) -> Self {
+        Self::taken(queue, max_in_flight, None)
+    }
+
+    fn taken(queue: Arc<Queue>, max_in_flight: usize, since: Option<u64>) -> Self {
+        queue.lock().seats += 1;
         Self {
             queue,
             in_flight: AtomicUsize::new(0),
             max_in_flight: max_in_flight.max(1),
+            since,
         }
     }
 
@@ -257,21 +302,50 @@ impl Seat {
             state.sated.push(sleeper());
             return Poll::Pending;
         }
-        let Some(entry) = state.ready.pop_front() else {
+        let Some((_, entry)) = state.ready.pop_front() else {
             state.hungry.push_back(sleeper());
             return Poll::Pending;
         };
+        Poll::Ready(Some(self.hand_out(state, entry)))
+    }
+
+    pub(crate) fn poll_backlog(self: &Arc<Self>, cx: &mut Context<'_>) -> Poll<Option<Delivery>> {
+        let mut state = self.queue.lock();
+        state.forget(self.id());
+        if state.closed {
+            return Poll::Ready(None);
+        }
+        let end = self.since.or(state.caught_up);
+        let first = state.ready.front().map(|(place, _)| *place);
+        match (first, end) {
+            (Some(place), Some(end)) if place > end => Poll::Ready(None),
+            (Some(_), _) => {
+                let (_, entry) = state.ready.pop_front().expect("it was looked at just now");
+                Poll::Ready(Some(self.hand_out(state, entry)))
+            }
+            (None, Some(_)) => Poll::Ready(None),
+            (None, None) => {
+                state.hungry.push_back(Sleeper {
+                    seat: self.id(),
+                    waker: cx.waker().clone(),
+                });
+                Poll::Pending
+            }
+        }
+    }
+
+    fn hand_out(self: &Arc<Self>, mut state: MutexGuard<'_, State>, entry: Arc<Entry>) -> Delivery {
         state.ready_bytes -= entry.size;
         let gap = std::mem::take(&mut state.lost);
         drop(state);
         self.in_flight.fetch_add(1, Ordering::AcqRel);
         let attempt = entry.deliver();
-        Poll::Ready(Some(Delivery {
+        Delivery {
             entry,
             seat: self.clone(),
             attempt,
             gap,
-        }))
+        }
     }
 
     /// Ends one delivery.
@@ -291,6 +365,7 @@ impl Seat {
     pub(crate) fn leave(&self) {
         let mut state = self.queue.lock();
         state.forget(self.id());
+        state.seats -= 1;
         let waker = state.next_hungry();
         drop(state);
         wake(waker);

@@ -3,7 +3,7 @@
 use super::entry::{Delivery, Entry};
 use super::queue::{Queue, Seat};
 use crate::metrics;
-use crate::{Error, Message, Subscription, TopicConfig, TopicKind};
+use crate::{Error, Message, Standing, Subscription, TopicConfig, TopicKind};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll};
 
@@ -106,6 +106,17 @@ impl Topic {
         })
     }
 
+    /// What a queue looks like to others; none for a broadcast.
+    pub(super) fn standing(&self) -> Option<Standing> {
+        match self {
+            Self::Queue(named) => Some(Standing {
+                topic: named.name.to_string(),
+                readers: named.queue.seats(),
+            }),
+            Self::Broadcast(_) => None,
+        }
+    }
+
     pub(crate) fn depth(&self) -> u64 {
         match self {
             Self::Queue(named) => named.queue.depth(),
@@ -204,6 +215,12 @@ impl Subscription for Member {
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<crate::Delivery>> {
         self.seat
             .poll_next(cx)
+            .map(|delivery: Option<Delivery>| delivery.map(|inner| crate::Delivery { inner }))
+    }
+
+    fn poll_backlog(&mut self, cx: &mut Context<'_>) -> Poll<Option<crate::Delivery>> {
+        self.seat
+            .poll_backlog(cx)
             .map(|delivery: Option<Delivery>| delivery.map(|inner| crate::Delivery { inner }))
     }
 }

@@ -38,6 +38,15 @@ pub(super) struct Log {
     looked: Mutex<Instant>,
 }
 
+/// Whose place a member takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Joining {
+    /// Its own: it gets it back at once when it restarts.
+    Owner,
+    /// That of one who is away: it is gone as soon as it leaves.
+    Guest,
+}
+
 /// The members of a group in this process, and their reader.
 #[derive(Debug)]
 pub(super) struct Group {
@@ -141,10 +150,10 @@ impl Log {
         here.sum::<u64>() + u64::try_from(unread).unwrap_or(0) + self.sending.load(Ordering::Acquire) as u64
     }
 
-    /// Asks the brokers where the topic ends and what its group has finished. Blocks.
-    pub(super) fn look(&self) -> Result<(), Error> {
+    /// Asks the brokers where the topic ends and what its group has finished; how many messages are between. Blocks.
+    pub(super) fn look(&self) -> Result<u64, Error> {
         if self.kind == TopicKind::Broadcast {
-            return Ok(());
+            return Ok(0);
         }
         let failed = |error| self.shared.error("tell the state of", &self.name, &error);
         let mut client = self.shared.client.clone();
@@ -160,7 +169,7 @@ impl Log {
         };
         self.end.fetch_max(high, Ordering::AcqRel);
         self.consumed(finished);
-        Ok(())
+        Ok(u64::try_from(high - finished.max(low)).unwrap_or(0))
     }
 
     /// Has the brokers asked in the background, when nobody here reads the topic and they were not asked just now.
@@ -182,7 +191,7 @@ impl Log {
     }
 
     /// Joins a group; its first member in this process starts a reader.
-    pub(super) async fn join(self: &Arc<Self>, name: &str) -> Result<Arc<Group>, Error> {
+    pub(super) async fn join(self: &Arc<Self>, name: &str, joining: Joining) -> Result<Arc<Group>, Error> {
         let _one_at_a_time = self.joining.lock().await;
         let leaving = {
             let mut groups = self.groups();
@@ -206,7 +215,7 @@ impl Log {
         let stop = Arc::new(AtomicBool::new(false));
         let (shared, log) = (self.shared.clone(), self.clone());
         let (ours, until) = (queue.clone(), stop.clone());
-        let reader = blocking(move || reader::start(&shared, &log, ours, until)).await?;
+        let reader = blocking(move || reader::start(&shared, &log, joining, ours, until)).await?;
         let group = Arc::new(Group { queue, stop });
         let seated = Seated {
             group: Arc::downgrade(&group),

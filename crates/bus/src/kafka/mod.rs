@@ -9,7 +9,9 @@
 //! bound of a queue counts messages; their bytes are bounded by the topic's retention. Fullness is known at once for what
 //! this process publishes and reads, and after a look at the group's commits for what others read. A batch of which the
 //! brokers refused a part is reported as failed, though the other part will run. A message that a reader which was killed
-//! might have handed out counts as redelivered.
+//! might have handed out counts as redelivered. The backlog is that of the process's first member on a topic; one that joins it
+//! later shares it. Where a topic has been taken away and given again, so is what is waiting there. That somebody may have seen a message
+//! on the topic it was passed on from is a header of its record.
 
 mod log;
 mod offsets;
@@ -25,17 +27,18 @@ use std::sync::{Arc, RwLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, ResourceSpecifier};
-use rdkafka::client::DefaultClientContext;
+use rdkafka::client::{Client, DefaultClientContext};
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{BorrowedMessage, Header, Headers as _, Message as _, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
+use rdkafka::{ClientConfig, ClientContext};
 
 use crate::delivery::{Delivery, Published, Receipt, Subscription};
 use crate::in_process::Seat;
-use crate::{Durability, Error, Key, Message, MessageBus, TopicConfig, TopicKind, config};
-use log::{Group, Log};
+use crate::{Durability, Error, Key, Message, MessageBus, Standing, TopicConfig, TopicKind, config};
+use log::{Group, Joining, Log};
 pub(crate) use reader::Fetch;
 pub(crate) use sent::Sent;
 use sent::{Outcome, Reports};
@@ -45,6 +48,8 @@ const ANSWER: Duration = Duration::from_secs(2);
 const LOOK: Duration = Duration::from_millis(250);
 /// How long to wait before a new topic is looked at again.
 const SETTLING: Duration = Duration::from_millis(50);
+/// The header of records that were passed on from a topic where somebody may have seen them.
+const SEEN: &str = "redelivered";
 
 /// The adapter.
 pub(crate) struct Bus {
@@ -72,6 +77,27 @@ struct Member {
 impl Shared {
     fn timeout(&self) -> Duration {
         Duration::from_millis(self.config.timeout_ms)
+    }
+
+    /// Every topic of this cluster with the members of its group. Blocks.
+    fn standings(&self, client: &Client<impl ClientContext>) -> Result<Vec<Standing>, Error> {
+        let failed = |error: KafkaError| self.error("tell who reads", "all topics", &error);
+        let metadata = client.fetch_metadata(None, self.timeout()).map_err(failed)?;
+        let groups = client.fetch_group_list(None, self.timeout()).map_err(failed)?;
+        let mut readers: HashMap<&str, usize> = HashMap::new();
+        for group in groups.groups() {
+            let members = group.members().iter();
+            let ours = &self.config.instance;
+            let others = members.filter(|member| ours.is_empty() || member.client_id() != ours);
+            readers.insert(group.name(), others.count());
+        }
+        let ours = metadata.topics().iter().filter_map(|topic| {
+            Some(Standing {
+                topic: topic.name().strip_prefix(&self.config.topic_prefix)?.to_owned(),
+                readers: readers.get(topic.name()).copied().unwrap_or(0),
+            })
+        });
+        Ok(ours.collect())
     }
 
     /// A refusal of the brokers, or of the library on their behalf.
@@ -146,6 +172,13 @@ impl Bus {
             .payload(&body[..]);
         if let Some(key) = &key {
             record = record.key(key.as_bytes());
+        }
+        if message.seen {
+            let seen = Header {
+                key: SEEN,
+                value: Some("1"),
+            };
+            record = record.headers(OwnedHeaders::new().insert(seen));
         }
         log.sending();
         match self.producer.send(record) {
@@ -224,7 +257,7 @@ impl Bus {
         let deadline = tokio::time::Instant::now() + self.shared.timeout();
         loop {
             let fresh = log.clone();
-            match blocking(move || fresh.look()).await {
+            match blocking(move || fresh.look().map(drop)).await {
                 Err(error) if error.retryable() && tokio::time::Instant::now() < deadline => {
                     tracing::debug!(%error, "a topic is not ready yet");
                     tokio::time::sleep(SETTLING).await;
@@ -251,6 +284,13 @@ async fn blocking<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) 
         Ok(value) => value,
         Err(panic) => std::panic::resume_unwind(panic.into_panic()),
     }
+}
+
+/// Whether a record says of itself that somebody may have seen it, on the topic it came from.
+fn was_seen(record: &BorrowedMessage<'_>) -> bool {
+    record
+        .headers()
+        .is_some_and(|headers| headers.iter().any(|header| header.key == SEEN))
 }
 
 fn key_bytes(key: &Key) -> Option<String> {
@@ -343,14 +383,25 @@ impl MessageBus for Bus {
     }
 
     async fn subscribe(&self, topic: &str, group: &str, max_in_flight: usize) -> Result<Box<dyn Subscription>, Error> {
-        let log = self.log(topic)?;
-        if log.kind == TopicKind::Broadcast {
+        if self.log(topic)?.kind == TopicKind::Broadcast {
             // What this process published before must not be taken for something new.
             self.flush().await?;
         }
-        let group = log.join(group).await?;
-        let seat = Arc::new(Seat::new(group.queue.clone(), max_in_flight));
-        Ok(Box::new(Member { seat, _group: group }))
+        self.join(topic, group, max_in_flight, Joining::Owner).await
+    }
+
+    async fn stand_in(&self, topic: &str, group: &str, max_in_flight: usize) -> Result<Box<dyn Subscription>, Error> {
+        self.join(topic, group, max_in_flight, Joining::Guest).await
+    }
+
+    async fn standings(&self) -> Result<Vec<Standing>, Error> {
+        let (shared, producer) = (self.shared.clone(), self.producer.clone());
+        blocking(move || shared.standings(producer.client())).await
+    }
+
+    async fn unfinished(&self, topic: &str) -> Result<u64, Error> {
+        let log = self.log(topic)?;
+        blocking(move || log.look()).await
     }
 
     fn depth(&self, topic: &str) -> u64 {
@@ -372,6 +423,12 @@ impl Subscription for Member {
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Delivery>> {
         self.seat
             .poll_next(cx)
+            .map(|delivery| delivery.map(|inner| Delivery { inner }))
+    }
+
+    fn poll_backlog(&mut self, cx: &mut Context<'_>) -> Poll<Option<Delivery>> {
+        self.seat
+            .poll_backlog(cx)
             .map(|delivery| delivery.map(|inner| Delivery { inner }))
     }
 }

@@ -11,7 +11,7 @@ use rdkafka::message::{BorrowedMessage, Message as _};
 use rdkafka::{ClientConfig, ClientContext, Offset, TopicPartitionList};
 
 use super::Shared;
-use super::log::Log;
+use super::log::{Joining, Log};
 use super::offsets::{Place, Progress};
 use crate::in_process::{Held, Queue};
 use crate::{Error, Key, Message, TopicKind, metrics};
@@ -42,10 +42,23 @@ struct Reader {
     consumer: BaseConsumer<Assignment>,
     queue: Arc<Queue>,
     stop: Arc<AtomicBool>,
-    /// What an earlier reader left, and where ours reports to; none while the topic is somebody else's.
-    turn: Option<(Place, Arc<Fetch>)>,
+    joining: Joining,
+    /// None while the topic is somebody else's.
+    turn: Option<Turn>,
     paused: bool,
     committed: Instant,
+    /// When the place was last taken back from whoever had taken it.
+    joined_again: Option<Instant>,
+}
+
+/// The time from when the topic was given to this member until it is taken away.
+struct Turn {
+    /// What an earlier reader left.
+    place: Place,
+    /// Where ours reports to.
+    fetch: Arc<Fetch>,
+    /// Where the topic ended when the turn began.
+    end: i64,
 }
 
 impl Fetch {
@@ -80,11 +93,12 @@ impl ConsumerContext for Assignment {
 pub(super) fn start(
     shared: &Arc<Shared>,
     log: &Arc<Log>,
+    joining: Joining,
     queue: Arc<Queue>,
     stop: Arc<AtomicBool>,
 ) -> Result<JoinHandle<()>, Error> {
     let failed = |error: KafkaError| shared.error("take a subscription to", &log.name, &error);
-    let consumer: BaseConsumer<Assignment> = settings(shared, log)
+    let consumer: BaseConsumer<Assignment> = settings(shared, log, joining)
         .create_with_context(Assignment::default())
         .map_err(failed)?;
     let mut reader = Reader {
@@ -93,9 +107,11 @@ pub(super) fn start(
         consumer,
         queue,
         stop,
+        joining,
         turn: None,
         paused: false,
         committed: Instant::now(),
+        joined_again: None,
     };
     match log.kind {
         TopicKind::Queue => reader.consumer.subscribe(&[&log.full]).map_err(failed)?,
@@ -106,7 +122,7 @@ pub(super) fn start(
     started.map_err(|error| Error::Configuration(format!("no thread for topic `{}`: {error}", log.name)))
 }
 
-fn settings(shared: &Shared, log: &Log) -> ClientConfig {
+fn settings(shared: &Shared, log: &Log, joining: Joining) -> ClientConfig {
     let mut client = shared.client.clone();
     client
         .set("group.id", &log.full)
@@ -119,7 +135,7 @@ fn settings(shared: &Shared, log: &Log) -> ClientConfig {
             "heartbeat.interval.ms",
             (shared.config.session_timeout_ms / 5).max(1).to_string(),
         );
-    if log.kind == TopicKind::Queue && !shared.config.instance.is_empty() {
+    if joining == Joining::Owner && log.kind == TopicKind::Queue && !shared.config.instance.is_empty() {
         // A member that restarts gets its place back without waiting for the session of its former life to end.
         client.set("group.instance.id", &shared.config.instance);
     }
@@ -149,36 +165,48 @@ impl Reader {
         self.commit(CommitMode::Sync, true);
     }
 
-    /// Begins anew after the group has turned this member out. Kafka also says "fenced" to a member whose own request to join
-    /// was answered twice, after a silence of the brokers; whoever is still there when our session would be over is another.
+    /// Begins anew after the group has turned this member out. Kafka says "fenced" when another process of our name has come,
+    /// and also to a member whose own request to join was answered twice, after a silence of the brokers. So the first time our
+    /// place is taken back at once; one that takes it away again soon is alive, and has it when our session would be over.
     fn join_again(&mut self) -> Result<(), Error> {
         self.turn = None;
         self.queue.clear();
         let failed = |error: KafkaError| self.shared.error("take a subscription to", &self.log.name, &error);
-        let consumer: BaseConsumer<Assignment> = settings(&self.shared, &self.log)
+        self.consumer = settings(&self.shared, &self.log, self.joining)
             .create_with_context(Assignment::default())
             .map_err(failed)?;
-        self.consumer = consumer;
-        let over = Instant::now() + Duration::from_millis(self.shared.config.session_timeout_ms) + MARGIN;
-        while Instant::now() < over && !self.stop.load(Ordering::Acquire) {
-            self.consumer.poll(LOOK);
-        }
-        let groups = self
-            .consumer
-            .fetch_group_list(Some(&self.log.full), self.shared.timeout());
-        let others: usize = groups
-            .map_err(failed)?
-            .groups()
-            .iter()
-            .map(|group| group.members().len())
-            .sum();
-        if others > 0 {
+        let session = Duration::from_millis(self.shared.config.session_timeout_ms) + MARGIN;
+        let again = self.joined_again.is_some_and(|before| before.elapsed() < session);
+        if again && self.is_usurped(session) {
             return Err(Error::Configuration(format!(
                 "another process is called {} as well, or has taken its place; give each its own name",
                 self.shared.config.instance
             )));
         }
+        self.joined_again = Some(Instant::now());
         self.consumer.subscribe(&[&self.log.full]).map_err(failed)
+    }
+
+    /// Whether another process of our name is still in the group after `session`, in which we did nothing.
+    fn is_usurped(&self, session: Duration) -> bool {
+        let over = Instant::now() + session;
+        while !self.stop.load(Ordering::Acquire) {
+            self.consumer.poll(LOOK);
+            if Instant::now() < over {
+                continue;
+            }
+            let timeout = self.shared.timeout();
+            match self.consumer.fetch_group_list(Some(&self.log.full), timeout) {
+                Ok(list) => {
+                    let mut members = list.groups().iter().flat_map(|group| group.members());
+                    return members.any(|member| member.client_id() == self.shared.config.instance);
+                }
+                Err(error) => {
+                    tracing::warn!(topic = %self.log.name, %error, "who reads a topic is not known; asking again");
+                }
+            }
+        }
+        false
     }
 
     fn look(&mut self) -> Result<(), KafkaError> {
@@ -219,7 +247,11 @@ impl Reader {
             .first()
             .map(|place| (place.offset(), place.metadata()))
         {
-            Some((Offset::Offset(offset), metadata)) => Place::read(offset, metadata, end),
+            // What was not finished may be older than the topic keeps anything.
+            Some((Offset::Offset(offset), metadata)) => Place {
+                offset: offset.max(low),
+                ..Place::read(offset, metadata, end)
+            },
             // Nobody has read this topic yet.
             Some(_) | None => Place {
                 offset: low,
@@ -237,17 +269,24 @@ impl Reader {
         let mut from = TopicPartitionList::new();
         from.add_partition_offset(&self.log.full, 0, Offset::Offset(place.offset))?;
         self.consumer.seek_partitions(from, timeout)?;
-        self.begin(place);
+        self.begin(place, end);
         Ok(())
     }
 
-    fn begin(&mut self, place: Place) {
+    fn begin(&mut self, place: Place, end: i64) {
         let fetch = Fetch {
             progress: Mutex::new(Progress::at(place.offset, place.seen)),
             changed: AtomicBool::new(true),
         };
         self.log.consumed(place.offset);
-        self.turn = Some((place, Arc::new(fetch)));
+        if place.offset >= end {
+            self.queue.caught_up();
+        }
+        self.turn = Some(Turn {
+            place,
+            fetch: Arc::new(fetch),
+            end,
+        });
     }
 
     /// Reads a broadcast from its present end.
@@ -258,16 +297,19 @@ impl Reader {
         let mut from = TopicPartitionList::new();
         from.add_partition_offset(&self.log.full, 0, Offset::Offset(end))?;
         self.consumer.assign(&from)?;
-        self.begin(Place {
+        let place = Place {
             offset: end,
             seen: end,
             ..Place::default()
-        });
+        };
+        self.begin(place, end);
         Ok(())
     }
 
     fn fetched(&self, message: &BorrowedMessage<'_>) {
-        let Some((place, fetch)) = &self.turn else { return };
+        let Some(Turn { place, fetch, end }) = &self.turn else {
+            return;
+        };
         let offset = message.offset();
         if offset < fetch.progress().next() {
             return;
@@ -278,7 +320,7 @@ impl Reader {
         self.log.consumed(offset + 1);
         if !finished {
             let body = message.payload().unwrap_or_default().to_vec();
-            let maybe_seen = self.log.kind == TopicKind::Queue && offset < place.seen;
+            let maybe_seen = self.log.kind == TopicKind::Queue && (offset < place.seen || super::was_seen(message));
             let held = Held::fetched(
                 Message::bytes(key(message.key()), body),
                 fetch.clone(),
@@ -293,12 +335,15 @@ impl Reader {
                 metrics::REDELIVERED.inc();
             }
         }
+        if offset + 1 == *end {
+            self.queue.caught_up();
+        }
     }
 
     /// Says how far the group is, if that changed.
     fn commit(&mut self, mode: CommitMode, left: bool) {
         self.committed = Instant::now();
-        let (TopicKind::Queue, Some((_, fetch))) = (self.log.kind, &self.turn) else {
+        let (TopicKind::Queue, Some(Turn { fetch, .. })) = (self.log.kind, &self.turn) else {
             return;
         };
         if !fetch.changed.swap(false, Ordering::AcqRel) && !left {

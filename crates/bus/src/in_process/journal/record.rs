@@ -172,7 +172,7 @@ impl Reader {
                 Some(Record::Message {
                     seq,
                     topic,
-                    message: Message { key, body },
+                    message: Message { key, body, seen: true },
                 })
             }
             COMMITS => {
