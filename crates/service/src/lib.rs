@@ -13,6 +13,7 @@ pub mod admin;
 pub mod clock;
 pub mod config;
 pub mod http;
+pub mod metrics;
 pub mod phase;
 pub mod program;
 pub mod supervise;

@@ -107,7 +107,13 @@ impl Program {
             supervisor: Supervisor::new(phases.clone()),
             phases,
         };
-        runtime.block_on(live(settings, process))
+        let traces = {
+            let _inside = runtime.enter();
+            telemetry::trace::start(settings.log(), self.name)?
+        };
+        let lived = runtime.block_on(live(settings, process));
+        traces.end();
+        lived
     }
 
     fn load<S: Settings>(&self, file: Option<&std::path::Path>) -> Result<S, Fault> {
@@ -122,6 +128,7 @@ impl Program {
 impl Process {
     /// Answers `/ping`, `/ready` and `/metrics` on a listener of their own from now on.
     pub async fn admin(&mut self, address: &str) -> Result<(), Fault> {
+        crate::metrics::show(&self.phases);
         let handler = Arc::new(Admin::new(self.phases.clone()));
         let mut listener = Some(listen("admin", address).await?);
         let task = Task {

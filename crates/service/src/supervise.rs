@@ -97,6 +97,7 @@ pub enum Error {
 #[derive(Debug)]
 pub struct Supervisor {
     phases: Phases,
+    linger: Duration,
     stages: [Canceller; 3],
     tasks: Vec<Running>,
     fatal: mpsc::Sender<Error>,
@@ -163,11 +164,18 @@ impl Supervisor {
         let stages = [(); 3].map(|()| Cancel::new().0);
         Self {
             phases,
+            linger: Duration::ZERO,
             stages,
             tasks: Vec::new(),
             fatal,
             failures,
         }
+    }
+
+    /// How long everything goes on after `/ready` has said that the process drains, so that who balances over it can notice
+    /// before connections are refused.
+    pub fn linger(&mut self, time: Duration) {
+        self.linger = time;
     }
 
     /// What tasks of `stage` watch.
@@ -214,6 +222,12 @@ impl Supervisor {
             tracing::error!(%error, "shutting down");
         }
         self.phases.advance(Phase::Draining);
+        if failed.is_none() {
+            tokio::select! {
+                () = tokio::time::sleep(self.linger) => {}
+                name = signals.next() => tracing::warn!(signal = name, "a second signal: not waiting for balancers to notice"),
+            }
+        }
         let drained = tokio::select! {
             drained = self.drain(deadline) => drained,
             name = signals.next() => {
@@ -463,6 +477,29 @@ mod tests {
             error.to_string(),
             "the drain deadline passed while these were still running: stuck"
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn work_goes_on_while_balancers_notice() {
+        let phases = Phases::starting();
+        let mut supervisor = Supervisor::new(phases.clone());
+        supervisor.linger(Duration::from_secs(3));
+        supervisor.spawn(task("listener", Stage::Edge, OnFailure::Stop), |cancel| async move {
+            cancel.cancelled().await;
+            Ok::<_, String>(())
+        });
+        let edge = supervisor.cancel_token(Stage::Edge);
+        let seen = tokio::spawn(async move {
+            let began = Instant::now();
+            phases.reached(Phase::Draining).await;
+            edge.cancelled().await;
+            began.elapsed()
+        });
+        supervisor
+            .run_until(Duration::from_secs(5), &mut signals(&["SIGTERM"]))
+            .await
+            .unwrap();
+        assert_eq!(seen.await.unwrap(), Duration::from_secs(3));
     }
 
     #[tokio::test(start_paused = true)]

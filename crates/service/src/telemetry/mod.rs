@@ -8,6 +8,7 @@
 //! ([`Transaction::with_extra_logging`]).
 
 mod output;
+pub mod trace;
 mod transaction;
 
 pub use transaction::{InTransaction, Transaction, record};
@@ -27,6 +28,11 @@ settings! {
         pub level: String = "info".to_owned(),
         /// How a line looks: `human` or `json`.
         pub format: Format = Format::Human,
+        /// Where traces go: the address of a collector that takes OTLP over HTTP, such as `http://127.0.0.1:4318`. Empty: nowhere.
+        /// Programs built without the feature `otlp` have no traces; those of a cluster are built with it.
+        pub otlp_endpoint: String = String::new(),
+        /// The share of requests that are traced, 0 to 1. A request that brings a `traceparent` is traced where that says so.
+        pub sampling: f64 = 1.0,
     }
 }
 
@@ -51,6 +57,22 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// The program has no traces.
+    #[error("`log.otlp_endpoint` is set, but this program was built without the feature `otlp`; leave the key out")]
+    NoTraces,
+    /// The collector's address cannot be used.
+    #[error(
+        "`log.otlp_endpoint`: `{endpoint}` cannot be used: {reason}; write an address such as http://127.0.0.1:4318"
+    )]
+    Endpoint {
+        /// What was configured.
+        endpoint: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The share of traced requests is none.
+    #[error("`log.sampling` is {0}; write a number from 0 to 1")]
+    Sampling(f64),
     /// Logging was started before.
     #[error("logging was started twice")]
     Twice,
