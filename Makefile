@@ -3,6 +3,9 @@
 # Where cargo puts the programs.
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 PROGRAMS := -p wsk-standalone -p wsk-cli -p wsk-proxy
+# The services of a cluster, beside them.
+SERVICES := -p wsk-gateway -p wsk-controller -p wsk-invoker --features \
+	wsk-gateway/service,wsk-controller/service,wsk-invoker/service,wsk-cli/couchdb
 
 .PHONY: run demo build test check lint bench clean cluster
 
@@ -17,8 +20,7 @@ demo: build
 
 ## The same platform as a cluster on loopback, with Kafka and a server with CouchDB's interface; Ctrl-C stops all of it.
 cluster:
-	@cargo build --release $(PROGRAMS) -p wsk-gateway -p wsk-controller -p wsk-invoker --features \
-		wsk-gateway/service,wsk-controller/service,wsk-invoker/service,wsk-cli/couchdb
+	@cargo build --release $(PROGRAMS) $(SERVICES)
 	@tests/cluster/cluster.sh "$(TARGET)/release"
 
 build:
@@ -37,9 +39,9 @@ lint:
 	cargo clippy --release --workspace --all-targets -- -D warnings
 	cargo xtask check
 
-## Measure against the baselines; QUICK=1 ends within three minutes.
+## Measure against the baselines; QUICK=1 ends within three minutes, CLUSTER=1 measures a cluster as well.
 bench:
-	@cargo build --release $(PROGRAMS) -p wsk-bench
+	@cargo build --release $(PROGRAMS) -p wsk-bench $(if $(CLUSTER),$(SERVICES) --features wsk-bench/kafka)
 	@"$(TARGET)/release/wsk-bench" $(if $(QUICK),--quick) --bin "$(TARGET)/release"
 
 clean:

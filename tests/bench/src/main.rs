@@ -31,7 +31,7 @@ struct Arguments {
     /// Folder of the programs to measure.
     #[arg(long, default_value = "target/release")]
     bin: PathBuf,
-    /// Only the suites whose name begins with this: warm, web, throughput, cold, memory, durable, many, churn, placement.
+    /// Only the suites whose name begins with this: warm, web, throughput, cold, memory, durable, many, churn, placement, cluster.
     #[arg(long, default_value = "")]
     only: String,
     /// Where the table goes.
@@ -58,21 +58,29 @@ enum Baseline {
     },
     /// A busy loop at the lowest priority.
     Burn,
+    /// The measurement of a cluster, inside of it.
+    #[cfg(feature = "kafka")]
+    Inside {
+        /// Where to write what was found.
+        out: PathBuf,
+    },
 }
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
+    let plan = suites::Plan {
+        quick: arguments.quick,
+        bin: arguments.bin,
+        only: arguments.only,
+    };
     match arguments.baseline {
         Some(Baseline::Echo { port }) => baselines::echo::serve(port),
         Some(Baseline::Hop { to }) => baselines::hop::serve(to),
         Some(Baseline::Copier { to }) => baselines::copier::serve(&to),
         Some(Baseline::Burn) => burn::forever(),
+        #[cfg(feature = "kafka")]
+        Some(Baseline::Inside { out }) => suites::cluster::measure(&plan, &out),
         None => {
-            let plan = suites::Plan {
-                quick: arguments.quick,
-                bin: arguments.bin,
-                only: arguments.only,
-            };
             let results = suites::run(&plan)?;
             report::publish(&results, &plan, &arguments.out)
         }

@@ -33,14 +33,12 @@ pub fn publish(outcomes: &[Outcome], plan: &Plan, out: &Path) -> Result<()> {
         };
         writeln!(
             text,
-            "| {} | {} | {sign} {}{unit} | {sign} {}{unit} | **{:.2}{unit}** | {:.2} … {:.2} | {} | {} |",
+            "| {} | {} | {sign} {}{unit} | {sign} {}{unit} | {} | {} | {} |",
             goal.id,
             goal.what,
             goal.gate,
             goal.goal,
-            outcome.value,
-            outcome.spread.0,
-            outcome.spread.1,
+            found(outcome, &unit),
             outcome.samples,
             goal.verdict(outcome.value)
         )?;
@@ -54,6 +52,15 @@ pub fn publish(outcomes: &[Outcome], plan: &Plan, out: &Path) -> Result<()> {
         std::fs::write(out, text)?;
     }
     Ok(())
+}
+
+/// The value and its quartiles.
+fn found(outcome: &Outcome, unit: &str) -> String {
+    if outcome.value.is_nan() {
+        return "— | —".to_owned();
+    }
+    let (low, high) = outcome.spread;
+    format!("**{:.2}{unit}** | {low:.2} … {high:.2}", outcome.value)
 }
 
 fn machine() -> String {

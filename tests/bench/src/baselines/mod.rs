@@ -4,6 +4,8 @@ pub mod accepter;
 pub mod copier;
 pub mod echo;
 pub mod hop;
+#[cfg(feature = "kafka")]
+pub mod pingpong;
 pub mod spawn;
 pub mod writer;
 

@@ -1,6 +1,7 @@
 //! What is measured, a file per kind of question.
 
 mod churn;
+pub mod cluster;
 mod cold;
 mod durable;
 mod many;
@@ -36,6 +37,7 @@ const SUITES: &[Suite] = &[
     ("many", many::run),
     ("churn", churn::run),
     ("placement", placement::run),
+    ("cluster", cluster::run),
 ];
 
 pub fn run(plan: &Plan) -> Result<Vec<Outcome>> {
@@ -64,6 +66,17 @@ fn outcome(id: &'static str, rounds: &Samples, samples: usize, detail: String) -
         spread,
         samples,
         detail,
+    }
+}
+
+/// A goal that cannot be measured here, and why.
+fn skipped(id: &'static str, why: String) -> Outcome {
+    Outcome {
+        id,
+        value: f64::NAN,
+        spread: (f64::NAN, f64::NAN),
+        samples: 0,
+        detail: format!("not measured: {why}"),
     }
 }
 
