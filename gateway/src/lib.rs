@@ -28,6 +28,7 @@ use wsk_identity::{Authenticator, Outcome};
 use wsk_service::admin;
 use wsk_service::http::{Handler, Rejection, Request, Response, Streamed, text};
 use wsk_service::phase::{Listener, Phases, Verdict};
+use wsk_service::telemetry::trace::{Span, within};
 use wsk_store::ApiStore;
 
 use apis::management::Action;
@@ -203,7 +204,9 @@ impl<C: Controllers> Handler for Face<C> {
         match gateway.verdict() {
             Verdict::Refuse => starting(),
             verdict @ (Verdict::Serve | Verdict::ServeAndClose) => {
-                closing(verdict, gateway.answer(request, self.scheme).await)
+                let mut span = Span::serve(&request.head);
+                let answer = within(span.context(), gateway.answer(request, self.scheme)).await;
+                closing(verdict, traced(&mut span, answer))
             }
         }
     }
@@ -221,7 +224,9 @@ impl<C: Controllers> Handler for Face<C> {
         match gateway.verdict() {
             Verdict::Refuse => starting(),
             verdict @ (Verdict::Serve | Verdict::ServeAndClose) => {
-                closing(verdict, gateway.apis.answer(gateway, request, self.scheme).await)
+                let mut span = Span::serve(&request.head);
+                let answer = within(span.context(), gateway.apis.answer(gateway, request, self.scheme)).await;
+                closing(verdict, traced(&mut span, answer))
             }
         }
     }
@@ -236,6 +241,15 @@ fn starting() -> Response {
         StatusCode::SERVICE_UNAVAILABLE,
         "The platform is starting; try again in a moment.",
     )
+}
+
+/// Tells the client where its request is in a trace.
+fn traced(span: &mut Span, mut response: Response) -> Response {
+    span.answered(response.status());
+    if let Some(context) = span.context() {
+        context.inject(response.headers_mut());
+    }
+    response
 }
 
 /// While the process drains, the client's next request is to find another.

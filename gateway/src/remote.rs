@@ -20,8 +20,9 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use wsk_identity::{HEADER, Signer};
 use wsk_service::clock;
 use wsk_service::http::{Body, Rejection, Response, text};
+use wsk_service::telemetry::trace;
 
-use crate::{Controllers, Forwarded};
+use crate::{Controllers, Forwarded, metrics};
 
 /// The controllers of a deployment.
 pub struct Remote {
@@ -93,6 +94,8 @@ impl Remote {
                         tracing::info!(controller = %peer.authority, ready, "a controller has changed");
                     }
                 }
+                let ready = peers.iter().filter(|peer| peer.ready.load(Ordering::Relaxed)).count();
+                metrics::CONTROLLERS_READY.set(i64::try_from(ready).unwrap_or(i64::MAX));
                 tokio::time::sleep(LOOK).await;
             }
         }
@@ -128,6 +131,9 @@ impl Remote {
         *request.headers_mut() = end_to_end(&head.headers);
         let identity = HeaderValue::from_str(identity).map_err(|error| error.to_string())?;
         request.headers_mut().insert(HeaderName::from_static(HEADER), identity);
+        if let Some(context) = trace::current() {
+            context.inject(request.headers_mut());
+        }
         Ok(request)
     }
 }
@@ -181,6 +187,7 @@ impl Controllers for Remote {
     async fn call(&self, request: Forwarded) -> Response {
         let Forwarded { head, body, caller } = request;
         let identity = self.signer.sign(&caller, clock::now());
+        let began = std::time::Instant::now();
         let reads = matches!(head.method, Method::GET | Method::HEAD | Method::OPTIONS);
         for at in self.order() {
             let peer = &self.peers[at];
@@ -196,21 +203,30 @@ impl Controllers for Remote {
             };
             let _open = Open::new(&peer.open);
             match tokio::time::timeout(ANSWER, self.client.request(request)).await {
-                Ok(Ok(answer)) => return passed_on(answer),
+                Ok(Ok(answer)) => {
+                    metrics::SECONDS.observe(began.elapsed().as_secs_f64());
+                    metrics::answered(answer.status());
+                    return passed_on(answer);
+                }
                 Ok(Err(error)) if error.is_connect() || reads => {
                     peer.ready.store(false, Ordering::Release);
                     tracing::warn!(controller = %peer.authority, %error, "a controller cannot be reached; trying the next");
                 }
                 Ok(Err(error)) => {
                     peer.ready.store(false, Ordering::Release);
+                    metrics::lost();
                     tracing::warn!(controller = %peer.authority, %error, "a controller was lost while it had a request");
                     return unavailable(
                         "The controller that had this request was lost; whether it was carried out is not known.",
                     );
                 }
-                Err(_) => return text(StatusCode::GATEWAY_TIMEOUT, "The controller has not answered in time."),
+                Err(_) => {
+                    metrics::lost();
+                    return text(StatusCode::GATEWAY_TIMEOUT, "The controller has not answered in time.");
+                }
             }
         }
+        metrics::lost();
         unavailable("No controller can be reached at the moment; try again.")
     }
 

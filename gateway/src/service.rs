@@ -27,6 +27,9 @@ wsk_service::settings! {
         /// Names under which clients reach this platform, `host` or `host:port`: targets of APIs that name one of them are
         /// called without leaving it.
         pub hosts: Vec<String> = Vec::new(),
+        /// How long a gateway that was told to end still takes requests, after its `/ready` has begun to say so: the time in
+        /// which load balancers notice.
+        pub linger: Span = Span::from_secs(5),
         /// Longest time a shutdown waits for requests under way.
         pub drain: Span = Span::from_secs(20),
         /// Logs.
@@ -49,6 +52,7 @@ pub async fn live(config: ServiceConfig, mut process: Process) -> Result<(), Fau
     let signer = Signer::new(config.identity_secret.reveal().as_bytes())
         .map_err(|error| format!("`identity_secret`: {error}"))?;
     let remote = Remote::new(&config.controllers, signer)?;
+    crate::metrics::show();
     let listener = listen("gateway", &config.listen).await?;
     process.admin(&config.admin).await?;
     let (stores, apis) = wait_for("the store", wsk_store::Error::retryable, || {
@@ -82,6 +86,7 @@ pub async fn live(config: ServiceConfig, mut process: Process) -> Result<(), Fau
         hosts: config.hosts.clone(),
     })?;
     serve(&mut process, listener, Arc::new(gateway), config.drain.0.mul_f64(0.8));
+    process.supervisor.linger(config.linger.0);
     process.run(config.drain.0).await
 }
 

@@ -42,10 +42,17 @@ pub struct Backends {
 
 /// A request's body on its way: bounded in length and time.
 pub struct Upload {
-    incoming: Incoming,
+    content: Content,
     left: u64,
     deadline: Pin<Box<Sleep>>,
     fate: Fate,
+}
+
+/// Where an upload comes from.
+enum Content {
+    Coming(Incoming),
+    /// At hand, and not yet sent.
+    Whole(Option<Bytes>),
 }
 
 /// Why an upload ended early, for the one who must answer. Clones share it.
@@ -78,12 +85,26 @@ impl Upload {
     pub fn new(incoming: Incoming, most: u64, time: Duration) -> (Upload, Fate) {
         let fate = Fate::default();
         let upload = Upload {
-            incoming,
+            content: Content::Coming(incoming),
             left: most,
             deadline: Box::pin(tokio::time::sleep(time)),
             fate: fate.clone(),
         };
         (upload, fate)
+    }
+
+    /// What is at hand already.
+    pub fn of(bytes: Bytes) -> Upload {
+        Upload {
+            left: bytes.len() as u64,
+            content: Content::Whole(Some(bytes).filter(|bytes| !bytes.is_empty())),
+            deadline: Box::pin(tokio::time::sleep(Duration::ZERO)),
+            fate: Fate::default(),
+        }
+    }
+
+    pub fn empty() -> Upload {
+        Upload::of(Bytes::new())
     }
 
     /// Reads it to its end.
@@ -122,7 +143,11 @@ impl Body for Upload {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, GivenUp>>> {
         let this = self.get_mut();
-        match Pin::new(&mut this.incoming).poll_frame(cx) {
+        let incoming = match &mut this.content {
+            Content::Coming(incoming) => incoming,
+            Content::Whole(bytes) => return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+        };
+        match Pin::new(incoming).poll_frame(cx) {
             Poll::Ready(None) => Poll::Ready(None),
             Poll::Ready(Some(Err(_))) => this.end(BROKEN),
             Poll::Ready(Some(Ok(frame))) => {
@@ -143,11 +168,17 @@ impl Body for Upload {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.incoming.is_end_stream()
+        match &self.content {
+            Content::Coming(incoming) => incoming.is_end_stream(),
+            Content::Whole(bytes) => bytes.is_none(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
+        match &self.content {
+            Content::Coming(incoming) => incoming.size_hint(),
+            Content::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
+        }
     }
 }
 

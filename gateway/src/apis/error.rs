@@ -13,6 +13,10 @@ pub enum Error {
     Verb,
     /// What is wrong with the key shown.
     Key(String),
+    /// The provider of the caller's token cannot be asked.
+    Provider,
+    /// What of the request cannot be mapped as its API wants.
+    Mapping(String),
     Rate,
     BodyTooLarge,
     BodyTimeout,
@@ -33,8 +37,8 @@ impl Error {
             Error::Rate => StatusCode::TOO_MANY_REQUESTS,
             Error::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Error::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
-            Error::BodyBroken => StatusCode::BAD_REQUEST,
-            Error::Backend => StatusCode::BAD_GATEWAY,
+            Error::BodyBroken | Error::Mapping(_) => StatusCode::BAD_REQUEST,
+            Error::Backend | Error::Provider => StatusCode::BAD_GATEWAY,
             Error::BackendTimeout => StatusCode::GATEWAY_TIMEOUT,
             Error::Loop => StatusCode::LOOP_DETECTED,
             Error::Internal => StatusCode::INTERNAL_SERVER_ERROR,
@@ -47,6 +51,8 @@ impl Error {
             Error::NotFound => "not_found",
             Error::Verb => "verb",
             Error::Key(_) => "key",
+            Error::Provider => "provider",
+            Error::Mapping(_) => "mapping",
             Error::Rate => "rate",
             Error::BodyTooLarge | Error::BodyTimeout | Error::BodyBroken => "body",
             Error::Backend | Error::BackendTimeout | Error::Loop => "backend",
@@ -60,7 +66,8 @@ impl Error {
         let body = match self {
             Error::NotFound => said("Not found."),
             Error::Verb => said("Whoops. Verb not supported."),
-            Error::Key(text) => said(text),
+            Error::Key(text) | Error::Mapping(text) => said(text),
+            Error::Provider => said("Connection to the OAuth provider failed."),
             Error::Rate => said("Rate limit exceeded"),
             Error::BodyTooLarge => said("Request entity too large."),
             Error::BodyTimeout => said("The request body did not arrive in time."),

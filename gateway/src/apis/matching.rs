@@ -97,6 +97,18 @@ impl Piece {
     }
 }
 
+/// What the parameters of a pattern stand for in a path that it takes, decoded.
+pub fn parameters(pattern: &str, path: &str) -> Vec<(String, String)> {
+    let names = segments(pattern);
+    let pairs = names.iter().zip(segments(path));
+    pairs
+        .filter_map(|(name, value)| {
+            let name = name.strip_prefix('{')?.strip_suffix('}')?;
+            Some((name.to_owned(), value.into()))
+        })
+        .collect()
+}
+
 /// Cuts a path at its slashes and decodes each segment, so that an encoded slash is no slash.
 pub fn segments(path: &str) -> Segments {
     let path = path.strip_prefix('/').unwrap_or(path);

@@ -1,8 +1,8 @@
 //! The API gateway: what people publish below `/api/<tenant>`, and how they manage it.
 //!
 //! [`public`] answers calls, [`management`] the three actions of `/whisk.system/apimgmt` and [`v2`] the interface that such
-//! actions use elsewhere. [`document`], [`routes`], [`matching`], [`policy`] and [`limit`] decide, purely; [`tenants`] keeps
-//! routes at hand, [`backend`] talks to other servers. A target that names this platform is called in process.
+//! actions use elsewhere. [`document`], [`routes`], [`matching`], [`mapping`], [`policy`] and [`limit`] decide, purely; [`tenants`]
+//! keeps routes at hand, [`oauth`] asks who a bearer is, [`backend`] talks to other servers. A target that names this platform is called in process.
 //!
 //! Invariants: a route is durable before its creation is answered, and served from then on; a description that asks for a
 //! protection which is not offered is refused; nobody learns whether a tenant exists.
@@ -12,7 +12,9 @@ pub mod document;
 pub mod error;
 pub mod limit;
 pub mod management;
+pub mod mapping;
 pub mod matching;
+pub mod oauth;
 pub mod policy;
 pub mod public;
 pub mod reach;
@@ -29,6 +31,7 @@ use wsk_store::ApiStore;
 use crate::client::Proxies;
 use backend::Backends;
 use limit::Limiter;
+use oauth::Tokens;
 use reach::Reach;
 use target::{Scheme, Target, known_as};
 use tenants::Tenants;
@@ -59,6 +62,15 @@ wsk_service::settings! {
         pub subscriptions: usize = 10_000,
         /// Rate limits, one per path and subscription, that are remembered; beyond it the full ones are forgotten.
         pub rate_limits: usize = 100_000,
+        /// Where Google tells of an access token.
+        pub google_tokens: String = "https://www.googleapis.com/oauth2/v3/tokeninfo".to_owned(),
+        /// Where GitHub tells of an access token.
+        pub github_tokens: String = "https://api.github.com/user".to_owned(),
+        /// Where Facebook tells of an access token.
+        pub facebook_tokens: String = "https://graph.facebook.com/debug_token".to_owned(),
+        /// Where App ID publishes keys, up to the tenant (`https://<region>.appid.cloud.ibm.com/oauth/v4`); empty: nowhere, and no API
+        /// may ask for its tokens.
+        pub app_id_keys: String = String::new(),
         /// What others than the owner of an API show as `Authorization: Bearer` to manage it below `/v2`; empty: nobody may.
         pub management_secret: Secret = Secret::new(""),
     }
@@ -70,6 +82,7 @@ pub struct Apis {
     store: Arc<dyn ApiStore>,
     tenants: Tenants,
     limiter: Limiter,
+    tokens: Tokens,
     backends: Backends,
     proxies: Proxies,
     /// Names of this platform.
@@ -107,6 +120,7 @@ impl Apis {
         Ok(Apis {
             tenants: Tenants::new(store.clone()),
             limiter: Limiter::new(config.rate_limits),
+            tokens: Tokens::new(&config),
             backends: Backends::new(reach),
             hosts: named,
             config,

@@ -137,6 +137,7 @@ mod tests {
             id: "id".into(),
             cors,
             keys,
+            guard: None,
             rate: None,
             clients,
             hosts: Vec::new(),
@@ -206,8 +207,7 @@ mod tests {
             verb: verb.parse().unwrap(),
             target: Target::parse("http://h/").unwrap(),
             rewrite: None,
-            headers: Vec::new(),
-            query: Vec::new(),
+            mapping: Default::default(),
         };
         Served {
             api: Arc::new(api(Keys::None, cors)),

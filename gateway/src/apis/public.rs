@@ -1,12 +1,11 @@
 //! Calls of APIs: find the route, judge the caller, pass on.
 
+pub mod asked;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
-use hyper::header::{
-    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VIA,
-};
+use hyper::header::{AUTHORIZATION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, VIA};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Uri};
 use tokio::time::{Duration, Instant};
@@ -16,37 +15,21 @@ use super::Apis;
 use super::backend::{Fate, Upload};
 use super::error::Error;
 use super::matching::{segments, without_dots};
+use super::oauth::Bearer;
 use super::policy;
 use super::routes::{Cors, Operation};
 use super::target::{Scheme, known_as};
 use super::tenants::Served;
 use crate::client::Client;
 use crate::{Controllers, Forwarded, Gateway, metrics};
+use asked::{mapped, only_the_callers, refuse_circles, rewrite, strip_connection};
 
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const FORWARDED_URL: HeaderName = HeaderName::from_static("x-forwarded-url");
 /// How long a request's body may take to arrive.
 const UPLOAD: Duration = Duration::from_secs(30);
-/// Our name among proxies; a request that has passed us this often goes in circles.
-const PSEUDONYM: &str = "ferrowhisk";
-const MOST_PASSES: usize = 4;
 /// How much of a body that is too large is read and dropped, in multiples of the limit: a client that is cut off while it
 /// still sends would see a reset instead of the answer.
 const DISCARD_FACTOR: u64 = 3;
-
-/// Headers that belong to one connection.
-const HOP_BY_HOP: [HeaderName; 10] = [
-    CONNECTION,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-    PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION,
-    TE,
-    TRAILER,
-    TRANSFER_ENCODING,
-    UPGRADE,
-    EXPECT,
-];
 
 /// A path below `/api` that belongs to an API: its tenant, and the rest with its leading slash. What looks like a version of
 /// the platform's own API is never a tenant, also where there is no such version.
@@ -67,6 +50,8 @@ struct Call<'a> {
     /// Below the tenant, without dots, still encoded.
     path: String,
     client: &'a Client,
+    /// Whose token was shown, where the API wants one.
+    bearer: Option<Arc<Bearer>>,
     request_id: &'a HeaderValue,
 }
 
@@ -132,6 +117,10 @@ impl Apis {
         let operation = served.operations.iter().find(|operation| operation.verb == head.method);
         let operation = operation.ok_or(Error::Verb)?;
         let subscriber = policy::client(&served.api, &head.headers)?;
+        let bearer = match &served.api.guard {
+            None => None,
+            Some(guard) => Some(self.tokens.check(guard, &head.headers).await?),
+        };
         if let Some(rate) = served.api.rate {
             let key = format!("{} {} {}", served.api.id, served.path, subscriber.unwrap_or_default());
             if !self.limiter.admits(&key, rate, Instant::now()) {
@@ -143,6 +132,7 @@ impl Apis {
             operation,
             path: path.to_owned(),
             client,
+            bearer,
             request_id,
         };
         let response = self.pass_on(gateway, call, request).await?;
@@ -166,15 +156,21 @@ impl Apis {
             }
             return Err(Error::BodyTooLarge);
         }
-        let (upload, fate) = Upload::new(body, most, UPLOAD);
+        let (mut upload, fate) = Upload::new(body, most, UPLOAD);
         let mut target = call.operation.target.clone();
         if !self.config.backend_host.is_empty() {
             target
                 .moved_to(&self.config.backend_host)
                 .map_err(|_| Error::Internal)?;
         }
-        let asked = target.path_and_query(&call.path, head.uri.query(), &call.operation.query);
-        rewrite(&mut head, &call)?;
+        let mut query = target.joined_query(head.uri.query());
+        refuse_circles(&head.headers)?;
+        only_the_callers(&mut head.headers, &call);
+        if !call.operation.mapping.is_empty() {
+            (query, upload) = mapped(&mut head.headers, query, upload, &mut target, &call).await?;
+        }
+        let asked = target.path_and_query(&call.path, &query);
+        rewrite(&mut head, &call);
         if self.is_ours(target.scheme, &target.authority, &call.served.api.hosts) {
             if !target.is_below("/api/v1/") {
                 return Err(Error::Loop);
@@ -235,46 +231,6 @@ async fn in_process<C: Controllers>(
         .map_err(|_| Error::BackendTimeout)
 }
 
-/// Makes the client's head the backend's.
-fn rewrite(head: &mut Parts, call: &Call<'_>) -> Result<(), Error> {
-    let passes = head.headers.get_all(VIA).iter().filter_map(|value| value.to_str().ok());
-    if passes.map(|via| via.matches(PSEUDONYM).count()).sum::<usize>() >= MOST_PASSES {
-        return Err(Error::Loop);
-    }
-    let url = head.uri.path_and_query().map_or("/", |target| target.as_str());
-    let url = format!("{}{url}", call.client.origin().unwrap_or_default());
-    strip_connection(&mut head.headers);
-    call.client.tell(&mut head.headers);
-    if let Ok(url) = HeaderValue::from_str(&url) {
-        head.headers.insert(FORWARDED_URL, url);
-    }
-    head.headers.insert(REQUEST_ID, call.request_id.clone());
-    for (name, value) in &call.operation.headers {
-        head.headers.insert(name, value.clone());
-    }
-    if let super::routes::Keys::IdAndSecret { secret, .. } = &call.served.api.keys {
-        head.headers.remove(secret);
-    }
-    if let Some(method) = &call.operation.rewrite {
-        head.method = method.clone();
-    }
-    Ok(())
-}
-
-/// Takes away what belongs to one connection.
-fn strip_connection(headers: &mut HeaderMap) {
-    let named: Vec<HeaderName> = headers
-        .get_all(CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|name| HeaderName::from_bytes(name.trim().as_bytes()).ok())
-        .collect();
-    for name in HOP_BY_HOP.iter().chain(&named) {
-        headers.remove(name);
-    }
-}
-
 /// A backend's answer as ours.
 fn passed_back(answer: hyper::Response<hyper::body::Incoming>, wait: Duration) -> Response {
     let (mut head, body) = answer.into_parts();
@@ -332,21 +288,6 @@ mod tests {
         ] {
             assert_eq!(split(path), None, "{path}");
         }
-    }
-
-    #[test]
-    fn what_belongs_to_a_connection_stays_there() {
-        let mut headers = HeaderMap::new();
-        for (name, value) in [
-            ("connection", "close, x-private"),
-            ("x-private", "1"),
-            ("te", "trailers"),
-            ("x-kept", "1"),
-        ] {
-            headers.append(name, HeaderValue::from_static(value));
-        }
-        strip_connection(&mut headers);
-        assert_eq!(headers.keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["x-kept"]);
     }
 
     #[test]

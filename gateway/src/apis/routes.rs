@@ -4,12 +4,14 @@
 //! that is not offered is never served without it.
 
 use hyper::Method;
-use hyper::header::{HeaderName, HeaderValue};
+use hyper::header::HeaderName;
 use serde_json::Value;
 use tokio::time::Duration;
 
 use super::document::{self, REQUEST_PATH};
 use super::limit::Rate;
+use super::mapping::Mapping;
+use super::oauth::Guard;
 use super::target::Target;
 
 /// An API ready to serve.
@@ -20,6 +22,8 @@ pub struct Routes {
     pub base_path: String,
     pub cors: Cors,
     pub keys: Keys,
+    /// What a caller's bearer token must be.
+    pub guard: Option<Guard>,
     pub rate: Option<Rate>,
     pub resources: Vec<Resource>,
 }
@@ -39,9 +43,7 @@ pub struct Operation {
     pub target: Target,
     /// What the backend is asked with; none keeps the caller's verb.
     pub rewrite: Option<Method>,
-    pub headers: Vec<(HeaderName, HeaderValue)>,
-    /// Pairs added to the query.
-    pub query: Vec<(String, String)>,
+    pub mapping: Mapping,
 }
 
 /// What becomes of cross-origin requests.
@@ -95,10 +97,12 @@ pub fn read(document: &Value) -> Result<Routes, String> {
             }),
         }
     }
+    let (keys, guard) = protection(document)?;
     Ok(Routes {
         title: text(document.get("info").and_then(|info| info.get("title"))).to_owned(),
         cors: cors(document),
-        keys: keys(document)?,
+        keys,
+        guard,
         rate: rate(document)?,
         base_path,
         resources,
@@ -161,43 +165,34 @@ impl<'a> Steps<'a> {
             return Err(format!("the operation '{verb}' of the path '{path}' has no target-url"));
         }
         check_parameters(path, operation, target)?;
-        let mut made = Operation {
-            verb: method(verb)?,
-            target: Target::parse(target)?,
-            rewrite: rewrite(invoke)?,
-            headers: Vec::new(),
-            query: Vec::new(),
-        };
-        for action in steps
-            .iter()
-            .filter_map(|step| step.get("set-variable")?.get("actions")?.as_array())
-            .flatten()
-        {
-            made.set(action)?;
+        let target = Target::parse(target)?;
+        let mapping = mapping(&steps)?;
+        if let Some(name) = mapping.placeholders().find(|name| !target.has(name)) {
+            return Err(format!(
+                "the target-url of '{verb}' of the path '{path}' has no '{{{name}}}'"
+            ));
         }
-        Ok(made)
+        Ok(Operation {
+            verb: method(verb)?,
+            target,
+            rewrite: rewrite(invoke)?,
+            mapping,
+        })
     }
 }
 
-impl Operation {
-    /// Takes one `set-variable` action: a header or a query parameter of the backend's request.
-    fn set(&mut self, action: &Value) -> Result<(), String> {
-        let (variable, value) = (text(action.get("set")), scalar(action.get("value")));
-        let value = value.ok_or_else(|| format!("the value of '{variable}' must be a text, a number or a boolean"))?;
-        let place = variable.strip_prefix("message.").and_then(|rest| rest.split_once('.'));
-        match place {
-            Some(("headers" | "header", name)) => {
-                let name =
-                    HeaderName::from_bytes(name.as_bytes()).map_err(|_| format!("'{name}' cannot name a header"))?;
-                let value = HeaderValue::from_str(&value)
-                    .map_err(|_| format!("the value of '{variable}' cannot be a header's"))?;
-                self.headers.push((name, value));
-            }
-            Some(("query", name)) => self.query.push((name.to_owned(), value)),
-            Some(_) | None => return Err(format!("the variable '{variable}' cannot be set")),
+/// What the steps of an operation change about its requests. A step that is not understood might be a protection.
+fn mapping(steps: &[&Value]) -> Result<Mapping, String> {
+    let mut mapping = Mapping::default();
+    for (name, step) in steps.iter().filter_map(|step| step.as_object()).flatten() {
+        match name.as_str() {
+            "set-variable" => mapping.set_variables(step)?,
+            "reqMapping" => mapping.map(step)?,
+            "invoke" | "operation-switch" => {}
+            other => return Err(format!("the step '{other}' of the assembly is not offered")),
         }
-        Ok(())
     }
+    Ok(mapping)
 }
 
 /// What OpenWhisk asks of paths with parameters.
@@ -256,12 +251,17 @@ fn cors(document: &Value) -> Cors {
     }
 }
 
-fn keys(document: &Value) -> Result<Keys, String> {
-    let Some(definitions) = document.get("securityDefinitions").and_then(Value::as_object) else {
-        return Ok(Keys::None);
-    };
-    let (mut id, mut secret) = (None, None);
-    for (name, definition) in definitions {
+/// What callers must show: keys, and a token.
+fn protection(document: &Value) -> Result<(Keys, Option<Guard>), String> {
+    let definitions = document.get("securityDefinitions").and_then(Value::as_object);
+    let (mut id, mut secret, mut guard) = (None, None, None);
+    for (name, definition) in definitions.into_iter().flatten() {
+        if text(definition.get("type")) == "oauth2" {
+            if guard.replace(Guard::read(name, definition)?).is_some() {
+                return Err("more than one oauth2 in the securityDefinitions is not offered".to_owned());
+            }
+            continue;
+        }
         let (slot, default) = match name.as_str() {
             "client_secret" => (&mut secret, CLIENT_SECRET),
             _ => (&mut id, CLIENT_ID),
@@ -272,14 +272,15 @@ fn keys(document: &Value) -> Result<Keys, String> {
         }
     }
     let default = || HeaderName::from_bytes(CLIENT_ID.as_bytes()).expect("a header's name");
-    Ok(match (id, secret) {
+    let keys = match (id, secret) {
         (None, None) => Keys::None,
         (Some(id), None) => Keys::Id(id),
         (id, Some(secret)) => Keys::IdAndSecret {
             id: id.unwrap_or_else(default),
             secret,
         },
-    })
+    };
+    Ok((keys, guard))
 }
 
 /// The header that a security definition reads.
@@ -334,15 +335,6 @@ fn rate(document: &Value) -> Result<Option<Rate>, String> {
 /// A number, also written as text.
 fn number(value: &Value) -> Option<f64> {
     value.as_f64().or_else(|| value.as_str()?.parse().ok())
-}
-
-fn scalar(value: Option<&Value>) -> Option<String> {
-    match value? {
-        Value::String(text) => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        Value::Bool(flag) => Some(flag.to_string()),
-        Value::Null | Value::Array(_) | Value::Object(_) => None,
-    }
 }
 
 fn text(value: Option<&Value>) -> &str {

@@ -1,7 +1,7 @@
 //! Where a route leads.
 
 use hyper::Uri;
-use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::document::REQUEST_PATH;
 
@@ -36,6 +36,9 @@ const ESCAPED: &AsciiSet = &CONTROLS
     .add(b'|')
     .add(b'\\')
     .add(b'^');
+
+/// What stands in a segment as it is.
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 impl Scheme {
     pub fn as_str(self) -> &'static str {
@@ -78,8 +81,28 @@ impl Target {
         })
     }
 
+    /// Whether its path has a placeholder `{name}`.
+    pub fn has(&self, name: &str) -> bool {
+        self.path.contains(&placeholder(name))
+    }
+
+    /// Puts a value in the place of `{name}`; it stays one segment.
+    pub fn fill(&mut self, name: &str, value: &str) {
+        // A segment of dots would climb.
+        let value = if value.bytes().all(|b| b == b'.') { "" } else { value };
+        let value = utf8_percent_encode(value, SEGMENT).to_string();
+        self.path = self.path.replace(&placeholder(name), &value);
+    }
+
+    /// The target's own query and the request's, still encoded.
+    pub fn joined_query(&self, query: Option<&str>) -> String {
+        let given = [self.query.as_deref(), query].into_iter().flatten();
+        let parts: Vec<&str> = given.filter(|part| !part.is_empty()).collect();
+        parts.join("&")
+    }
+
     /// The path and query to ask for. `path` is the request's, below the tenant, still encoded.
-    pub fn path_and_query(&self, path: &str, query: Option<&str>, added: &[(String, String)]) -> String {
+    pub fn path_and_query(&self, path: &str, query: &str) -> String {
         let mut out = self.path.clone();
         if self.appends {
             out.push_str(path);
@@ -87,18 +110,9 @@ impl Target {
         if out.is_empty() {
             out.push('/');
         }
-        let added = added.iter().map(|(name, value)| {
-            let mut pair = url::form_urlencoded::Serializer::new(String::new());
-            pair.append_pair(name, value).finish()
-        });
-        let given = [self.query.as_deref(), query]
-            .into_iter()
-            .flatten()
-            .filter(|part| !part.is_empty());
-        let parts: Vec<String> = given.map(str::to_owned).chain(added).collect();
-        if !parts.is_empty() {
+        if !query.is_empty() {
             out.push('?');
-            out.push_str(&parts.join("&"));
+            out.push_str(query);
         }
         out
     }
@@ -125,6 +139,11 @@ fn without_added_scheme(url: &str) -> &str {
     }
 }
 
+/// `{name}` as it stands in an escaped path.
+fn placeholder(name: &str) -> String {
+    utf8_percent_encode(&format!("{{{name}}}"), ESCAPED).to_string()
+}
+
 /// How an authority is written to be compared.
 pub fn known_as(scheme: Scheme, authority: &str) -> String {
     let authority = authority.to_ascii_lowercase();
@@ -140,7 +159,8 @@ mod tests {
     use super::*;
 
     fn asked(url: &str, path: &str, query: Option<&str>) -> String {
-        Target::parse(url).unwrap().path_and_query(path, query, &[])
+        let target = Target::parse(url).unwrap();
+        target.path_and_query(path, &target.joined_query(query))
     }
 
     #[test]
@@ -154,13 +174,19 @@ mod tests {
         assert_eq!(asked("http://host/a?k=v", "/x", Some("q=1")), "/a?k=v&q=1");
         assert_eq!(asked("http://host", "/x", None), "/");
         assert_eq!(asked("http://host$(request.path)", "/x/", None), "/x/");
-        let added = [("a b".to_owned(), "c&d".to_owned())];
-        assert_eq!(
-            Target::parse("http://h/p")
-                .unwrap()
-                .path_and_query("", Some(""), &added),
-            "/p?a+b=c%26d"
-        );
+    }
+
+    #[test]
+    fn placeholders_are_filled_by_one_segment() {
+        let filled = |value: &str| {
+            let mut target = Target::parse("http://h/a/{x}/b").unwrap();
+            assert!(target.has("x") && !target.has("y"));
+            target.fill("x", value);
+            target.path_and_query("", "")
+        };
+        assert_eq!(filled("1 2"), "/a/1%202/b");
+        assert_eq!(filled("../../c?d#e"), "/a/..%2F..%2Fc%3Fd%23e/b");
+        assert_eq!(filled(".."), "/a//b");
     }
 
     #[test]
@@ -183,7 +209,7 @@ mod tests {
                 (scheme, "host:3233"),
                 "{url}"
             );
-            assert_eq!(target.path_and_query("", None, &[]), "/api/v1/web/a");
+            assert_eq!(target.path_and_query("", ""), "/api/v1/web/a");
         }
     }
 

@@ -11,6 +11,7 @@ use wsk_store::{Api, ApiStore, Subscription};
 
 use super::limit::Rate;
 use super::matching::Table;
+use super::oauth::Guard;
 use super::routes::{self, Cors, Keys, Operation};
 
 /// How old an answer about the generation may be.
@@ -33,6 +34,7 @@ pub struct ServedApi {
     pub id: Box<str>,
     pub cors: Cors,
     pub keys: Keys,
+    pub guard: Option<Guard>,
     pub rate: Option<Rate>,
     /// Client ids with the digests of their secrets.
     pub clients: HashMap<Box<str>, Option<Box<str>>>,
@@ -158,6 +160,7 @@ impl ServedApi {
             id: api.id,
             cors: routes.cors,
             keys: routes.keys.clone(),
+            guard: routes.guard.clone(),
             rate: routes.rate,
             clients: clients.collect(),
             hosts: api.hosts,

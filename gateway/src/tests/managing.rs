@@ -141,7 +141,7 @@ async fn what_is_refused_says_why() {
     let mut oauth = leading_to("/a", "http://h");
     oauth["securityDefinitions"] = json!({"g": {"type": "oauth2"}});
     let body = |swagger: &Value| json!({"apidoc": {"namespace": "_", "swagger": swagger}});
-    let refused = "API creation failure: the security definition 'g' is of type 'oauth2', which is not offered";
+    let refused = "API creation failure: the security definition 'g' names the provider 'g'; offered are google, github, facebook, app-id";
     assert_eq!(create(&body(&oauth)).await, (502, refused.into()));
     let mut bare = leading_to("/a", "http://h");
     bare["paths"] = json!({"/a": {}});

@@ -4,7 +4,9 @@ mod backends;
 mod calls;
 mod fuzz;
 mod managing;
+mod mapping;
 mod policies;
+mod tokens;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

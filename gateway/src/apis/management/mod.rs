@@ -19,6 +19,7 @@ use wsk_store::{Api, Expected, Stored};
 
 use super::document::{self, Left};
 use super::error::json_response;
+use super::oauth::Provider;
 use super::public::REQUEST_ID;
 use super::{Apis, routes};
 use crate::client::Client;
@@ -150,6 +151,12 @@ impl Apis {
         let routes = routes::read(document)?;
         if routes.resources.is_empty() {
             return Err("the description has no operations".to_owned());
+        }
+        let app_id = matches!(&routes.guard, Some(guard) if matches!(guard.provider, Provider::AppId { .. }));
+        if app_id && self.config.app_id_keys.is_empty() {
+            return Err(
+                "tokens of app-id cannot be checked here: the operator has not said where its keys are".to_owned(),
+            );
         }
         let text = document.to_string();
         if text.len() as u64 > self.config.document.bytes() {

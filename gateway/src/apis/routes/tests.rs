@@ -1,6 +1,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::apis::oauth::Provider;
 
 /// A description with one operation at `/p/{id}`; `change` spoils it.
 fn described(change: impl FnOnce(&mut Value)) -> Result<Routes, String> {
@@ -31,6 +32,12 @@ fn case(document: &mut Value) -> &mut Value {
     &mut document["x-ibm-configuration"]["assembly"]["execute"][0]["operation-switch"]["case"][0]
 }
 
+fn variables(actions: Value) -> Mapping {
+    let mut mapping = Mapping::default();
+    mapping.set_variables(&json!({ "actions": actions })).unwrap();
+    mapping
+}
+
 #[test]
 fn what_is_created_can_be_served() {
     let routes = described(|_| {}).unwrap();
@@ -43,8 +50,10 @@ fn what_is_created_can_be_served() {
     assert_eq!(resource.path, "/club/p/{id}");
     let operation = &resource.operations[0];
     assert_eq!((&operation.verb, &operation.rewrite), (&Method::GET, &None));
-    assert_eq!(operation.headers[0].0, "x-require-whisk-auth");
-    assert_eq!(operation.headers[0].1, "7");
+    assert_eq!(
+        operation.mapping,
+        variables(json!([{"set": "message.headers.X-Require-Whisk-Auth", "value": 7}]))
+    );
 }
 
 #[test]
@@ -76,7 +85,10 @@ fn one_invoke_may_serve_all_operations() {
         let operation = &resource.operations[0];
         assert_eq!(operation.target.authority, "backend");
         assert_eq!(operation.rewrite, Some(Method::POST));
-        assert_eq!(operation.query, [("k".to_owned(), "true".to_owned())]);
+        assert_eq!(
+            operation.mapping,
+            variables(json!([{"set": "message.query.k", "value": true}]))
+        );
     }
     assert_eq!(routes.resources.len(), 2);
 }
@@ -120,7 +132,11 @@ fn keys_and_secrets() {
 #[test]
 fn a_protection_that_is_not_offered_is_never_left_out() {
     for definitions in [
-        json!({"o": {"type": "oauth2", "x-provider": {"name": "google"}}}),
+        json!({"o": {"type": "oauth2", "x-provider": {"name": "somebody"}}}),
+        json!({"o": {"type": "oauth2"}}),
+        json!({"o": {"type": "oauth2", "x-provider": {"name": "app-id", "params": {"tenantId": "../x"}}}}),
+        json!({"o": {"type": "oauth2", "x-provider": {"name": "github", "params": {"audience": "a"}}}}),
+        json!({"google": {"type": "oauth2"}, "o": {"type": "oauth2", "x-provider": {"name": "github"}}}),
         json!({"b": {"type": "basic"}}),
         json!({"k": {"type": "apiKey", "in": "query", "name": "key"}}),
         json!({"a": {"type": "apiKey"}, "b": {"type": "apiKey"}}),
@@ -129,6 +145,25 @@ fn a_protection_that_is_not_offered_is_never_left_out() {
         let text = refused(|document| document["securityDefinitions"] = definitions.clone());
         assert!(text.contains("security"), "{definitions}: {text}");
     }
+}
+
+#[test]
+fn tokens_and_keys_go_together() {
+    let routes = described(|document| {
+        document["securityDefinitions"] = json!({
+            "client_id": {"type": "apiKey"},
+            "o": {"type": "oauth2", "x-provider": {"name": "google", "params": {"audience": "app"}}},
+        });
+    });
+    let routes = routes.unwrap();
+    assert!(matches!(routes.keys, Keys::Id(_)));
+    let guard = Guard {
+        provider: Provider::Google,
+        audience: Some("app".into()),
+    };
+    assert_eq!(routes.guard, Some(guard));
+    let older = described(|document| document["securityDefinitions"] = json!({"facebook": {"type": "oauth2"}}));
+    assert_eq!(older.unwrap().guard.unwrap().provider, Provider::Facebook);
 }
 
 #[test]
@@ -162,7 +197,14 @@ fn what_cannot_be_served() {
         refused(|document| document["paths"]["x"] = json!({"get": {}})),
         refused(|document| document["paths"]["/x"] = json!({"get": {}})),
         refused(|document| case(document)["execute"][0]["invoke"]["verb"] = json!("FETCH")),
-        refused(|document| case(document)["execute"][1]["set-variable"]["actions"][0]["set"] = json!("message.body.x")),
+        refused(|document| {
+            case(document)["execute"][1]["set-variable"]["actions"][0]["set"] = json!("message.cookies.x")
+        }),
+        refused(|document| {
+            case(document)["execute"][1]["set-variable"]["actions"][0]["set"] = json!("message.headers.Via")
+        }),
+        refused(|document| case(document)["execute"][1]["set-variable"]["actions"][0]["set"] = json!("message.path.x")),
+        refused(|document| case(document)["execute"][1] = json!({"validate-jwt": {}})),
         refused(|document| case(document)["execute"][1]["set-variable"]["actions"][0]["value"] = json!("a\nb")),
         refused(|document| document["x-ibm-rate-limit"] = json!([{"unit": "day", "units": 1, "rate": 0}])),
         refused(|document| document["x-ibm-rate-limit"] = json!([{"unit": "day", "units": -1, "rate": 5}])),
@@ -172,8 +214,11 @@ fn what_cannot_be_served() {
         "the path 'x' must begin with '/'",
         "the operation 'get' of the path '/x' has no target-url",
         "'FETCH' is not a verb",
-        "the variable 'message.body.x' cannot be set",
-        "the value of 'message.headers.X-Require-Whisk-Auth' cannot be a header's",
+        "the variable 'message.cookies.x' cannot be set",
+        "the header 'Via' cannot be changed by an API",
+        "the target-url of 'get' of the path '/p/{id}' has no '{x}'",
+        "the step 'validate-jwt' of the assembly is not offered",
+        "the value of 'X-Require-Whisk-Auth' cannot be a header's",
         "a rate limit needs a positive number of units and a rate of at least 1",
         "a rate limit needs a positive number of units and a rate of at least 1",
     ];
