@@ -1,237 +1,242 @@
-//! The processes of the cluster that `cluster.sh` started, and what can be done to them.
+//! The cluster that `cluster.sh` started, and what can be done to its parts.
 
-use std::fmt;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
-use tokio::process::{Child, Command};
+use tokio::time::Instant;
 
-/// What is done to a part.
-#[derive(Clone, Copy, Debug)]
-pub enum Fault {
-    /// SIGKILL, and a start right after, as a supervisor would.
-    Kill,
-    /// SIGSTOP for so long: to the others it is silent, and cut off when it is Kafka or CouchDB.
-    Freeze(Duration),
-}
-
-/// A process.
-pub enum Part {
-    Service {
-        name: String,
-        program: &'static str,
-        pid: Pid,
-        child: Option<Box<Child>>,
-    },
-    /// Kafka or CouchDB: others' programs, frozen only.
-    Component { name: &'static str, pid: Pid },
-}
+use crate::admin::{self, Counts};
+use crate::links::{Link, Protocol};
+use crate::part::Part;
+use crate::plan::{Fault, Role};
 
 /// All of it.
 pub struct Cluster {
     pub gateways: Vec<String>,
     pub auth: String,
-    bin: PathBuf,
-    dir: PathBuf,
-    parts: Vec<Part>,
+    /// Where CouchDB is, and what its databases' names begin with.
+    pub couchdb: String,
+    pub prefix: String,
+    pub parts: Vec<Part>,
+    /// Folder of the configurations and logs.
+    pub dir: PathBuf,
 }
 
-const SERVICES: [(&str, &str); 7] = [
-    ("gateway0", "ferrowhisk-gateway"),
-    ("gateway1", "ferrowhisk-gateway"),
-    ("controller0", "ferrowhisk-controller"),
-    ("controller1", "ferrowhisk-controller"),
-    ("invoker0", "ferrowhisk-invoker"),
-    ("invoker1", "ferrowhisk-invoker"),
-    ("invoker2", "ferrowhisk-invoker"),
+const SERVICES: [(&str, Role); 7] = [
+    ("gateway0", Role::Gateway),
+    ("gateway1", Role::Gateway),
+    ("controller0", Role::Controller),
+    ("controller1", Role::Controller),
+    ("invoker0", Role::Invoker),
+    ("invoker1", Role::Invoker),
+    ("invoker2", Role::Invoker),
 ];
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Fault::Kill => f.write_str("kill"),
-            Fault::Freeze(time) => write!(f, "freeze for {} s", time.as_secs()),
-        }
-    }
-}
-
-impl Part {
-    pub fn name(&self) -> &str {
-        match self {
-            Part::Service { name, .. } => name,
-            Part::Component { name, .. } => name,
-        }
-    }
-
-    /// Whether it is a program of ours, which must survive being killed.
-    pub fn is_ours(&self) -> bool {
-        matches!(self, Part::Service { .. })
-    }
-
-    fn pid(&self) -> Pid {
-        match self {
-            Part::Service { pid, .. } | Part::Component { pid, .. } => *pid,
-        }
-    }
-}
+/// Longest wait until everything runs, and every invoker has had work.
+const WARM: Duration = Duration::from_secs(120);
+/// Longest wait for a good moment to kill an invoker.
+const RIPE: Duration = Duration::from_secs(5);
+/// So old are the records that a killed invoker leaves unwritten: what it commits, it has committed by then.
+const UNRECORDED: Duration = Duration::from_millis(400);
+const LOOK: Duration = Duration::from_millis(50);
 
 impl Cluster {
     /// The cluster that the environment describes.
-    pub fn here(bin: &Path) -> Result<Cluster> {
-        let variable = |name: &str| std::env::var(name).with_context(|| format!("{name} is not set; run cluster.sh"));
+    pub fn here() -> Result<Cluster> {
         let dir = PathBuf::from(variable("CLUSTER_DIR")?);
-        let number = |text: &str| Ok::<_, anyhow::Error>(Pid::from_raw(text.trim().parse()?));
         let mut parts = Vec::new();
-        for (name, program) in SERVICES {
+        for (name, role) in SERVICES {
             let file = dir.join(format!("{name}.pid"));
-            let text = std::fs::read_to_string(&file).with_context(|| file.display().to_string())?;
-            parts.push(Part::Service {
-                name: name.to_owned(),
-                program,
-                pid: number(&text)?,
-                child: None,
-            });
+            let pid = std::fs::read_to_string(&file).with_context(|| file.display().to_string())?;
+            let mut part = Part::of(name, role, &pid, Some(file))?;
+            part.admin = Some(configured(&dir.join(format!("{name}.toml")), "admin")?);
+            parts.push(part);
         }
-        for (name, variable_name) in [
-            ("kafka", "FERROWHISK_TEST_KAFKA_PID"),
-            ("couchdb", "FERROWHISK_TEST_COUCHDB_PID"),
-        ] {
-            parts.push(Part::Component {
-                name,
-                pid: number(&variable(variable_name)?)?,
-            });
-        }
+        let kafka = variable("FERROWHISK_TEST_KAFKA_PID")?;
+        parts.push(Part::of("kafka", Role::Kafka, &kafka, None)?);
+        let couchdb = variable("FERROWHISK_TEST_COUCHDB_PID")?;
+        parts.push(Part::of("couchdb", Role::CouchDb, &couchdb, None)?);
         Ok(Cluster {
             gateways: variable("CLUSTER_GATEWAYS")?.split(' ').map(str::to_owned).collect(),
             auth: variable("CLUSTER_AUTH")?,
-            bin: bin.to_owned(),
-            dir,
+            couchdb: variable("FERROWHISK_TEST_COUCHDB")?,
+            prefix: configured(&dir.join("invoker0.toml"), "prefix")?,
             parts,
+            dir,
         })
     }
 
-    pub fn parts(&self) -> &[Part] {
-        &self.parts
+    /// Puts a link that can be cut into every way from a service to Kafka and CouchDB, and starts the services anew on them.
+    pub async fn link(&mut self) -> Result<()> {
+        let kafka = variable("FERROWHISK_TEST_KAFKA")?;
+        let (_, couchdb) = self.couchdb.rsplit_once(['/', '@']).context("the address of CouchDB")?;
+        let ways = [
+            (Fault::CutKafka, Protocol::Kafka, kafka.as_str()),
+            (Fault::CutCouch, Protocol::Http, couchdb),
+        ];
+        for part in self.parts.iter_mut().filter(|part| part.is_ours()) {
+            let file = self.dir.join(format!("{}.toml", part.name));
+            let mut text = std::fs::read_to_string(&file)?;
+            for (fault, protocol, target) in ways {
+                let target: SocketAddr = target.parse().with_context(|| target.to_owned())?;
+                if part.role.faults().contains(&fault) {
+                    let link = Link::open(target, protocol).await?;
+                    text = text.replace(&target.to_string(), &link.address.to_string());
+                    part.links.push((fault, link));
+                }
+            }
+            std::fs::write(&file, text)?;
+            part.end().await?;
+            part.start().await?;
+        }
+        self.ready().await
+    }
+
+    /// Waits until every service is ready.
+    async fn ready(&self) -> Result<()> {
+        let deadline = Instant::now() + WARM;
+        for part in &self.parts {
+            let Some(admin) = &part.admin else { continue };
+            while !admin::is_ready(admin).await {
+                if Instant::now() >= deadline {
+                    bail!("{} is not ready", part.name);
+                }
+                tokio::time::sleep(LOOK).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// How many sandboxes of an invoker have processes in them; none where it keeps no control groups that are ours to see.
+    pub fn sandboxes(&self, invoker: &str) -> Option<u32> {
+        let parent = configured(&self.dir.join(format!("{invoker}.toml")), "cgroup_parent").ok()?;
+        let parent = parent.trim_start_matches('/');
+        let trees = ["memory", "unified", ""].map(|tree| Path::new("/sys/fs/cgroup").join(tree).join(parent));
+        let tree = trees.into_iter().find(|tree| tree.is_dir())?;
+        let groups = std::fs::read_dir(tree).ok()?.flatten();
+        let in_use = |group: &std::fs::DirEntry| {
+            std::fs::read_to_string(group.path().join("cgroup.procs")).is_ok_and(|processes| !processes.is_empty())
+        };
+        u32::try_from(groups.filter(in_use).count()).ok()
     }
 
     /// Place of the part of a name.
     pub fn place(&self, name: &str) -> Result<usize> {
-        let found = self.parts.iter().position(|part| part.name() == name);
+        let found = self.parts.iter().position(|part| part.name == name);
         found.with_context(|| format!("no part of the cluster is called {name}"))
     }
 
-    /// Places of the parts to harm.
-    pub fn chosen(&self, only: Option<&str>) -> Result<Vec<usize>> {
-        let wanted = |part: &Part| only.is_none_or(|start| part.name().starts_with(start));
-        let chosen: Vec<usize> = (0..self.parts.len()).filter(|at| wanted(&self.parts[*at])).collect();
+    /// Places and roles of the parts to harm.
+    pub fn chosen(&self, only: Option<&str>) -> Result<Vec<(usize, Role)>> {
+        let wanted = |part: &Part| only.is_none_or(|start| part.name.starts_with(start));
+        let parts = self.parts.iter().enumerate();
+        let chosen: Vec<_> = parts
+            .filter(|(_, part)| wanted(part))
+            .map(|(at, part)| (at, part.role))
+            .collect();
         if chosen.is_empty() {
             bail!("no part of the cluster is called {}...", only.unwrap_or_default());
         }
         Ok(chosen)
     }
 
-    pub async fn harm(&mut self, at: usize, fault: Fault) -> Result<()> {
-        let pid = self.parts[at].pid();
+    pub async fn harm(&mut self, at: usize, fault: Fault, time: Duration) -> Result<()> {
         match fault {
-            Fault::Freeze(time) => {
-                kill(pid, Signal::SIGSTOP).with_context(|| format!("freezing {}", self.parts[at].name()))?;
-                tokio::time::sleep(time).await;
-                kill(pid, Signal::SIGCONT)?;
-                Ok(())
-            }
+            Fault::Freeze => self.parts[at].freeze(time).await,
+            Fault::CutKafka | Fault::CutCouch => self.parts[at].cut(fault, time).await,
             Fault::Kill => {
-                kill(pid, Signal::SIGKILL).with_context(|| format!("killing {}", self.parts[at].name()))?;
-                while is_running(pid) {
-                    tokio::time::sleep(Duration::from_millis(5)).await;
-                }
-                self.start(at).await
+                self.ripen(at).await;
+                self.parts[at].kill().await
             }
         }
     }
 
-    async fn start(&mut self, at: usize) -> Result<()> {
-        let (bin, dir) = (self.bin.clone(), self.dir.clone());
-        let Part::Service {
-            name,
-            program,
-            pid,
-            child,
-        } = &mut self.parts[at]
-        else {
-            bail!("{} is not a program of ours", self.parts[at].name());
-        };
-        if let Some(mut former) = child.take() {
-            former.wait().await?;
+    /// Waits until every invoker has recorded something, so that a fault finds all of them at work.
+    pub async fn warm(&self) -> Result<()> {
+        let deadline = Instant::now() + WARM;
+        for part in self.parts.iter().filter(|part| part.role == Role::Invoker) {
+            let admin = part.admin.as_deref().context("an invoker has an address")?;
+            while !Counts::of(admin).await.is_ok_and(|counts| counts.records() > 0.0) {
+                if Instant::now() >= deadline {
+                    bail!("{} has recorded nothing for {} s under load", part.name, WARM.as_secs());
+                }
+                tokio::time::sleep(LOOK).await;
+            }
         }
-        let log = std::fs::OpenOptions::new()
-            .append(true)
-            .open(dir.join(format!("{name}.log")))?;
-        let started = Command::new(bin.join(*program))
-            .arg("--config")
-            .arg(dir.join(format!("{name}.toml")))
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .with_context(|| format!("starting {name} again"))?;
-        let id = started.id().context("it ended at once")?;
-        *pid = Pid::from_raw(i32::try_from(id)?);
-        std::fs::write(dir.join(format!("{name}.pid")), format!("{id}\n"))?;
-        *child = Some(Box::new(started));
         Ok(())
     }
 
-    /// Starts services again that have ended by themselves, as a supervisor would; their names.
+    /// Waits, but not for long, for a moment when an invoker has ended activations for a while and not recorded them: what
+    /// it has of them in memory only must be done again by somebody.
+    async fn ripen(&self, at: usize) {
+        let part = &self.parts[at];
+        let Some(admin) = part.admin.as_ref().filter(|_| part.role == Role::Invoker) else {
+            return;
+        };
+        let deadline = Instant::now() + RIPE;
+        let mut since: Option<(Instant, f64)> = None;
+        while Instant::now() < deadline {
+            let counts = Counts::of(admin).await.ok();
+            let due = counts
+                .filter(|counts| counts.unrecorded() >= 1.0)
+                .map(|counts| counts.records());
+            since = match (due, since) {
+                (Some(records), Some((at, before))) if records == before => {
+                    if at.elapsed() >= UNRECORDED {
+                        return;
+                    }
+                    since
+                }
+                (Some(records), _) => Some((Instant::now(), records)),
+                (None, _) => None,
+            };
+            tokio::time::sleep(LOOK).await;
+        }
+        println!("torture: {} had nothing unrecorded", part.name);
+    }
+
+    /// Starts parts again that have ended by themselves, as a supervisor would; their names.
     pub async fn revive(&mut self) -> Result<Vec<String>> {
         let names = self.missing();
         for name in &names {
             println!("torture: {name} has ended by itself");
             let at = self.place(name)?;
-            self.start(at).await?;
+            self.parts[at].start().await?;
         }
         Ok(names)
     }
 
-    /// Names of services that are not running.
+    /// Names of parts that are not running.
     pub fn missing(&self) -> Vec<String> {
-        let gone = |part: &&Part| part.is_ours() && !is_running(part.pid());
-        self.parts
-            .iter()
-            .filter(gone)
-            .map(|part| part.name().to_owned())
-            .collect()
+        let gone = self.parts.iter().filter(|part| !part.is_running());
+        gone.map(|part| part.name.clone()).collect()
     }
 
-    /// Ends what was started here, which nobody else could wait for.
-    pub async fn end(mut self) {
-        for part in &mut self.parts {
-            if let Part::Service {
-                child: Some(child),
-                pid,
-                ..
-            } = part
-            {
-                // Gone already is as good.
-                let _ = kill(*pid, Signal::SIGTERM);
-                if tokio::time::timeout(Duration::from_secs(30), child.wait())
-                    .await
-                    .is_err()
-                {
-                    let _ = child.kill().await;
-                }
+    /// Ends the services in the order in which they need each other, then what else was started here.
+    pub async fn end(mut self) -> Result<()> {
+        let mut outcome = Ok(());
+        for role in [Role::Gateway, Role::Invoker, Role::Controller] {
+            for part in self.parts.iter_mut().filter(|part| part.role == role) {
+                outcome = outcome.and(part.end().await);
             }
         }
+        for part in &mut self.parts {
+            part.discard().await;
+        }
+        outcome
     }
 }
 
-/// Whether a process has neither ended nor is only waiting to be noticed as ended.
-fn is_running(pid: Pid) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let state = stat
-        .rsplit_once(')')
-        .and_then(|(_, rest)| rest.trim_start().chars().next());
-    state.is_some_and(|state| !matches!(state, 'Z' | 'X'))
+fn variable(name: &str) -> Result<String> {
+    std::env::var(name).with_context(|| format!("{name} is not set; run cluster.sh"))
+}
+
+/// A text of a configuration that `cluster.sh` wrote.
+fn configured(file: &Path, key: &str) -> Result<String> {
+    let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
+    let start = format!("{key} = ");
+    let found = text.lines().find_map(|line| line.strip_prefix(&start));
+    let found = found.with_context(|| format!("{} has no `{key}`", file.display()))?;
+    Ok(found.trim_matches('"').to_owned())
 }

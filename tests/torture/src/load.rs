@@ -1,23 +1,29 @@
-//! Requests of all kinds, and a note of everything that was accepted.
+//! Requests of all kinds.
 
-use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use wsk_client::{Client, Config, Credentials, Invocation, Overwrite, Wait};
+
+use crate::ledger::{Answer, Ledger};
 
 pub const NAMESPACE: &str = "_";
 /// Requests under way at once; more are not begun, so that a stuck cluster is not buried.
 const OPEN: usize = 400;
 const PATIENCE: Duration = Duration::from_secs(90);
+/// So many actions that each of a few invokers is the home of some.
+const ACTIONS: u64 = 9;
+/// Entities that are written over and over.
+const ENTITIES: u64 = 300;
 
 /// Kinds of requests.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind {
     Blocking,
     NonBlocking,
@@ -26,24 +32,36 @@ pub enum Kind {
     Write,
 }
 
-#[derive(Default)]
-struct Notes {
-    accepted: HashMap<String, Kind>,
-    entities: Vec<String>,
-    refused: HashMap<Kind, u64>,
+/// What is known of the values of an entity.
+#[derive(Clone, Debug, Default)]
+pub struct Entity {
+    /// The last that was acknowledged.
+    pub acknowledged: Option<u64>,
+    /// Those that got no good answer, and may have been written nevertheless.
+    pub unknown: Vec<u64>,
 }
 
+/// Requests, and a note of everything that came of them.
 pub struct Load {
     clients: Vec<Client>,
     pub stop: AtomicBool,
-    sent: AtomicU64,
-    notes: Mutex<Notes>,
+    turn: AtomicU64,
+    /// Requests that were due and not sent, because too many were under way.
+    pub unsent: AtomicU64,
+    pub ledger: Ledger,
 }
 
-/// How much was accepted.
-pub struct Account(HashMap<Kind, (u64, u64)>);
-
-const ECHO: &str = "function main(p) { console.log('run ' + p.n); return { n: p.n }; }";
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Kind::Blocking => "blocking",
+            Kind::NonBlocking => "non-blocking",
+            Kind::Fire => "fire",
+            Kind::Sequence => "sequence",
+            Kind::Write => "write",
+        })
+    }
+}
 
 impl Load {
     pub fn new(gateways: &[String], auth: &str) -> Result<Load> {
@@ -57,50 +75,42 @@ impl Load {
         Ok(Load {
             clients: gateways.iter().map(client).collect::<Result<_, _>>()?,
             stop: AtomicBool::new(false),
-            sent: AtomicU64::new(0),
-            notes: Mutex::default(),
+            turn: AtomicU64::new(0),
+            unsent: AtomicU64::new(0),
+            ledger: Ledger::default(),
         })
     }
 
     /// Any gateway's client; the turn goes round.
     pub fn client(&self) -> &Client {
-        let turn = self.sent.fetch_add(1, Ordering::Relaxed);
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         &self.clients[usize::try_from(turn).unwrap_or(0) % self.clients.len()]
     }
 
-    fn notes(&self) -> std::sync::MutexGuard<'_, Notes> {
-        self.notes.lock().expect("no panic under this lock")
-    }
-
-    /// Actions, a sequence, a trigger with two rules.
-    pub async fn prepare(&self) -> Result<()> {
+    /// Actions, sequences, a trigger with two rules. Each run of an action is told to a port of this machine.
+    pub async fn prepare(&self, port: u16) -> Result<()> {
         let client = &self.clients[0];
-        let action = json!({ "exec": { "kind": "nodejs:default", "code": ECHO }, "limits": { "memory": 128 } });
-        for name in ["echo", "other"] {
-            client
-                .actions(NAMESPACE)
-                .put(name, Overwrite::Yes, &action)
-                .await
-                .context(name)?;
+        let (actions, triggers, rules) = (
+            client.actions(NAMESPACE),
+            client.triggers(NAMESPACE),
+            client.rules(NAMESPACE),
+        );
+        let action = json!({ "exec": { "kind": "nodejs:default", "code": code(port) }, "limits": { "memory": 128 } });
+        for n in 0..ACTIONS {
+            let put = actions.put(&echo(n), Overwrite::Yes, &action).await;
+            put.with_context(|| echo(n))?;
         }
-        let sequence = json!({ "exec": { "kind": "sequence", "components": ["/_/echo", "/_/other"] } });
-        client
-            .actions(NAMESPACE)
-            .put("both", Overwrite::Yes, &sequence)
-            .await
-            .context("both")?;
-        client
-            .triggers(NAMESPACE)
-            .put("bell", Overwrite::Yes, &json!({}))
-            .await
-            .context("bell")?;
-        for (rule, action) in [("bell-echo", "echo"), ("bell-other", "other")] {
-            let body = json!({ "trigger": "/_/bell", "action": format!("/_/{action}") });
-            client
-                .rules(NAMESPACE)
-                .put(rule, Overwrite::Yes, &body)
-                .await
-                .context(rule)?;
+        for n in 0..ACTIONS {
+            let components = [n, n + 1].map(|n| format!("/_/{}", echo(n)));
+            let sequence = json!({ "exec": { "kind": "sequence", "components": components } });
+            let put = actions.put(&both(n), Overwrite::Yes, &sequence).await;
+            put.with_context(|| both(n))?;
+        }
+        triggers.put("bell", Overwrite::Yes, &json!({})).await.context("bell")?;
+        for n in [1, 2] {
+            let body = json!({ "trigger": "/_/bell", "action": format!("/_/{}", echo(n)) });
+            let put = rules.put(&format!("bell{n}"), Overwrite::Yes, &body).await;
+            put.context("a rule")?;
         }
         Ok(())
     }
@@ -109,11 +119,12 @@ impl Load {
     pub async fn run(self: Arc<Load>, rate: u32) {
         let open = Arc::new(Semaphore::new(OPEN));
         let mut tick = tokio::time::interval(Duration::from_secs(1) / rate.max(1));
-        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Burst);
         let mut number = 0u64;
         while !self.stop.load(Ordering::Acquire) {
             tick.tick().await;
             let Ok(permit) = open.clone().try_acquire_owned() else {
+                self.unsent.fetch_add(1, Ordering::Relaxed);
                 continue;
             };
             number += 1;
@@ -136,67 +147,80 @@ impl Load {
             17..19 => Kind::Sequence,
             _ => Kind::Write,
         };
-        let outcome = tokio::time::timeout(PATIENCE, self.attempt(kind, n)).await;
-        if !matches!(outcome, Ok(true)) {
-            *self.notes().refused.entry(kind).or_default() += 1;
-        }
+        let began = Instant::now();
+        let good = match kind {
+            Kind::Write => self.write(n).await,
+            Kind::Blocking | Kind::NonBlocking | Kind::Fire | Kind::Sequence => self.ask(kind, n).await,
+        };
+        let took = began.elapsed();
+        self.ledger.ended(
+            kind,
+            Answer {
+                at: began + took,
+                took,
+                good,
+            },
+        );
     }
 
-    /// Whether it was accepted.
-    async fn attempt(&self, kind: Kind, n: u64) -> bool {
-        let (client, parameters) = (self.client(), json!({ "n": n }));
-        let id = match kind {
-            Kind::Blocking => invoked(client.invoke(NAMESPACE, "echo", &parameters, Wait::ForRecord).await),
-            Kind::NonBlocking => invoked(client.invoke(NAMESPACE, "other", &parameters, Wait::No).await),
-            Kind::Sequence => invoked(client.invoke(NAMESPACE, "both", &parameters, Wait::ForRecord).await),
-            Kind::Fire => client.fire(NAMESPACE, "bell", &parameters).await.ok().flatten(),
-            Kind::Write => {
-                let (name, body) = (
-                    format!("entity{n}"),
-                    json!({ "parameters": [{ "key": "n", "value": n }] }),
-                );
-                let put = client.triggers(NAMESPACE).put(&name, Overwrite::Yes, &body).await;
-                if put.is_ok() {
-                    self.notes().entities.push(name);
-                }
-                return put.is_ok();
-            }
+    /// Whether a write was acknowledged.
+    async fn write(&self, n: u64) -> bool {
+        let free = (0..ENTITIES).map(|k| format!("entity{}", (n / 20 + k) % ENTITIES));
+        let Some(name) = free.into_iter().find(|name| self.ledger.take(name)) else {
+            return false;
         };
-        match id.filter(|id| !id.is_empty()) {
+        let body = json!({ "parameters": [{ "key": "n", "value": n }] });
+        let triggers = self.client().triggers(NAMESPACE);
+        let put = tokio::time::timeout(PATIENCE, triggers.put(&name, Overwrite::Yes, &body)).await;
+        let acknowledged = matches!(put, Ok(Ok(_)));
+        self.ledger.written(&name, n, acknowledged);
+        acknowledged
+    }
+
+    /// Whether an invocation or a fire was accepted.
+    async fn ask(&self, kind: Kind, n: u64) -> bool {
+        let parameters = json!({ "n": n });
+        let id = tokio::time::timeout(PATIENCE, self.id(kind, n, &parameters)).await;
+        match id.ok().flatten().filter(|id| !id.is_empty()) {
             Some(id) => {
-                self.notes().accepted.insert(id, kind);
+                self.ledger.accepted(id, kind);
                 true
             }
             None => false,
         }
     }
 
-    pub fn accepted(&self) -> Vec<(String, Kind)> {
-        self.notes()
-            .accepted
-            .iter()
-            .map(|(id, kind)| (id.clone(), *kind))
-            .collect()
+    async fn id(&self, kind: Kind, n: u64, parameters: &Value) -> Option<String> {
+        let client = self.client();
+        // Kinds take turns by the number, so the actions go by something that the kinds have no part in.
+        let turn = n + n / 10;
+        match kind {
+            Kind::Blocking => invoked(client.invoke(NAMESPACE, &echo(turn), parameters, Wait::ForRecord).await),
+            Kind::NonBlocking => invoked(client.invoke(NAMESPACE, &echo(turn), parameters, Wait::No).await),
+            Kind::Sequence => invoked(client.invoke(NAMESPACE, &both(turn), parameters, Wait::ForRecord).await),
+            Kind::Fire | Kind::Write => client.fire(NAMESPACE, "bell", parameters).await.ok().flatten(),
+        }
     }
+}
 
-    pub fn entities(&self) -> Vec<String> {
-        self.notes().entities.clone()
-    }
+/// An action that tells its runs.
+fn code(port: u16) -> String {
+    format!(
+        "const tell = require('dgram').createSocket('udp4');\n\
+         tell.unref();\n\
+         function main(p) {{\n\
+           console.log('run ' + p.n);\n\
+           return new Promise((done) => tell.send(process.env.__OW_ACTIVATION_ID, {port}, '127.0.0.1', () => done({{ n: p.n }})));\n\
+         }}"
+    )
+}
 
-    pub fn account(&self) -> Account {
-        let notes = self.notes();
-        let mut account: HashMap<Kind, (u64, u64)> = HashMap::new();
-        notes
-            .accepted
-            .values()
-            .for_each(|kind| account.entry(*kind).or_default().0 += 1);
-        account.entry(Kind::Write).or_default().0 = notes.entities.len() as u64;
-        notes
-            .refused
-            .iter()
-            .for_each(|(kind, count)| account.entry(*kind).or_default().1 = *count);
-        Account(account)
-    }
+fn echo(n: u64) -> String {
+    format!("echo{}", n % ACTIONS)
+}
+
+fn both(n: u64) -> String {
+    format!("both{}", n % ACTIONS)
 }
 
 /// The id of an activation that was accepted, however it ended.
@@ -205,21 +229,5 @@ fn invoked(outcome: wsk_client::Result<Invocation>) -> Option<String> {
     match outcome.ok()? {
         Invocation::Accepted { id } | Invocation::Unfinished { id } => Some(id),
         Invocation::Done(body) | Invocation::Failed { body, .. } => id(&body),
-    }
-}
-
-impl fmt::Display for Account {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut lines: Vec<_> = self
-            .0
-            .iter()
-            .map(|(kind, counts)| (format!("{kind:?}"), counts))
-            .collect();
-        lines.sort();
-        let texts: Vec<_> = lines
-            .iter()
-            .map(|(kind, (accepted, refused))| format!("{kind} {accepted} accepted, {refused} not"))
-            .collect();
-        f.write_str(&texts.join("; "))
     }
 }

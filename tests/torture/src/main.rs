@@ -2,24 +2,42 @@
 //!
 //! `tests/cluster/cluster.sh` starts the cluster and this program in it. Load runs all the time: blocking and non-blocking
 //! invocations, trigger fires into rules, sequences, writes of entities. One fault after another is done to one part after
-//! another. At the end every accepted id must have its record, exactly one; every activation of a rule that a fire named must
-//! have one; every acknowledged entity must be there; nothing may be in flight.
+//! another. At the end every accepted id must have its record, exactly one, and so must everything that a fire or a sequence
+//! began; nothing may have run twice without a reason; every entity must have the value that was acknowledged last;
+//! controllers and invokers must count nothing any more. `judge.rs` is where that is decided, over evidence that the other
+//! files gather.
 
+mod admin;
 mod audit;
 mod cluster;
+mod database;
+mod judge;
+mod ledger;
+mod links;
 mod load;
+mod outage;
+mod part;
+mod plan;
+mod report;
+mod tally;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
+use rand::SeedableRng;
 use rand::rngs::StdRng;
-use rand::{RngExt, SeedableRng};
+use tokio::time::Instant;
 
-use cluster::{Cluster, Fault};
+use cluster::Cluster;
+use judge::Harm;
 use load::Load;
+use plan::{Fault, Step};
+use report::Report;
+use tally::Tally;
 
 #[derive(Debug, Parser)]
 #[command(
@@ -27,16 +45,13 @@ use load::Load;
     about = "Kills, freezes and cuts off the parts of a cluster under load, and audits it"
 )]
 struct Arguments {
-    /// Folder of the cluster's programs.
-    #[arg(long)]
-    bin: std::path::PathBuf,
     /// Faults in all: each part in turn, then at random.
     #[arg(long, default_value_t = 12)]
     faults: usize,
     /// Requests per second.
     #[arg(long, default_value_t = 50)]
     rate: u32,
-    /// Seconds that a frozen part stays frozen.
+    /// Seconds that a frozen or cut off part stays so.
     #[arg(long, default_value_t = 8)]
     frozen: u64,
     /// Seconds between two faults.
@@ -45,50 +60,36 @@ struct Arguments {
     /// Seconds that everything accepted may take to be recorded at the end.
     #[arg(long, default_value_t = 180)]
     settle: u64,
+    /// Rounds of so many faults and an audit each; the first that finds something is the last.
+    #[arg(long, default_value_t = 1)]
+    rounds: u64,
     /// Harm only parts whose names begin so, by killing them.
     #[arg(long)]
     only: Option<String>,
-    /// Faults to do, in this order, instead of drawn ones: `kill:NAME` or `freeze:NAME`, separated by commas.
+    /// Faults to do, in this order, instead of drawn ones, separated by commas: `kill:NAME`, `freeze:NAME`, `cut-kafka:NAME`
+    /// or `cut-couchdb:NAME`.
     #[arg(long, value_delimiter = ',')]
     plan: Vec<String>,
     /// Seed of the choice of faults; drawn when it is not given.
     #[arg(long)]
     seed: Option<u64>,
+    /// File to write a page about the run to.
+    #[arg(long)]
+    report: Option<PathBuf>,
 }
 
 #[tokio::main]
 async fn main() -> Result<()> {
     let arguments = Arguments::parse();
     let seed = arguments.seed.unwrap_or_else(rand::random);
-    println!(
-        "torture: seed {seed}, {} faults, {} requests a second",
-        arguments.faults, arguments.rate
-    );
-    let mut cluster = Cluster::here(&arguments.bin)?;
-    let load = Arc::new(Load::new(&cluster.gateways, &cluster.auth)?);
-    load.prepare().await.context("the first entities")?;
-    let running = tokio::spawn(load.clone().run(arguments.rate));
-    let plan = plan(&arguments, &cluster, seed)?;
-    let mut ended_by_themselves = Vec::new();
-    for (number, (part, fault)) in plan.iter().copied().enumerate() {
-        ended_by_themselves.extend(cluster.revive().await?);
-        println!(
-            "torture: {}/{}: {fault} {}",
-            number + 1,
-            plan.len(),
-            cluster.parts()[part].name()
-        );
-        cluster.harm(part, fault).await?;
-        tokio::time::sleep(Duration::from_secs(arguments.pause)).await;
-    }
-    ended_by_themselves.extend(cluster.revive().await?);
-    load.stop.store(true, Ordering::Release);
-    running.await?;
-    let account = load.account();
-    println!("torture: {account}");
-    println!("torture: {} services ended by themselves", ended_by_themselves.len());
-    let findings = audit::audit(&load, &cluster, Duration::from_secs(arguments.settle)).await?;
-    cluster.end().await;
+    println!("torture: seed {seed}, {} requests a second", arguments.rate);
+    let mut cluster = Cluster::here()?;
+    let outcome = tokio::select! {
+        outcome = rounds(&arguments, &mut cluster, seed) => outcome,
+        () = told_to_stop() => Err(anyhow::anyhow!("told to stop")),
+    };
+    cluster.end().await?;
+    let findings = outcome?;
     if findings.is_empty() {
         println!("torture: every promise was kept");
         return Ok(());
@@ -99,28 +100,140 @@ async fn main() -> Result<()> {
     bail!("{} promises were broken; seed {seed}", findings.len())
 }
 
+async fn told_to_stop() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+/// Rounds of load, faults and an audit, until one finds something; what it found.
+async fn rounds(arguments: &Arguments, cluster: &mut Cluster, seed: u64) -> Result<Vec<String>> {
+    cluster.link().await?;
+    for round in 0..arguments.rounds {
+        let findings = play(arguments, cluster, seed.wrapping_add(round)).await?;
+        if !findings.is_empty() {
+            return Ok(findings);
+        }
+    }
+    Ok(Vec::new())
+}
+
+async fn play(arguments: &Arguments, cluster: &mut Cluster, seed: u64) -> Result<Vec<String>> {
+    let tally = Tally::open().await?;
+    let load = Arc::new(Load::new(&cluster.gateways, &cluster.auth)?);
+    load.prepare(tally.port).await.context("the first entities")?;
+    let began = Instant::now();
+    let running = tokio::spawn(load.clone().run(arguments.rate));
+    cluster.warm().await?;
+    let plan = plan(arguments, cluster, seed)?;
+    let (harmed, ended_by_themselves) = harm(arguments, cluster, &plan).await?;
+    load.stop.store(true, Ordering::Release);
+    running.await?;
+    let took = began.elapsed();
+    println!("torture: {} s under load; now the audit", took.as_secs());
+    let patience = Duration::from_secs(arguments.settle);
+    let evidence = audit::gather(&load, &tally, &harmed, cluster, patience).await?;
+    let findings = judge::judge(&evidence);
+    let report = Report {
+        seed,
+        version: version().await,
+        machine: machine(),
+        rate: arguments.rate,
+        unsent: load.unsent.load(Ordering::Relaxed),
+        took,
+        frozen: Duration::from_secs(arguments.frozen),
+        tried: load.ledger.tried(),
+        noticed: outage::noticed(&harmed, &load.ledger.answers(), began + took),
+        ended_by_themselves: &ended_by_themselves,
+        evidence: &evidence,
+        findings: &findings,
+    };
+    let page = report.page();
+    println!("{page}");
+    if let Some(file) = &arguments.report {
+        std::fs::write(file, page).with_context(|| file.display().to_string())?;
+    }
+    Ok(findings)
+}
+
+/// Does one fault after another; what was done, and who ended without it.
+async fn harm(arguments: &Arguments, cluster: &mut Cluster, plan: &[Step]) -> Result<(Vec<Harm>, Vec<String>)> {
+    let (mut harmed, mut ended_by_themselves) = (Vec::new(), Vec::new());
+    let began = Instant::now();
+    for (number, (at, fault)) in plan.iter().copied().enumerate() {
+        ended_by_themselves.extend(cluster.revive().await?);
+        let (number, seconds) = (number + 1, began.elapsed().as_secs());
+        let part = &cluster.parts[at];
+        println!("torture: {seconds} s: {number}/{}: {fault} {}", plan.len(), part.name);
+        let (role, from) = (part.role, Instant::now());
+        cluster.harm(at, fault, Duration::from_secs(arguments.frozen)).await?;
+        harmed.push(Harm {
+            role,
+            fault,
+            from,
+            until: Instant::now(),
+        });
+        tokio::time::sleep(Duration::from_secs(arguments.pause)).await;
+    }
+    ended_by_themselves.extend(cluster.revive().await?);
+    Ok((harmed, ended_by_themselves))
+}
+
 /// What is done to which part, in order: as told, or each part in turn and then any.
-fn plan(arguments: &Arguments, cluster: &Cluster, seed: u64) -> Result<Vec<(usize, Fault)>> {
-    let freeze = Fault::Freeze(Duration::from_secs(arguments.frozen));
+fn plan(arguments: &Arguments, cluster: &Cluster, seed: u64) -> Result<Vec<Step>> {
     if !arguments.plan.is_empty() {
-        let step = |text: &String| match text.split_once(':') {
-            Some(("kill", name)) => Ok((cluster.place(name)?, Fault::Kill)),
-            Some(("freeze", name)) => Ok((cluster.place(name)?, freeze)),
-            Some(_) | None => bail!("`{text}` is no fault; say kill:NAME or freeze:NAME"),
+        let step = |text: &String| {
+            let (fault, name) = text
+                .split_once(':')
+                .with_context(|| format!("`{text}`: say FAULT:NAME"))?;
+            Ok((cluster.place(name)?, fault.parse()?))
         };
         return arguments.plan.iter().map(step).collect();
     }
-    let mut rng = StdRng::seed_from_u64(seed);
     let chosen = cluster.chosen(arguments.only.as_deref())?;
-    let draw = |number: usize| {
-        let turn = if number < chosen.len() {
-            number
-        } else {
-            rng.random_range(0..chosen.len())
-        };
-        let part = chosen[turn];
-        let kills = cluster.parts()[part].is_ours() && (arguments.only.is_some() || rng.random_bool(0.5));
-        (part, if kills { Fault::Kill } else { freeze })
-    };
-    Ok((0..arguments.faults).map(draw).collect())
+    if arguments.only.is_some() {
+        let turns = chosen.iter().cycle().take(arguments.faults);
+        return Ok(turns.map(|(at, _)| (*at, Fault::Kill)).collect());
+    }
+    let mut plan = plan::draw(&chosen, arguments.faults, &mut StdRng::seed_from_u64(seed));
+    for (at, fault) in &mut plan {
+        // What forgets everything when it dies is frozen instead.
+        if *fault == Fault::Kill && !cluster.parts[*at].is_durable() {
+            *fault = Fault::Freeze;
+        }
+    }
+    Ok(plan)
+}
+
+/// What is tested: the revision of the tree, where there is one.
+async fn version() -> String {
+    let describe = ["describe", "--always", "--dirty", "--tags"];
+    let output = tokio::process::Command::new("git").args(describe).output().await;
+    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
+    let revision = text
+        .ok()
+        .filter(|text| !text.is_empty())
+        .unwrap_or_else(|| "no revision".to_owned());
+    format!("{} ({revision})", env!("CARGO_PKG_VERSION"))
+}
+
+fn machine() -> String {
+    let cpus = std::thread::available_parallelism().map_or(0, usize::from);
+    let memory = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let total = memory
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB"));
+    let gib = total.and_then(|kib| kib.trim().parse::<u64>().ok()).unwrap_or_default() / 1_048_576;
+    let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    format!(
+        "{cpus} processors, {gib} GiB of memory, {} on Linux {}",
+        std::env::consts::ARCH,
+        kernel.trim()
+    )
 }
