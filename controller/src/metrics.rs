@@ -15,6 +15,14 @@ pub static INFLIGHT: LazyLock<IntGauge> = LazyLock::new(|| {
     )
 });
 
+/// Activations held against a namespace's limit of what may be in flight.
+pub static HELD: LazyLock<IntGauge> = LazyLock::new(|| {
+    gauge(
+        "controller_concurrent_counter",
+        "Activations in flight as the throttles count them, of all namespaces.",
+    )
+});
+
 /// Activations published.
 pub static ACTIVATIONS: LazyLock<IntCounter> =
     LazyLock::new(|| counter("loadbalancer_activations_counter", "Activations handed to invokers."));
@@ -67,6 +75,14 @@ pub static RETRIEVED: LazyLock<IntCounter> = LazyLock::new(|| {
     )
 });
 
+/// Messages that were taken over.
+pub static TAKEN_OVER: LazyLock<IntCounter> = LazyLock::new(|| {
+    counter(
+        "controller_takeover_counter",
+        "Messages of controllers and invokers that stay away, passed on to others.",
+    )
+});
+
 /// Publishes that the bus refused.
 pub static UNPUBLISHED: LazyLock<IntCounter> =
     LazyLock::new(|| counter("controller_kafka_error", "Activations that the message bus refused."));
@@ -112,6 +128,35 @@ static CONCURRENT: LazyLock<IntCounterVec> = LazyLock::new(|| {
     );
     registered(IntCounterVec::new(opts, &["namespace"]).expect("the description is well formed"))
 });
+
+/// Makes all of them, so that they show from the start: a rate misses what a counter was born with.
+pub fn show() {
+    for gauge in [&INFLIGHT, &HELD, &FOLLOWERS] {
+        LazyLock::force(gauge);
+    }
+    let counters = [
+        &ACTIVATIONS,
+        &CANCELS,
+        &EVENTS_DROPPED,
+        &STARTED,
+        &BLOCKING_STARTED,
+        &RETRIEVED,
+        &UNPUBLISHED,
+    ];
+    for counter in counters
+        .into_iter()
+        .chain([&OVERLOADS, &CACHE_HITS, &CACHE_MISSES, &TAKEN_OVER])
+    {
+        LazyLock::force(counter);
+    }
+    LazyLock::force(&BLOCKING_FINISHED);
+    for kind in ["regular", "forced", "regularAfterForced"] {
+        COMPLETIONS.with_label_values(&[kind]);
+    }
+    for family in [&TIMED, &CONCURRENT] {
+        LazyLock::force(family);
+    }
+}
 
 /// A slot was freed: by its acknowledgement, which is what mostly happens.
 pub fn completion_regular() {

@@ -18,6 +18,7 @@ use wsk_service::http::{self, Handler, Rejection, Request, Response, text};
 use wsk_service::phase::{Listener, Phases, Verdict};
 use wsk_service::program::{Fault, Process, Settings, listen, wait_for};
 use wsk_service::supervise::{OnCancel, OnFailure, Stage, Task};
+use wsk_service::telemetry::trace::{self, within};
 use wsk_service::{admin, clock, telemetry};
 
 use crate::{App, Config, Duties, Parts, api};
@@ -33,6 +34,9 @@ wsk_service::settings! {
         pub identity_secret: Secret = Secret::new(""),
         /// Runtimes manifest to use instead of the bundled one; empty: the bundled one.
         pub manifest: String = String::new(),
+        /// How long a controller that was told to end still takes requests, after its `/ready` has begun to say so: the time in
+        /// which gateways notice, which look every second.
+        pub linger: Span = Span::from_secs(3),
         /// Longest time a shutdown waits for what is running.
         pub drain: Span = Span::from_secs(20),
         /// Logs.
@@ -71,6 +75,7 @@ pub async fn live(config: ServiceConfig, mut process: Process) -> Result<(), Fau
     let signer = Signer::new(config.identity_secret.reveal().as_bytes())
         .map_err(|error| format!("`identity_secret`: {error}"))?;
     let manifest = Arc::new(manifest(&config.manifest)?);
+    crate::metrics::show();
     let listener = listen("controller", &config.listen).await?;
     process.admin(&config.admin).await?;
     let bus = wsk_bus::open(&config.bus.clone().named(&format!("controller{}", config.controller.id)))?;
@@ -105,6 +110,7 @@ pub async fn live(config: ServiceConfig, mut process: Process) -> Result<(), Fau
     process
         .supervisor
         .spawn(reported("retention"), move |_| retain(records.clone()));
+    process.supervisor.linger(config.linger.0);
     process.run(drain + STORAGE).await
 }
 
@@ -223,7 +229,10 @@ impl Handler for Door {
             caller,
             transid,
         };
-        let mut response = self.app.handle(request).await;
+        let mut span = trace::Span::serve(&request.parts);
+        span.note("ferrowhisk.transaction_id", || request.transid.id.to_string());
+        let mut response = within(span.context(), self.app.handle(request)).await;
+        span.answered(response.status());
         if verdict == Verdict::ServeAndClose {
             response
                 .headers_mut()

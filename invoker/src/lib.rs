@@ -38,6 +38,7 @@ mod run;
 #[cfg(feature = "service")]
 pub mod service;
 mod unlock;
+mod traces;
 
 pub use config::Config;
 pub use error::Error;

@@ -12,11 +12,14 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::Instant;
 use wsk_bus::Delivery;
 use wsk_entities::{Activation, Json, Response, StatusCode};
+use wsk_service::clock;
+use wsk_service::telemetry::trace;
 use wsk_planted::{Bug, planted};
 use wsk_store::{ActivationStore, Error};
 
 use crate::config::Config;
 use crate::metrics::Metrics;
+use crate::traces::Trace;
 
 /// Counts accepted activations that are neither recorded nor handed back.
 #[derive(Debug, Default)]
@@ -30,6 +33,9 @@ pub(crate) struct Open {
 pub(crate) struct Ticket {
     delivery: Option<Delivery>,
     open: Arc<Open>,
+    /// When it came, in milliseconds since the epoch, where that is traced.
+    taken: Option<u64>,
+    trace: Trace,
 }
 
 /// Takes records for the writer.
@@ -83,12 +89,25 @@ impl Ticket {
         Ticket {
             delivery: Some(delivery),
             open,
+            taken: trace::is_on().then(clock::now),
+            trace: Trace::default(),
         }
     }
 
     /// How often this activation was handed out so far.
     pub fn attempt(&self) -> u32 {
         self.delivery.as_ref().map_or(1, Delivery::attempt)
+    }
+
+    /// When the activation came, where that is traced.
+    pub fn taken(&self) -> Option<u64> {
+        self.taken
+    }
+
+    /// With spans that end when the activation does.
+    pub fn with_trace(mut self, trace: Trace) -> Ticket {
+        self.trace = trace;
+        self
     }
 
     /// Ends the activation for good, and goes on with it.

@@ -5,7 +5,7 @@
 #
 # usage: cluster.sh FOLDER_OF_THE_PROGRAMS [COMMAND ...]; with a command, that is run instead of staying up, with
 # CLUSTER_GATEWAYS, CLUSTER_AUTH and CLUSTER_DIR in its environment, and its exit code is ours. CLUSTER_INVOKER: further lines
-# for the section `[invoker]`.
+# for the section `[invoker]`; CLUSTER_GATEWAY and CLUSTER_CONTROLLER: lines for the top of theirs.
 set -euo pipefail
 
 bin=$(realpath "${1:?folder of the programs}")
@@ -111,6 +111,7 @@ for n in 0 1; do
 listen = "127.0.0.1:${ports[$n]}"
 admin = "127.0.0.1:${ports[$((n + 2))]}"
 identity_secret = "$secret"
+${CLUSTER_CONTROLLER-linger = "2500ms"}
 [controller]
 id = "$n"
 cluster_size = 2
@@ -127,6 +128,7 @@ for n in 0 1; do
 listen = "127.0.0.1:${ports[$((n + 4))]}"
 admin = "127.0.0.1:${ports[$((n + 6))]}"
 identity_secret = "$secret"
+${CLUSTER_GATEWAY-linger = "1s"}
 controllers = [$controllers]
 TOML
     gateways="$gateways http://$(address gateway$n gateway)"
@@ -174,6 +176,8 @@ url = "$FERROWHISK_TEST_COUCHDB"
 prefix = "$prefix"
 TOML
 auth=$("$bin/wskadmin" --config "$dir/wskadmin.toml" user create guest) || { echo "$auth" >&2; exit 1; }
+# The system packages, as an operator installs them.
+"$bin/wskadmin" --config "$dir/wskadmin.toml" catalog install --apihost "${gateways%% *}" >"$dir/catalog" || { cat "$dir/catalog" >&2; exit 1; }
 export CLUSTER_GATEWAYS=$gateways CLUSTER_AUTH=$auth CLUSTER_DIR=$dir
 
 if [ $# -gt 0 ]; then

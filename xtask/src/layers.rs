@@ -52,7 +52,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ),
     (
         "wsk-cli",
-        &["wsk-entities", "wsk-client", "wsk-store", "wsk-identity", "wsk-secrets"],
+        &["wsk-catalog", "wsk-entities", "wsk-client", "wsk-store", "wsk-identity", "wsk-secrets"],
     ),
     (
         "wsk-standalone",

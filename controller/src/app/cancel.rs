@@ -28,7 +28,7 @@ use super::cache::Value;
 use super::composition::Progress;
 use super::{App, Caller, Error, now};
 use crate::{Config, metrics};
-use order::Order;
+pub(super) use order::Order;
 
 /// Pause before the first repetition; it doubles.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);

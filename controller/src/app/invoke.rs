@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use wsk_bus::messages::{ActionRef, ActivationMessage, Detour};
 use wsk_bus::{Durability, Key, Message, Receipt};
 use wsk_entities::{Activation, ActivationId, Exec, FullName, Json, Namespace, Object, Parameters, Timestamp};
+use wsk_service::telemetry::trace;
 
 use super::acks::{Answer, Boarding};
 use super::balancer::{Demand, Placement, Refusal};
@@ -259,7 +260,9 @@ impl App {
                 .collect(),
             locked_args: locked(&target.parameters, launch.sealed, launch.arguments.as_ref()),
             cause: launch.cause,
-            trace_context: None,
+            trace_context: trace::current()
+                .and_then(|context| context.carrier())
+                .map(|carrier| Json::of(&carrier)),
             detour: last.then(|| {
                 Box::new(Detour {
                     refused: Vec::new(),
@@ -279,7 +282,14 @@ impl App {
         durability: Durability,
     ) -> Result<Receipt, Error> {
         metrics::ACTIVATIONS.inc();
+        let mut span = trace::Span::child("publish", trace::Kind::Producer, trace::current().as_ref());
+        span.note("ferrowhisk.activation_id", || id.to_string());
+        span.note("messaging.destination.name", || topic.to_owned());
         let published = self.bus.publish(topic, message, durability).await;
+        if published.is_err() {
+            span.fail("the bus refused the message");
+        }
+        drop(span);
         match &published {
             Ok(_) => self.work.flights.depart(id),
             Err(_) => self.work.flights.cancel(id),

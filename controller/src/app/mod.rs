@@ -16,6 +16,8 @@ mod error;
 mod events;
 mod fire;
 mod follow;
+#[cfg(test)]
+mod golden;
 mod invoke;
 mod limits;
 mod listing;

@@ -13,6 +13,7 @@ use wsk_bus::messages::{
     invoker_topic, read,
 };
 use wsk_bus::{Subscription, TopicConfig};
+use wsk_service::telemetry::trace;
 
 use super::acks::Flights;
 use super::balancer::Health;
@@ -67,7 +68,7 @@ impl Work {
     pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let mut tasks = self.tasks.lock().expect("no panic under this lock");
         while tasks.try_join_next().is_some() {}
-        tasks.spawn(task);
+        tasks.spawn(trace::inherit(task));
     }
 
     fn stop(&self) {

@@ -46,6 +46,19 @@ impl Client {
             .await
     }
 
+    /// Any request, for a caller with a protocol of its own on top: the status, whatever it is, and the body, `null` where that
+    /// is no JSON. `path` is below the host, and escaped.
+    pub async fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Result<(u16, Value)> {
+        let method = method.parse().unwrap_or(Method::GET);
+        let call = Call::absolute(method, path.to_owned(), &[]);
+        let call = match body {
+            Some(body) => call.json(body),
+            None => call,
+        };
+        let answer = self.send(call).await?;
+        Ok((answer.status.as_u16(), serde_json::from_slice(&answer.body).unwrap_or_default()))
+    }
+
     /// A file the platform hands out below its root.
     pub async fn download(&self, file: &str) -> Result<Bytes> {
         let answer = self

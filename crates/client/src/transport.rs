@@ -100,7 +100,7 @@ impl Client {
         Err(Error::from_answer(status, &body))
     }
 
-    async fn send(&self, call: Call) -> Result<Answer> {
+    pub(crate) async fn send(&self, call: Call) -> Result<Answer> {
         let headers = self.headers(&call)?;
         let url = format!("{}{}", self.config.origin(), call.path);
         let mut hop = Hop {

@@ -22,6 +22,7 @@ use crate::outcome::Fault;
 use crate::plan::Plan;
 use crate::record::{self, Timing};
 
+use crate::traces::Trace;
 /// Whether the container of an activation that ended so may be used again.
 pub(super) fn after(status: StatusCode) -> After {
     match status {
@@ -85,6 +86,8 @@ async fn finish(place: Place, container: Arc<dyn Container>, ended: Ended) {
     }
     shared.observe(&bound, message, &record, timing);
     let limit = match ending {
+    let mut trace = Trace::of(message, timing, status, job.ticket.taken());
+    trace.ran(timing);
         Ending::Own | Ending::Cancelled => bound.plan.limits.logs,
         Ending::Abandoned => 0,
     };
@@ -100,7 +103,8 @@ async fn finish(place: Place, container: Arc<dyn Container>, ended: Ended) {
     }
     let lines = logs::stored(found, limit, status, shared.now_ns());
     let record = acknowledge(&shared, message, record, lines, answered).await;
-    shared.keep(message, record, job.ticket).await;
+    trace.record();
+    shared.keep(message, record, job.ticket.with_trace(trace)).await;
     if limit == 0 && ending != Ending::Abandoned {
         // Nobody reads them; taken away, so that they do not pile up in the container.
         container.logs(request).await;

@@ -12,6 +12,7 @@ use wsk_store::{EmbeddedConfig, Stores};
 use crate::exit::Exit;
 use crate::output::Output;
 
+mod catalog;
 mod db;
 mod keys;
 mod limits;
@@ -48,6 +49,8 @@ enum Group {
     /// Work with dbs
     #[command(subcommand)]
     Db(db::Command),
+    /// Install the packages of /whisk.system on a cluster
+    Catalog(catalog::Catalog),
     /// Manage the keys of secret parameters
     Secrets(secrets::Secrets),
 }
@@ -121,6 +124,7 @@ async fn execute(cli: Cli, out: &mut Output) -> Result<Exit, Refusal> {
         Group::User(user) => return user.run(&store, out).await,
         Group::Limits(command) => command.run(&store).await?,
         Group::Db(command) => command.run(&store, out).await?,
+        Group::Catalog(catalog) => catalog.run(&store, out).await?,
         Group::Secrets(secrets) => secrets.run(&store, out).await?,
     };
     print(out, told)?;

@@ -1,0 +1,72 @@
+#!/usr/bin/env bash
+# Dumps the databases of a running cluster, restores them under another name, and lets a controller and a gateway of their own
+# serve what was restored. Runs inside cluster.sh.
+#
+# usage: backup.sh FOLDER_OF_THE_PROGRAMS
+set -euo pipefail
+bin=$(realpath "$1")
+root=$(cd "$(dirname "$0")/../.." && pwd)
+backup=$root/docs/operations/couchdb-backup.py
+prefix=$(sed -n 's/^prefix = "\(.*\)"/\1/p' "$CLUSTER_DIR/controller0.toml")
+gateway=${CLUSTER_GATEWAYS%% *}
+export WSK_CONFIG_FILE=$CLUSTER_DIR/backup.props
+wsk() { "$bin/wsk" "$@"; }
+
+# Something of every kind; the code is long enough to be an attachment of its own.
+wsk property set --apihost "$gateway" --auth "$CLUSTER_AUTH" >/dev/null
+{ echo 'function main(p) { return { kept: p.word }; }'; head -c 100000 /dev/zero | tr '\0' ' '; } >"$CLUSTER_DIR/kept.js"
+wsk action update kept "$CLUSTER_DIR/kept.js" --kind nodejs:default --param word yes >/dev/null
+wsk trigger update kept-trigger >/dev/null
+wsk rule update kept-rule kept-trigger kept >/dev/null
+wsk action invoke kept --blocking >/dev/null
+for _ in $(seq 100); do if wsk activation list --limit 1 | grep -q kept; then break; fi; sleep 0.1; done
+
+for database in whisks subjects activations; do
+    "$backup" dump "$FERROWHISK_TEST_COUCHDB/$prefix$database" >"$CLUSTER_DIR/$database.jsonl"
+    "$backup" restore "$FERROWHISK_TEST_COUCHDB/restored_$prefix$database" <"$CLUSTER_DIR/$database.jsonl"
+    "$backup" dump "$FERROWHISK_TEST_COUCHDB/restored_$prefix$database" >"$CLUSTER_DIR/$database.again"
+done
+# Nobody writes users or entities now, so what was restored is what was dumped, revisions and attachments included.
+for database in whisks subjects; do
+    cmp "$CLUSTER_DIR/$database.jsonl" "$CLUSTER_DIR/$database.again"
+done
+
+pids=()
+stop() {
+    status=$?
+    kill "${pids[@]}" 2>/dev/null || true
+    wait "${pids[@]}" 2>/dev/null || true
+    exit "$status"
+}
+trap stop EXIT
+begin() {
+    sed -e "s/^prefix = \"/prefix = \"restored_/" -e "s/^topic_prefix = \"/topic_prefix = \"restored_/" \
+        -e 's/^listen = .*/listen = "127.0.0.1:0"/' -e 's/^admin = .*/admin = "127.0.0.1:0"/' \
+        -e "s|^controllers = .*|controllers = [\"${controller:-}\"]|" "$CLUSTER_DIR/$1.toml" >"$CLUSTER_DIR/restored-$1.toml"
+    "$bin/ferrowhisk-${1%0}" --config "$CLUSTER_DIR/restored-$1.toml" >"$CLUSTER_DIR/restored-$1.out" 2>"$CLUSTER_DIR/restored-$1.log" &
+    pids+=($!)
+    for _ in $(seq 300); do
+        local admin
+        admin=$(sed -n 's|^admin http://||p' "$CLUSTER_DIR/restored-$1.out")
+        if [ -n "$admin" ] && [ "$(curl -s "http://$admin/ready")" = ready ]; then return; fi
+        sleep 0.1
+    done
+    echo "backup: restored-$1 is not ready" >&2
+    return 1
+}
+begin controller0
+controller=$(sed -n 's|^controller http://||p' "$CLUSTER_DIR/restored-controller0.out")
+begin gateway0
+restored=http://$(sed -n 's|^gateway http://||p' "$CLUSTER_DIR/restored-gateway0.out")
+for _ in $(seq 50); do
+    if curl -fs -u "$CLUSTER_AUTH" "$restored/api/v1/namespaces" >/dev/null; then break; fi
+    sleep 0.1
+done
+# The same key, the same code, the same rule, the same record.
+wsk property set --apihost "$restored" --auth "$CLUSTER_AUTH" >/dev/null
+wsk action get kept --save-as "$CLUSTER_DIR/restored.js" >/dev/null
+cmp "$CLUSTER_DIR/kept.js" "$CLUSTER_DIR/restored.js"
+wsk rule get kept-rule | grep -q '"status": "active"'
+wsk activation get --last | grep -q '"kept": "yes"'
+wsk package get /whisk.system/utils --summary | grep -q /whisk.system/utils/echo
+echo "backup: users, entities with attachments, rules and records were dumped, restored and served"
