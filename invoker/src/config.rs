@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use wsk_entities::{LimitBounds, StorePolicy};
+use wsk_entities::{Architecture, LimitBounds, Namespace, StorePolicy};
 
 /// Settings of one invoker. Times are milliseconds, sizes are what their names say.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,6 +15,15 @@ pub struct Config {
     pub name: String,
     /// Memory for the containers of actions, in MB. An activation that finds none waits for its turn.
     pub memory_mb: u32,
+    /// Labels of this machine, which actions ask for in the annotation `invoker-resources`.
+    pub labels: Vec<String>,
+    /// Namespaces that this invoker is there for; it then runs nothing of others, and theirs runs nowhere else.
+    pub dedicated_namespaces: Vec<Namespace>,
+    /// What the containers run on, where it is not what this program was compiled for; such as a remote engine's.
+    pub architecture: Option<Architecture>,
+    /// Whether containers are made from any image, or only for what the manifest has a program for.
+    #[serde(skip)]
+    pub images: bool,
     /// `__OW_API_HOST` of actions.
     pub api_host: String,
     /// More environment of every container.
@@ -83,6 +92,10 @@ impl Default for Config {
             id: 0,
             name: "invoker".to_owned(),
             memory_mb: 2048,
+            labels: Vec::new(),
+            dedicated_namespaces: Vec::new(),
+            architecture: None,
+            images: true,
             api_host: "http://127.0.0.1:3233".to_owned(),
             env: Vec::new(),
             pause_grace_ms: Some(10_000),
@@ -127,6 +140,18 @@ impl Config {
         (
             "memory_mb",
             "Memory for the containers of actions, in MB. An activation that finds none waits for its turn.",
+        ),
+        (
+            "labels",
+            "Labels of this machine, which actions ask for in the annotation `invoker-resources`.",
+        ),
+        (
+            "dedicated_namespaces",
+            "Namespaces that this invoker is there for; it then runs nothing of others, and theirs runs nowhere else.",
+        ),
+        (
+            "architecture",
+            "What the containers run on (`amd64`, `arm64`, `arm/v7`), where it is not what this program was compiled for.",
         ),
         ("api_host", "Set from `api_host`."),
         ("env", "More environment of every container, pairs of name and value."),

@@ -5,9 +5,10 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
-use wsk_entities::{Code, Entity, FullName, Manifest};
+use wsk_entities::{Architecture, Code, Entity, FullName, Manifest};
 use wsk_store::{EntityStore, Error};
 
+use crate::machine::Machine;
 use crate::outcome::Fault;
 use crate::plan::Plan;
 
@@ -20,6 +21,7 @@ const LARGE_CODE: usize = 256 << 10;
 pub(crate) struct Actions {
     entities: Arc<dyn EntityStore>,
     manifest: Arc<Manifest>,
+    machine: Arc<Machine>,
     kept: Mutex<Kept>,
     bound: usize,
 }
@@ -36,14 +38,22 @@ struct Kept {
 pub(crate) enum NoCode {
     /// An update replaced this revision.
     Superseded,
+    /// It is a program for another architecture.
+    Foreign(Architecture),
     Fault(Fault),
 }
 
 impl Actions {
-    pub fn new(entities: Arc<dyn EntityStore>, manifest: Arc<Manifest>, bound: usize) -> Actions {
+    pub fn new(
+        entities: Arc<dyn EntityStore>,
+        manifest: Arc<Manifest>,
+        machine: Arc<Machine>,
+        bound: usize,
+    ) -> Actions {
         Actions {
             entities,
             manifest,
+            machine,
             kept: Mutex::default(),
             bound,
         }
@@ -64,7 +74,9 @@ impl Actions {
             }
         };
         match stored.value {
-            Entity::Action(action) => Plan::new(action, stored.revision, &self.manifest).map(Arc::new),
+            Entity::Action(action) => {
+                Plan::new(action, stored.revision, &self.manifest, &self.machine.architecture).map(Arc::new)
+            }
             Entity::Trigger(_) | Entity::Rule(_) | Entity::Package(_) => Err(Fault::Incompatible),
         }
     }
@@ -89,7 +101,10 @@ impl Actions {
                 })?
             }
         };
-        let code = quoted(text).await;
+        let (code, architecture) = prepared(text, plan.compiled).await;
+        if let Some(architecture) = architecture.filter(|other| *other != self.machine.architecture) {
+            return Err(NoCode::Foreign(architecture));
+        }
         *loaded = Some(code.clone());
         drop(loaded);
         self.keep(plan, code.len());
@@ -116,19 +131,22 @@ impl Actions {
     }
 }
 
-/// Code as a JSON string.
-async fn quoted(text: Arc<str>) -> Bytes {
-    let quote = |text: Arc<str>| {
+/// Code as a JSON string, and what it was compiled for if it was.
+async fn prepared(text: Arc<str>, compiled: bool) -> (Bytes, Option<Architecture>) {
+    let prepare = move |text: Arc<str>| {
         let mut out = Vec::with_capacity(text.len() + text.len() / 16 + 2);
         crate::run::push_string(&mut out, &text);
-        Bytes::from(out)
+        (
+            Bytes::from(out),
+            compiled.then(|| Architecture::of_code(&text)).flatten(),
+        )
     };
     if text.len() <= LARGE_CODE {
-        return quote(text);
+        return prepare(text);
     }
-    tokio::task::spawn_blocking(move || quote(text))
+    tokio::task::spawn_blocking(move || prepare(text))
         .await
-        .expect("quoting does not panic")
+        .expect("preparing does not panic")
 }
 
 /// Calls again while the failure may pass.

@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
-use wsk_bus::messages::{CACHE_INVALIDATION, CONTROL, EVENTS, HEALTH, InvokerInstance, Ping, invoker_topic};
-use wsk_bus::{Durability, Key, Message, MessageBus, TopicConfig};
+use wsk_bus::messages::{CACHE_INVALIDATION, CONTROL, ELSEWHERE, EVENTS, HEALTH, InvokerInstance, invoker_topic};
+use wsk_bus::{MessageBus, TopicConfig};
 use wsk_containers::ContainerFactory;
 use wsk_entities::Manifest;
 use wsk_secrets::Vault;
@@ -20,7 +20,8 @@ use crate::config::Config;
 use crate::control::{self, Orders};
 use crate::error::Error;
 use crate::fetch::Actions;
-use crate::health;
+use crate::health::{self, Heart};
+use crate::machine::Machine;
 use crate::metrics::Metrics;
 use crate::pool::{Command, Pool, Shared, Stem};
 use crate::records::{self, Open};
@@ -31,10 +32,8 @@ pub struct Invoker;
 
 /// A running invoker. Dropping it stops everything at once, as a crash would: what was not recorded goes back to the bus.
 pub struct Handle {
-    instance: InvokerInstance,
-    bus: Arc<dyn MessageBus>,
+    heart: Heart,
     factory: Arc<dyn ContainerFactory>,
-    enabled: Arc<AtomicBool>,
     open: Arc<Open>,
     commands: mpsc::Sender<Command>,
     pool: Task,
@@ -47,11 +46,7 @@ pub struct Handle {
 /// Takes an invoker out of service and back: controllers are told at once and send it nothing meanwhile. What it has
 /// already is finished either way.
 #[derive(Clone)]
-pub struct Switch {
-    instance: InvokerInstance,
-    bus: Arc<dyn MessageBus>,
-    enabled: Arc<AtomicBool>,
-}
+pub struct Switch(Heart);
 
 /// How an invoker ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,18 +87,22 @@ impl Invoker {
         factory: Arc<dyn ContainerFactory>,
         secrets: Arc<Vault>,
     ) -> Result<Handle, Error> {
+        let machine = Arc::new(Machine::new(&config, &manifest));
         let stems = if config.prewarm {
-            Stem::of(&manifest)?
+            Stem::of(&manifest, &machine.architecture)?
         } else {
             Vec::new()
         };
         let instance = InvokerInstance {
             unique_name: Some(config.name.as_str().into()),
+            tags: config.labels.clone().into(),
+            dedicated_namespaces: config.dedicated_namespaces.iter().map(ToString::to_string).collect(),
             ..InvokerInstance::new(config.id, config.memory_mb)
         };
         let topic = invoker_topic(config.id);
         bus.ensure_topic(&TopicConfig::queue(&topic)).await?;
         bus.ensure_topic(&TopicConfig::broadcast(HEALTH)).await?;
+        bus.ensure_topic(&TopicConfig::queue(ELSEWHERE)).await?;
         bus.ensure_topic(&TopicConfig::broadcast(CONTROL)).await?;
         bus.ensure_topic(&TopicConfig::broadcast(CACHE_INVALIDATION)).await?;
         if config.user_events {
@@ -119,12 +118,19 @@ impl Invoker {
         let deliveries = bus.subscribe(&topic, &topic, config.max_in_flight.max(1)).await?;
         let metrics = Metrics::get();
         let (sender, writer) = records::channel(&config, activations.clone(), metrics);
-        let (enabled, open) = (Arc::new(AtomicBool::new(true)), Arc::new(Open::default()));
+        let open = Arc::new(Open::default());
+        let heart = Heart {
+            bus: bus.clone(),
+            instance: instance.clone(),
+            machine: machine.clone(),
+            enabled: Arc::new(AtomicBool::new(true)),
+        };
         let (commands, inbox) = mpsc::channel(1);
         let shared = Arc::new(Shared {
-            actions: Actions::new(entities, manifest, config.code_cache_bytes),
-            acks: Acks::new(bus.clone(), instance.clone(), config.ack_attempts, metrics),
-            bus: bus.clone(),
+            actions: Actions::new(entities, manifest, machine.clone(), config.code_cache_bytes),
+            machine,
+            acks: Acks::new(bus.clone(), instance, config.ack_attempts, metrics),
+            bus,
             orders: Orders::default(),
             starts: Semaphore::new(config.parallel_starts.max(1)),
             factory: factory.clone(),
@@ -140,15 +146,9 @@ impl Invoker {
             control: Task(tokio::spawn(control::listen(control_orders, commands.clone()))),
             changes: Task(tokio::spawn(changes::follow(changes, commands.clone()))),
             pool: Task(tokio::spawn(Pool::new(shared, stems).run(deliveries, inbox))),
-            beat: Task(tokio::spawn(health::beat(
-                bus.clone(),
-                instance.clone(),
-                enabled.clone(),
-            ))),
-            instance,
-            bus,
+            beat: Task(tokio::spawn(health::beat(heart.clone()))),
+            heart,
             factory,
-            enabled,
             open,
             commands,
         })
@@ -157,7 +157,7 @@ impl Invoker {
 
 impl Switch {
     pub fn is_enabled(&self) -> bool {
-        self.enabled.load(Ordering::Relaxed)
+        self.0.enabled.load(Ordering::Relaxed)
     }
 
     /// Says from now on that the invoker takes work, or that it does not.
@@ -165,23 +165,14 @@ impl Switch {
     /// # Errors
     /// Those of the bus; the next heartbeat says it again.
     pub async fn set(&self, enabled: bool) -> Result<(), wsk_bus::Error> {
-        self.enabled.store(enabled, Ordering::Relaxed);
-        let ping = Arc::new(Ping {
-            name: self.instance.clone(),
-            is_enabled: enabled,
-        });
-        let message = Message::local(Key::None, ping);
-        self.bus.publish(HEALTH, message, Durability::Volatile).await.map(drop)
+        self.0.enabled.store(enabled, Ordering::Relaxed);
+        self.0.say().await
     }
 }
 
 impl Handle {
     pub fn switch(&self) -> Switch {
-        Switch {
-            instance: self.instance.clone(),
-            bus: self.bus.clone(),
-            enabled: self.enabled.clone(),
-        }
+        Switch(self.heart.clone())
     }
 
     /// Activations taken from the bus and not recorded yet.

@@ -28,6 +28,7 @@ mod handle;
 mod health;
 pub mod interpreters;
 mod logs;
+mod machine;
 mod metrics;
 pub mod outcome;
 mod plan;
@@ -37,8 +38,8 @@ mod records;
 mod run;
 #[cfg(feature = "service")]
 pub mod service;
-mod unlock;
 mod traces;
+mod unlock;
 
 pub use config::Config;
 pub use error::Error;

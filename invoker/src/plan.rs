@@ -7,10 +7,10 @@ use std::{
 
 use bytes::Bytes;
 use tokio::sync::Mutex;
-use wsk_bus::messages::ActivationMessage;
+use wsk_bus::messages::{ActivationMessage, Needs};
 use wsk_entities::{
-    Action, ActionLimits, Code, Exec, FullName, Image, Json, LimitBounds, Manifest, Parameters, Runtime, UserLimits,
-    Version,
+    Action, ActionLimits, Architecture, Code, Exec, FullName, Image, Json, LimitBounds, Manifest, Parameters, Runtime,
+    UserLimits, Version,
 };
 use wsk_store::Revision;
 
@@ -32,6 +32,10 @@ pub(crate) struct Plan {
     /// The code as a JSON string, while it is kept at hand.
     pub loaded: Mutex<Option<Bytes>>,
     pub program: Program,
+    /// Whether the code may be a program for one architecture.
+    pub compiled: bool,
+    /// What it is called where a machine that cannot run it remembers that: its kind or image first, then its code.
+    pub names: [String; 2],
     pub provide_api_key: bool,
     /// Runs that the action allows for one activation; absent: any number.
     pub max_attempts: Option<u32>,
@@ -57,10 +61,10 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// What runs a managed kind.
-    pub fn of_runtime(runtime: &Runtime) -> Program {
+    /// What runs a managed kind on this architecture.
+    pub fn of_runtime(runtime: &Runtime, architecture: &Architecture) -> Program {
         Program {
-            image: runtime.image.reference(),
+            image: reference(&runtime.image, architecture),
             command: runtime.process.as_ref().map(|p| p.program.clone()).unwrap_or_default(),
             folder: runtime.process.as_ref().and_then(|p| p.folder.clone()),
             managed: true,
@@ -70,15 +74,17 @@ impl Program {
     }
 
     /// What runs an action; none where the manifest does not know its kind (any more), or where nothing runs it.
-    fn of(exec: &Exec, manifest: &Manifest) -> Option<Program> {
+    fn of(exec: &Exec, manifest: &Manifest, architecture: &Architecture) -> Option<Program> {
         match exec {
-            Exec::Code { kind, .. } => manifest.resolve(kind).map(Program::of_runtime),
+            Exec::Code { kind, .. } => manifest
+                .resolve(kind)
+                .map(|runtime| Program::of_runtime(runtime, architecture)),
             Exec::Blackbox { image, .. } => {
                 let native = manifest.native(image);
                 let program = manifest.program(exec);
                 Some(Program {
                     // The operator says which tag stands for one that the user left out.
-                    image: native.map_or_else(|| image.clone(), Image::reference),
+                    image: native.map_or_else(|| image.clone(), |native| reference(native, architecture)),
                     command: program.map(|p| p.program.clone()).unwrap_or_default(),
                     folder: program.and_then(|p| p.folder.clone()),
                     managed: native.is_some(),
@@ -91,10 +97,21 @@ impl Program {
     }
 }
 
+/// The image for an architecture. Where the manifest says that there is none, the kind is not offered.
+fn reference(image: &Image, architecture: &Architecture) -> String {
+    image.on(architecture).unwrap_or(image).reference()
+}
+
 impl Plan {
     /// Prepares a stored action. Errors: [`Fault::Incompatible`] when nothing here can run it.
-    pub fn new(action: Action, revision: Revision, manifest: &Manifest) -> Result<Plan, Fault> {
-        let program = Program::of(&action.exec, manifest).ok_or(Fault::Incompatible)?;
+    pub fn new(
+        action: Action,
+        revision: Revision,
+        manifest: &Manifest,
+        architecture: &Architecture,
+    ) -> Result<Plan, Fault> {
+        let program = Program::of(&action.exec, manifest, architecture).ok_or(Fault::Incompatible)?;
+        let needs = Needs::of(&action, manifest).ok_or(Fault::Incompatible)?;
         let name = action.full_name();
         let kind: Arc<str> = action.exec.kind().into();
         let mut annotations = Parameters::new();
@@ -107,7 +124,6 @@ impl Plan {
         }
         Ok(Plan {
             context: context(&name, action.version),
-            revision: revision.0,
             version: action.version,
             kind,
             limits,
@@ -116,14 +132,22 @@ impl Plan {
             code: action.exec.code().cloned(),
             loaded: Mutex::new(None),
             program,
+            compiled: action.exec.is_compiled(),
+            names: [needs.key(), Needs::code_key(&name.to_string(), &revision.0)],
             provide_api_key: action.annotations.is_truthy("provide-api-key", true),
             max_attempts: action
                 .annotations
                 .get("max-attempts")
                 .and_then(|n| n.as_str().parse().ok()),
             annotations,
+            revision: revision.0,
             name,
         })
+    }
+
+    /// Whether that it cannot be run somewhere is the platform's affair: everything but the image is.
+    pub fn is_ours(&self) -> bool {
+        self.program.managed && !self.compiled
     }
 
     /// Why the namespace may not run this action any more, if so: its limits were narrowed since the action was stored.

@@ -52,6 +52,9 @@ pub struct Attachment {
     pub digest: Option<String>,
 }
 
+/// Families whose code is read by an interpreter or a virtual machine.
+const INTERPRETED: [&str; 6] = ["nodejs", "python", "php", "ruby", "java", "ballerina"];
+
 impl Exec {
     pub const BLACKBOX: &'static str = "blackbox";
     pub const SEQUENCE: &'static str = "sequence";
@@ -84,6 +87,15 @@ impl Exec {
         match self {
             Exec::Code { main, .. } | Exec::Blackbox { main, .. } => main.as_deref(),
             Exec::Sequence { .. } => None,
+        }
+    }
+
+    /// Whether its code may be a compiled program, which then runs on one architecture: any that is not text, unless the kind
+    /// is one of an interpreter's.
+    pub fn is_compiled(&self) -> bool {
+        match self {
+            Exec::Code { kind, .. } if INTERPRETED.contains(&kind.split(':').next().unwrap_or(kind)) => false,
+            Exec::Code { .. } | Exec::Blackbox { .. } | Exec::Sequence { .. } => self.binary(),
         }
     }
 

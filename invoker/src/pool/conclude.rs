@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use futures_util::FutureExt as _;
-use wsk_bus::messages::ActivationMessage;
+use wsk_bus::messages::{ActivationMessage, Detour, ELSEWHERE};
+use wsk_bus::{Durability, Key, Message};
 use wsk_containers::{Container, LogRequest, Logs, Until};
 use wsk_entities::{Activation, Response, StatusCode};
 use wsk_planted::{Bug, planted};
@@ -21,8 +22,8 @@ use crate::logs;
 use crate::outcome::Fault;
 use crate::plan::Plan;
 use crate::record::{self, Timing};
-
 use crate::traces::Trace;
+
 /// Whether the container of an activation that ended so may be used again.
 pub(super) fn after(status: StatusCode) -> After {
     match status {
@@ -85,9 +86,9 @@ async fn finish(place: Place, container: Arc<dyn Container>, ended: Ended) {
         }
     }
     shared.observe(&bound, message, &record, timing);
-    let limit = match ending {
     let mut trace = Trace::of(message, timing, status, job.ticket.taken());
     trace.ran(timing);
+    let limit = match ending {
         Ending::Own | Ending::Cancelled => bound.plan.limits.logs,
         Ending::Abandoned => 0,
     };
@@ -181,5 +182,36 @@ pub(super) async fn fail(shared: Arc<Shared>, plan: Option<Arc<Plan>>, job: Job,
     } else {
         shared.acks.completion(&job.message, record.response.status_code).await;
     }
-    shared.keep(&job.message, record, job.ticket).await;
+    let mut trace = Trace::of(&job.message, timing, record.response.status_code, job.ticket.taken());
+    trace.record();
+    shared.keep(&job.message, record, job.ticket.with_trace(trace)).await;
+}
+
+/// Hands an activation that this machine cannot run to whoever finds another for it; where there is none, ends it.
+pub(super) async fn refuse(shared: Arc<Shared>, plan: Arc<Plan>, job: Job, why: Arc<str>) {
+    let detour = job.message.detour.as_deref().cloned().unwrap_or_default();
+    let machine = &shared.machine.architecture;
+    let ends = |others: &str| Fault::Architecture {
+        text: format!("The action cannot run on {machine}: {why}{others}."),
+        managed: plan.is_ours(),
+    };
+    if detour.last {
+        let fault = ends(", and no other invoker can run it");
+        return fail(shared, Some(plan), job, fault).await;
+    }
+    let mut refused = detour.refused;
+    refused.push(shared.config.id);
+    let message = Arc::new(ActivationMessage {
+        detour: Some(Box::new(Detour { refused, last: false })),
+        ..(*job.message).clone()
+    });
+    let message = Message::local(Key::Id(message.activation_id.bits()), message);
+    match shared.bus.publish(ELSEWHERE, message, Durability::Durable).await {
+        Ok(_) => job.ticket.commit(),
+        Err(error) => {
+            tracing::warn!(activation_id = %job.message.activation_id, %error, "an activation cannot be handed on");
+            let fault = ends(", and it could not be handed to another invoker");
+            fail(shared, Some(plan), job, fault).await;
+        }
+    }
 }

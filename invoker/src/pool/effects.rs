@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use tokio::time::Instant;
+use wsk_bus::messages::Needs;
+use wsk_service::clock;
 
 use super::groups::Shelf;
 use super::job::Job;
@@ -160,7 +162,13 @@ impl Pool {
                 self.shared.metrics.start_errors.inc();
                 tracing::error!(error = &error as &dyn std::error::Error, "container could not be made");
                 match stem {
-                    Some(stem) => self.stem_failed(stem),
+                    Some(stem) => {
+                        if let wsk_containers::Error::NoVariant { .. } = error {
+                            let key = Needs::Kind(self.stems[stem].kind.as_str().into()).key();
+                            self.shared.machine.learn(&key, &error.to_string(), clock::now());
+                        }
+                        self.stem_failed(stem);
+                    }
                     None => self.create_failed(slot, &error),
                 }
                 self.step(slot, Event::CreateFailed);
@@ -171,6 +179,13 @@ impl Pool {
     /// The activation that a container was for ends with it; others that would have shared it try again.
     fn create_failed(&mut self, slot: Id, error: &wsk_containers::Error) {
         let plan = self.plan_of(slot);
+        if let (Some(plan), wsk_containers::Error::NoVariant { .. }) = (&plan, error) {
+            // All of them try again, and are refused with what is known now.
+            self.shared
+                .machine
+                .learn(&plan.names[0], &error.to_string(), clock::now());
+            return;
+        }
         let job = self.slots.get_mut(slot).and_then(|place| place.waiting.pop_front());
         if let (Some(plan), Some(job)) = (plan, job) {
             let fault = Fault::of_create(error, &plan.program.image, plan.program.managed);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tokio::time::Instant;
-use wsk_bus::messages::ActivationMessage;
+use wsk_bus::messages::{ActivationMessage, Detour};
 
 use crate::plan::Plan;
 use crate::records::Ticket;
@@ -46,6 +46,12 @@ impl Job {
             looked_up: false,
             evicted: false,
         }
+    }
+
+    /// Whether somebody may have run it before, so that its record is to be looked for.
+    pub fn may_have_run(&self) -> bool {
+        let refused = |detour: &Detour| !detour.refused.is_empty();
+        self.ticket.attempt() > 1 || self.message.detour.as_deref().is_some_and(refused)
     }
 
     /// The revision it is to run: the one the controller saw, until the action was read.

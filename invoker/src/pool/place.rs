@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 use wsk_containers::Spec;
 use wsk_planted::{Bug, planted};
+use wsk_service::clock;
 
 use super::groups::{Bound, Shelf};
 use super::job::Job;
@@ -27,7 +28,7 @@ impl Pool {
             self.fail(None, job, fault);
             return Ok(());
         }
-        if job.ticket.attempt() > 1 && !job.looked_up && !planted(Bug::RunsAgain) {
+        if job.may_have_run() && !job.looked_up && !planted(Bug::RunsAgain) {
             self.starts(worker::look_up(self.shared.clone(), self.outbox.clone(), job), || None);
             return Ok(());
         }
@@ -40,7 +41,10 @@ impl Pool {
             self.read(job);
             return Ok(());
         };
-        if let Some(fault) = plan.exhausted(job.ticket.attempt()).filter(|_| !planted(Bug::ForgetsAttempts)) {
+        if let Some(fault) = plan
+            .exhausted(job.ticket.attempt())
+            .filter(|_| !planted(Bug::ForgetsAttempts))
+        {
             self.fail(Some(plan), job, fault);
             return Ok(());
         }
@@ -57,6 +61,10 @@ impl Pool {
     }
 
     pub(super) fn place_cold(&mut self, plan: Arc<Plan>, job: Job) -> Result<(), Job> {
+        if let Some(why) = self.shared.machine.why_not(&plan.names, clock::now()) {
+            self.starts(conclude::refuse(self.shared.clone(), plan, job, why), || None);
+            return Ok(());
+        }
         if let Some(fault) = plan.outside(&self.shared.config.limits, &job.message.user.limits) {
             self.fail(Some(plan), job, fault);
             return Ok(());

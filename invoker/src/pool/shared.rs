@@ -18,6 +18,7 @@ use crate::config::Config;
 use crate::control::Orders;
 use crate::fetch::Actions;
 use crate::logs;
+use crate::machine::Machine;
 use crate::metrics::{Metrics, Sample};
 use crate::outcome::Sizes;
 use crate::plan::Plan;
@@ -30,6 +31,7 @@ pub(crate) struct Shared {
     pub factory: Arc<dyn ContainerFactory>,
     pub activations: Arc<dyn ActivationStore>,
     pub actions: Actions,
+    pub machine: Arc<Machine>,
     /// The keys of locked arguments.
     pub secrets: Arc<Vault>,
     pub acks: Acks,

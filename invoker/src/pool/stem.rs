@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::time::Instant;
-use wsk_entities::{Manifest, Runtime, StemCell};
+use wsk_entities::{Architecture, Manifest, Runtime, StemCell};
 
 use super::slab::Id;
 use crate::error::Error;
@@ -39,13 +39,13 @@ struct Reactive {
 
 impl Stem {
     /// The stem cells that a manifest asks for. Errors name the kind and what is wrong.
-    pub fn of(manifest: &Manifest) -> Result<Vec<Stem>, Error> {
+    pub fn of(manifest: &Manifest, architecture: &Architecture) -> Result<Vec<Stem>, Error> {
         let cells = manifest
             .kinds()
             .flat_map(|runtime| runtime.stem_cells.iter().map(move |cell| (runtime, cell)));
         cells
             .map(|(runtime, cell)| {
-                Stem::new(runtime, cell).map_err(|reason| Error::StemCell {
+                Stem::new(runtime, cell, architecture).map_err(|reason| Error::StemCell {
                     kind: runtime.kind.clone(),
                     reason,
                 })
@@ -53,7 +53,7 @@ impl Stem {
             .collect()
     }
 
-    fn new(runtime: &Runtime, cell: &StemCell) -> Result<Stem, String> {
+    fn new(runtime: &Runtime, cell: &StemCell, architecture: &Architecture) -> Result<Stem, String> {
         if cell.initial_count == 0 {
             return Err("initialCount must be positive".to_owned());
         }
@@ -78,7 +78,7 @@ impl Stem {
         Ok(Stem {
             kind: runtime.kind.clone(),
             memory_mb: memory_mb.ok_or_else(|| format!("memory `{}` is no size such as `256 MB`", cell.memory))?,
-            program: Program::of_runtime(runtime),
+            program: Program::of_runtime(runtime, architecture),
             initial: cell.initial_count,
             reactive: reactive.transpose()?,
             cold_starts: 0,
@@ -191,7 +191,9 @@ mod tests {
             r#"{{"runtimes":{{"nodejs":[{{"kind":"nodejs:20","image":{{"name":"n"}},
                "stemCells":[{{"initialCount":2,"memory":"256 MB"{reactive}}}]}}]}}}}"#
         );
-        Stem::of(&Manifest::parse(&text).unwrap()).unwrap().remove(0)
+        Stem::of(&Manifest::parse(&text).unwrap(), &Architecture::own())
+            .unwrap()
+            .remove(0)
     }
 
     const REACTIVE: &str = r#","reactive":{"minCount":1,"maxCount":4,"ttl":"2 minutes","threshold":2,"increment":1}"#;
@@ -229,7 +231,7 @@ mod tests {
     #[test]
     fn bad_sizes_and_durations_name_the_kind() {
         let text = r#"{"runtimes":{"go":[{"kind":"go:1","image":{"name":"n"},"stemCells":[{"initialCount":1,"memory":"much"}]}]}}"#;
-        let error = Stem::of(&Manifest::parse(text).unwrap()).unwrap_err();
+        let error = Stem::of(&Manifest::parse(text).unwrap(), &Architecture::own()).unwrap_err();
         assert_eq!(
             error.to_string(),
             "runtimes manifest, stem cells of go:1: memory `much` is no size such as `256 MB`"

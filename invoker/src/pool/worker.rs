@@ -177,6 +177,12 @@ pub(crate) async fn init(place: Place, container: Arc<dyn Container>, bound: Arc
     let code = match shared.actions.code(plan).await {
         Ok(code) => code,
         Err(NoCode::Superseded) => return outbox.put(Report::Superseded { slot, job }),
+        Err(NoCode::Foreign(program)) => {
+            // It is placed again, and refused with what is known now.
+            let why = format!("the program of the action was compiled for {program}");
+            shared.machine.learn(&plan.names[1], &why, clock::now());
+            return outbox.put(Report::InitFailed { slot, again: Some(job) });
+        }
         Err(NoCode::Fault(fault)) => {
             outbox.put(Report::InitFailed { slot, again: None });
             return fail(shared, Some(bound.plan.clone()), job, fault).await;

@@ -2,8 +2,8 @@
 //!
 //! Two kinds of conditions. What an operator or an action's owner decided is *kept*: a namespace's dedicated invokers, the kinds
 //! an invoker offers, labels that are asked for strictly; where nobody fulfils it the activation is refused. What follows from
-//! the action's program is *known or found out*: its architecture, that of its image's variants. Where no invoker has a machine
-//! for it, the activation goes to one all the same, marked as having nowhere else to go; that one runs nothing and answers.
+//! the action's program is *known or found out*: its architecture, that of its image's variants, whether images are run at all.
+//! Where no invoker has a machine for it, the activation goes to one all the same, marked as having nowhere else to go; that one runs nothing and answers.
 
 use std::fmt;
 
@@ -102,14 +102,20 @@ impl Wants {
         }
     }
 
-    /// Whether an invoker has what the kind or image takes.
-    fn is_run_by(&self, invoker: &Invoker) -> bool {
-        let Some(node) = &invoker.node else { return true };
-        let offers = |kind: &str| node.kinds.iter().any(|offered| offered == kind);
+    /// Whether an invoker offers the kind.
+    fn is_offered_by(&self, invoker: &Invoker) -> bool {
         match &self.needs {
-            None | Some(Needs::Native { .. }) => true,
-            Some(Needs::Kind(kind)) => offers(kind),
-            Some(Needs::Image { kind, .. }) => node.images || kind.as_deref().is_some_and(offers),
+            Some(Needs::Kind(kind)) => invoker.offers(kind),
+            None | Some(Needs::Native { .. } | Needs::Image { .. }) => true,
+        }
+    }
+
+    /// Whether an invoker runs the image, or what stands for it where there are no images.
+    fn is_image_of(&self, invoker: &Invoker) -> bool {
+        let images = invoker.node.as_ref().is_none_or(|node| node.images);
+        match &self.needs {
+            Some(Needs::Image { kind, .. }) => images || kind.as_deref().is_some_and(|kind| invoker.offers(kind)),
+            None | Some(Needs::Native { .. } | Needs::Kind(_)) => true,
         }
     }
 
@@ -133,7 +139,7 @@ impl<'a> Sieve<'a> {
     /// How an invoker suits; none where it is not allowed.
     pub fn rank(&self, invoker: &Invoker) -> Option<Rank> {
         let wants = self.demand.wants;
-        if !self.is_open(invoker) || !wants.is_run_by(invoker) {
+        if !self.is_open(invoker) || !wants.is_offered_by(invoker) {
             return None;
         }
         let labelled = wants.is_labelled(invoker);
@@ -167,14 +173,16 @@ impl<'a> Sieve<'a> {
         }
         let Some(node) = &invoker.node else { return true };
         let wanted = self.demand.wants.architecture.as_ref();
-        wanted.is_none_or(|wanted| runs(&node.architecture, wanted)) && !self.barred.contains(&node.architecture)
+        wanted.is_none_or(|wanted| *wanted == node.architecture)
+            && !self.barred.contains(&node.architecture)
+            && self.demand.wants.is_image_of(invoker)
     }
 
     /// Why none of the invokers took it.
     pub fn explain<'i>(&self, invokers: impl Iterator<Item = &'i Invoker> + Clone) -> String {
         let wants = self.demand.wants;
         let open = invokers.filter(|invoker| self.is_open(invoker));
-        let able = open.clone().filter(|invoker| wants.is_run_by(invoker));
+        let able = open.clone().filter(|invoker| wants.is_offered_by(invoker));
         let labelled = able
             .clone()
             .filter(|invoker| wants.preferred || wants.is_labelled(invoker));
@@ -186,11 +194,8 @@ impl<'a> Sieve<'a> {
             "Every invoker is dedicated to other namespaces.".to_owned()
         } else if able.clone().next().is_none() {
             match &wants.needs {
-                Some(Needs::Image { image, .. }) => {
-                    format!("There is no invoker{among} that runs images, so '{image}' cannot be run.")
-                }
                 Some(Needs::Kind(kind)) => format!("There is no invoker{among} that runs the kind '{kind}'."),
-                Some(Needs::Native { .. }) | None => format!("There is no invoker{among}."),
+                Some(Needs::Image { .. } | Needs::Native { .. }) | None => format!("There is no invoker{among}."),
             }
         } else if labelled.clone().next().is_none() {
             format!(
@@ -204,12 +209,12 @@ impl<'a> Sieve<'a> {
     }
 }
 
-/// Whether a machine runs programs for an architecture. That some 64-bit machines run 32-bit programs too cannot be relied on.
-pub fn runs(machine: &Architecture, program: &Architecture) -> bool {
-    machine == program
-}
-
 impl Invoker {
+    fn offers(&self, kind: &str) -> bool {
+        let node = self.node.as_ref();
+        node.is_none_or(|node| node.kinds.iter().any(|offered| offered == kind))
+    }
+
     fn is_dedicated_to(&self, namespace: &Namespace) -> bool {
         let dedicated = &self.instance.dedicated_namespaces;
         dedicated.iter().any(|name| name == namespace.as_str())

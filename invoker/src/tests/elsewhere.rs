@@ -1,0 +1,184 @@
+//! What this machine cannot run: handed on, remembered, answered when there is nowhere else.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use wsk_bus::messages::{self, ActivationMessage, Detour, ELSEWHERE};
+use wsk_bus::{Subscription, TopicConfig};
+use wsk_containers::Error;
+use wsk_entities::{Architecture, Code, Exec, StatusCode};
+
+use super::world::{MANIFEST, World, config, settle};
+use crate::Config;
+
+/// A world of an amd64 machine, and what it hands on.
+async fn world() -> (World, Box<dyn Subscription>) {
+    let config = Config {
+        architecture: Some(Architecture::Amd64),
+        ..config()
+    };
+    let world = World::with(config, MANIFEST).await;
+    world.bus.ensure_topic(&TopicConfig::queue(ELSEWHERE)).await.unwrap();
+    let handed = world.bus.subscribe(ELSEWHERE, "controllers", 100).await.unwrap();
+    (world, handed)
+}
+
+async fn next(handed: &mut Box<dyn Subscription>) -> Option<Arc<ActivationMessage>> {
+    let next = tokio::time::timeout(Duration::from_secs(60), handed.next()).await;
+    let delivery = next.ok().flatten()?;
+    let message = messages::read::<ActivationMessage>(&delivery).unwrap();
+    delivery.commit();
+    Some(message)
+}
+
+fn image(exec: &mut Exec) {
+    *exec = Exec::Blackbox {
+        image: "me/app:1".to_owned(),
+        code: None,
+        main: None,
+        binary: false,
+    };
+}
+
+/// A program for arm64.
+fn program(exec: &mut Exec) {
+    let mut file = b"\x7fELF\x02\x01\x01".to_vec();
+    file.resize(18, 0);
+    file.extend([183, 0, 0]);
+    *exec = Exec::Blackbox {
+        image: "openwhisk/dockerskeleton".to_owned(),
+        code: Some(Code::Inline(
+            base64::engine::general_purpose::STANDARD.encode(file).into(),
+        )),
+        main: None,
+        binary: true,
+    };
+}
+
+fn no_variant(world: &World) {
+    world.containers.starts(|spec| {
+        Err(Error::NoVariant {
+            image: spec.image.clone(),
+            platforms: vec!["linux/arm64".to_owned()],
+            node: "linux/amd64".to_owned(),
+        })
+    });
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_image_without_a_variant_is_found_out_once_and_forgotten_in_time() {
+    let (mut world, mut handed) = world().await;
+    no_variant(&world);
+    let revision = world.put("app", |action| image(&mut action.exec)).await;
+    for _ in 0..3 {
+        let message = world.message("app", &revision);
+        let id = world.send(message).await;
+        let message = next(&mut handed).await.unwrap();
+        assert_eq!(message.activation_id, id);
+        assert_eq!(
+            message.detour.as_deref().unwrap(),
+            &Detour {
+                refused: vec![0],
+                last: false
+            }
+        );
+        assert!(!world.has_record(id).await);
+        assert_eq!(world.containers.counts().failed, 1, "asked for once");
+    }
+    assert_eq!(world.invoker().open(), 0, "they are others' now");
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let node = world.last_ping().await.unwrap().node.clone().unwrap();
+    assert_eq!(node.unfit[..], ["image me/app:1".to_owned()]);
+    tokio::time::sleep(Duration::from_secs(601)).await;
+    assert!(world.last_ping().await.unwrap().node.clone().unwrap().unfit.is_empty());
+    world.containers.starts(|_| Ok(Duration::ZERO));
+    let message = world.message("app", &revision);
+    assert_eq!(world.invoke(message).await.status(), 0, "it was built anew");
+    world.clean();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_has_nowhere_else_to_go_is_answered_readably() {
+    let (mut world, _handed) = world().await;
+    no_variant(&world);
+    let revision = world.put("app", |action| image(&mut action.exec)).await;
+    let mut message = world.message("app", &revision);
+    message.detour = Some(Box::new(Detour {
+        refused: vec![4],
+        last: true,
+    }));
+    let seen = world.invoke(message).await;
+    assert_eq!(seen.record.response.status_code, StatusCode::DeveloperError);
+    assert_eq!(
+        seen.error(),
+        "The action cannot run on amd64: image me/app:1 has no variant for linux/amd64, only for linux/arm64, and no \
+         other invoker can run it."
+    );
+    let revision = world.put("native", |action| program(&mut action.exec)).await;
+    world.containers.starts(|_| Ok(Duration::ZERO));
+    for _ in 0..2 {
+        let mut message = world.message("native", &revision);
+        message.detour = Some(Box::new(Detour {
+            refused: vec![],
+            last: true,
+        }));
+        let seen = world.invoke(message).await;
+        assert_eq!(
+            seen.error(),
+            "The action cannot run on amd64: the program of the action was compiled for arm64, and no other invoker can \
+             run it."
+        );
+        assert_eq!(seen.status(), StatusCode::DeveloperError as u8);
+    }
+    assert_eq!(
+        (world.containers.counts().inits, world.containers.counts().created),
+        (0, 1)
+    );
+    world.clean();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_foreign_program_is_never_started() {
+    let (mut world, mut handed) = world().await;
+    let revision = world.put("native", |action| program(&mut action.exec)).await;
+    for _ in 0..3 {
+        let message = world.message("native", &revision);
+        world.send(message).await;
+    }
+    for _ in 0..3 {
+        assert!(next(&mut handed).await.is_some());
+    }
+    assert_eq!(world.containers.counts().inits, 0);
+    // An update may be for this machine.
+    let revision = world
+        .put("native", |action| {
+            program(&mut action.exec);
+            if let Exec::Blackbox { code, binary, .. } = &mut action.exec {
+                (*code, *binary) = (Some(Code::Inline("#!/bin/sh".into())), false);
+            }
+        })
+        .await;
+    let message = world.message("native", &revision);
+    assert_eq!(world.invoke(message).await.status(), 0);
+    world.clean();
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_comes_from_another_invoker_is_not_run_when_it_has_a_record() {
+    let (mut world, _handed) = world().await;
+    let revision = world.put("hello", |_| ()).await;
+    let message = world.message("hello", &revision);
+    world.invoke(message.clone()).await;
+    let again = ActivationMessage {
+        detour: Some(Box::new(Detour {
+            refused: vec![3],
+            last: false,
+        })),
+        ..message
+    };
+    world.send(again).await;
+    settle().await;
+    assert_eq!((world.containers.counts().runs, world.invoker().open()), (1, 0));
+    world.clean();
+}
