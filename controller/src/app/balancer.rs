@@ -12,12 +12,14 @@
 //! Upstream behaviour honoured: §7.1 of the facts, hash included; annotations of the queue-based scheduler.
 
 mod invoker;
+mod pool;
 mod wants;
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use invoker::{Invoker, Shared};
+use pool::Pool;
 use wants::{Rank, Sieve};
 pub use wants::{Refusal, Wants};
 use wsk_bus::messages::{InvokerInstance, Ping};
@@ -28,6 +30,8 @@ use wsk_entities::{Architecture, FullName, Namespace, Timestamp};
 pub struct Balancer {
     cluster_size: u32,
     invokers: Vec<Invoker>,
+    /// MB free of each invoker, as it says itself; close together, because probing passes over many that are full.
+    room: Vec<i64>,
     managed: Pool,
     blackbox: Pool,
     whole: Pool,
@@ -118,29 +122,12 @@ impl Health {
     }
 }
 
-/// A range of the invokers, with the steps to probe it.
-#[derive(Debug, Clone, Default)]
-struct Pool {
-    first: usize,
-    size: usize,
-    steps: Arc<[usize]>,
-}
-
-impl Pool {
-    fn new(first: usize, size: usize) -> Pool {
-        Pool {
-            first,
-            size,
-            steps: coprime_steps(size).into(),
-        }
-    }
-}
-
 impl Balancer {
     pub fn new(cluster_size: u32) -> Balancer {
         Balancer {
             cluster_size: cluster_size.max(1),
             invokers: Vec::new(),
+            room: Vec::new(),
             managed: Pool::default(),
             blackbox: Pool::default(),
             whole: Pool::default(),
@@ -162,14 +149,16 @@ impl Balancer {
     /// An invoker said that it is there. Invokers keep their number and with it their place.
     pub fn hear(&mut self, ping: &Ping, now: Timestamp) {
         let known = |invoker: &&mut Invoker| invoker.instance.instance == ping.name.instance;
-        let changed = match self.invokers.iter_mut().find(known) {
-            Some(invoker) => invoker.ping(ping, self.cluster_size, now),
+        let (at, changed) = match self.invokers.iter_mut().enumerate().find(|(_, invoker)| known(invoker)) {
+            Some((at, invoker)) => (at, invoker.ping(ping, self.cluster_size, now)),
             None => {
                 self.invokers.push(Invoker::new(ping, self.cluster_size, now));
+                self.room.push(0);
                 self.divide();
-                true
+                (self.invokers.len() - 1, true)
             }
         };
+        self.note_room(at);
         if changed {
             let dedicated = |invoker: &Invoker| invoker.instance.dedicated_namespaces.clone();
             let unfit = |invoker: &Invoker| invoker.node.as_ref().map(|node| node.unfit.clone());
@@ -234,12 +223,12 @@ impl Balancer {
         now: Timestamp,
         chance: u64,
     ) -> Option<(usize, bool)> {
-        let pool = match demand.wants.is_blackbox() {
+        let own = match demand.wants.is_blackbox() {
             true => self.blackbox.clone(),
             false => self.managed.clone(),
         };
-        let whole = (pool.size < self.whole.size).then(|| self.whole.clone());
-        for pool in std::iter::once(pool).chain(whole) {
+        let mut next = Some(own);
+        while let Some(pool) = next.take() {
             for rank in ranks {
                 if let Some(at) = self.probe(&pool, sieve, demand, *rank, now) {
                     return Some((at, false));
@@ -250,6 +239,7 @@ impl Balancer {
                     return Some((at, true));
                 }
             }
+            next = (pool.size < self.whole.size).then(|| self.whole.clone());
         }
         None
     }
@@ -266,15 +256,20 @@ impl Balancer {
             return None;
         }
         let hash = hash(demand.namespace, demand.action) as usize;
-        let (mut at, step) = (hash % pool.size, pool.steps[hash % pool.steps.len()]);
-        for _ in 0..pool.size {
-            let invoker = &mut self.invokers[pool.first + at];
-            if invoker.usable(now) && sieve.rank(invoker) == Some(rank) && invoker.try_take(demand) {
-                return Some(pool.first + at);
-            }
-            at = (at + step) % pool.size;
-        }
-        None
+        // An activation that shares a container may need no memory.
+        let least = match demand.concurrency {
+            0 | 1 => i64::from(demand.memory),
+            _ => i64::MIN,
+        };
+        let at = pool.round(hash, hash).find(|at| {
+            let invoker = &mut self.invokers[*at];
+            self.room[*at] >= least
+                && invoker.usable(now)
+                && sieve.rank(invoker) == Some(rank)
+                && invoker.try_take(demand)
+        })?;
+        self.note_room(at);
+        Some(at)
     }
 
     fn overcommit(
@@ -286,17 +281,16 @@ impl Balancer {
         now: Timestamp,
         chance: u64,
     ) -> Option<usize> {
-        let range = pool.first..pool.first + pool.size;
-        let suits = |at: &usize| {
-            let invoker = &self.invokers[*at];
-            invoker.usable(now) && sieve.rank(invoker) == Some(rank)
-        };
-        let count = range.clone().filter(suits).count();
-        if count == 0 {
+        if pool.size == 0 {
             return None;
         }
-        let at = range.filter(suits).nth((chance % count as u64) as usize)?;
+        // From anywhere in any step: as good as choosing among all that suit, without looking at all of them.
+        let at = pool.round(chance as usize, (chance >> 32) as usize).find(|at| {
+            let invoker = &self.invokers[*at];
+            invoker.usable(now) && sieve.rank(invoker) == Some(rank)
+        })?;
         self.invokers[at].take(demand);
+        self.note_room(at);
         Some(at)
     }
 
@@ -317,7 +311,19 @@ impl Balancer {
 
     /// Gives capacity back and remembers how it went.
     pub fn release(&mut self, slot: Slot, outcome: Outcome) {
-        self.invokers[slot.at].release(slot, outcome);
+        let at = slot.at;
+        self.invokers[at].release(slot, outcome);
+        self.note_room(at);
+    }
+
+    fn note_room(&mut self, at: usize) {
+        self.room[at] = self.invokers[at].free;
+    }
+
+    /// The topic of some invoker that is up.
+    pub fn anyone_up(&self, now: Timestamp) -> Option<Arc<str>> {
+        let mut up = self.invokers.iter().filter(|invoker| invoker.health(now) == Health::Up);
+        up.next().map(|invoker| invoker.topic.clone())
     }
 
     /// Every invoker's name (`invoker<n>/unique/displayed`) and state.
@@ -366,21 +372,6 @@ fn hash(namespace: &Namespace, action: &FullName) -> u32 {
         path = of(step(path, b'/'), part.as_str());
     }
     (of(0, namespace.as_str()) ^ path).unsigned_abs()
-}
-
-/// Numbers up to `n` that are coprime with it and with each other, 1 first.
-fn coprime_steps(n: usize) -> Vec<usize> {
-    let mut steps: Vec<usize> = Vec::new();
-    for candidate in 1..=n.max(1) {
-        if gcd(candidate, n.max(1)) == 1 && steps.iter().all(|step| gcd(candidate, *step) == 1) {
-            steps.push(candidate);
-        }
-    }
-    steps
-}
-
-fn gcd(a: usize, b: usize) -> usize {
-    if b == 0 { a } else { gcd(b, a % b) }
 }
 
 #[cfg(test)]

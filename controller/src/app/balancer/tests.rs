@@ -1,4 +1,5 @@
 use super::invoker::megabytes;
+use super::pool::coprime_steps;
 use super::*;
 use proptest::prelude::*;
 use std::sync::LazyLock;
@@ -184,5 +185,6 @@ proptest! {
         }
         prop_assert_eq!(balancer.memory(false).0, 0);
         prop_assert!(balancer.invokers.iter().all(|i| i.shared.is_empty() && i.free == i.capacity));
+        prop_assert!(balancer.invokers.iter().map(|i| i.free).eq(balancer.room.iter().copied()));
     }
 }
