@@ -65,6 +65,13 @@ struct Door {
     phases: Phases,
 }
 
+/// Why the controller's duties cannot be taken up, for the operator.
+struct Unfit(crate::app::Error);
+
+/// Invokers say every second that they are there: who has listened for so long knows those that are.
+const HEARD: Duration = Duration::from_millis(1500);
+/// Longest wait for a first invoker before the controller serves without one.
+const LONELY: Duration = Duration::from_secs(5);
 /// What the last writes may take beyond the configured drain.
 const STORAGE: Duration = Duration::from_secs(5);
 /// How often old records are looked for.
@@ -104,8 +111,9 @@ pub async fn live(config: ServiceConfig, mut process: Process) -> Result<(), Fau
     .await?;
     let drain = config.drain.0;
     let phases = process.phases.clone();
-    serve(&mut process, listener, Door { app, signer, phases }, drain.mul_f64(0.6));
-    work(&mut process, duties, bus);
+    let door = Door { app: app.clone(), signer, phases };
+    serve(&mut process, listener, door, drain.mul_f64(0.6));
+    work(&mut process, duties, bus, name);
     let records = stores.activations;
     process
         .supervisor
@@ -117,10 +125,25 @@ pub async fn live(config: ServiceConfig, mut process: Process) -> Result<(), Fau
 fn manifest(file: &str) -> Result<Manifest, Fault> {
     if file.is_empty() {
         return Ok(Manifest::bundled());
+    hear_invokers(&app).await;
     }
     let text = std::fs::read_to_string(file).map_err(|error| format!("`manifest`: cannot read {file}: {error}"))?;
     Ok(Manifest::parse(&text)?)
 }
+/// Waits until the invokers are known, so that the first invocation is not refused for want of one.
+async fn hear_invokers(app: &App) {
+    let first = async {
+        while !app.invokers().iter().any(|(_, health)| *health == crate::app::Health::Up) {
+            tokio::time::sleep(HEARD / 30).await;
+        }
+    };
+    tokio::join!(tokio::time::sleep(HEARD), async {
+        if tokio::time::timeout(LONELY, first).await.is_err() {
+            tracing::warn!("no invoker was heard; this controller serves, and refuses invocations until one is up");
+        }
+    });
+}
+
 
 fn reported(name: &'static str) -> Task {
     Task {
@@ -153,6 +176,17 @@ fn serve(process: &mut Process, listener: tokio::net::TcpListener, door: Door, d
             http::serve(listener, limits, door, cancel).await;
             Ok::<_, Fault>(())
         }
+    let app = door.app.clone();
+    process
+        .supervisor
+        .spawn(needed("followers", Stage::Edge), move |cancel| {
+            let app = app.clone();
+            async move {
+                cancel.cancelled().await;
+                app.end_followers();
+                Ok::<_, Fault>(())
+            }
+        });
     });
 }
 
