@@ -65,9 +65,6 @@ struct Door {
     phases: Phases,
 }
 
-/// Why the controller's duties cannot be taken up, for the operator.
-struct Unfit(crate::app::Error);
-
 /// Invokers say every second that they are there: who has listened for so long knows those that are.
 const HEARD: Duration = Duration::from_millis(1500);
 /// Longest wait for a first invoker before the controller serves without one.
@@ -113,23 +110,16 @@ pub async fn live(config: ServiceConfig, mut process: Process) -> Result<(), Fau
     let phases = process.phases.clone();
     let door = Door { app: app.clone(), signer, phases };
     serve(&mut process, listener, door, drain.mul_f64(0.6));
-    work(&mut process, duties, bus, name);
+    work(&mut process, duties, bus);
     let records = stores.activations;
     process
         .supervisor
         .spawn(reported("retention"), move |_| retain(records.clone()));
+    hear_invokers(&app).await;
     process.supervisor.linger(config.linger.0);
     process.run(drain + STORAGE).await
 }
 
-fn manifest(file: &str) -> Result<Manifest, Fault> {
-    if file.is_empty() {
-        return Ok(Manifest::bundled());
-    hear_invokers(&app).await;
-    }
-    let text = std::fs::read_to_string(file).map_err(|error| format!("`manifest`: cannot read {file}: {error}"))?;
-    Ok(Manifest::parse(&text)?)
-}
 /// Waits until the invokers are known, so that the first invocation is not refused for want of one.
 async fn hear_invokers(app: &App) {
     let first = async {
@@ -144,6 +134,13 @@ async fn hear_invokers(app: &App) {
     });
 }
 
+fn manifest(file: &str) -> Result<Manifest, Fault> {
+    if file.is_empty() {
+        return Ok(Manifest::bundled());
+    }
+    let text = std::fs::read_to_string(file).map_err(|error| format!("`manifest`: cannot read {file}: {error}"))?;
+    Ok(Manifest::parse(&text)?)
+}
 
 fn reported(name: &'static str) -> Task {
     Task {
@@ -176,17 +173,6 @@ fn serve(process: &mut Process, listener: tokio::net::TcpListener, door: Door, d
             http::serve(listener, limits, door, cancel).await;
             Ok::<_, Fault>(())
         }
-    let app = door.app.clone();
-    process
-        .supervisor
-        .spawn(needed("followers", Stage::Edge), move |cancel| {
-            let app = app.clone();
-            async move {
-                cancel.cancelled().await;
-                app.end_followers();
-                Ok::<_, Fault>(())
-            }
-        });
     });
 }
 
