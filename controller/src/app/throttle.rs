@@ -15,7 +15,7 @@ use dashmap::DashMap;
 use wsk_entities::{Timestamp, UserLimits};
 
 use super::Error;
-use crate::Config;
+use crate::{Config, metrics};
 
 /// The throttles of one controller.
 #[derive(Debug)]
@@ -144,6 +144,7 @@ impl Throttle {
     pub fn enter(&self, namespace: &Arc<str>) -> Permit {
         let counters = self.counters(namespace);
         counters.in_flight.fetch_add(1, Ordering::Relaxed);
+        metrics::HELD.inc();
         Permit(counters)
     }
 
@@ -189,6 +190,7 @@ impl Throttle {
 impl Drop for Permit {
     fn drop(&mut self) {
         self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+        metrics::HELD.dec();
     }
 }
 
