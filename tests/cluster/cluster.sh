@@ -22,6 +22,7 @@ dir=$(mktemp -d)
 secret=$(head -c 32 /dev/urandom | base64 | tr -d '=+/\n')
 prefix=cluster_$(head -c 4 /dev/urandom | od -An -tx1 | tr -d ' \n')_
 declare -A pids=()
+controller_lines='linger = "2500ms"' gateway_lines='linger = "1s"'
 # Ports that nobody has at the moment, so that a service that is started again is where it was; below those that the system
 # gives to connections, which might take one meanwhile.
 read -r -a ports < <(python3 -c '
@@ -33,6 +34,21 @@ while len(sockets) < 11:
     except OSError: continue
     sockets.append(s)
 print(*(s.getsockname()[1] for s in sockets))')
+
+# left: fails and says so when services have left something behind; takes away what is empty.
+left() {
+    local found
+    found=$(
+        find /sys/fs/cgroup -mindepth 2 -type d -path "*/ferrowhisk-$$-*/*" 2>/dev/null
+        find "$dir"/sandboxes* -mindepth 1 2>/dev/null
+        grep -lsz -F -f <(echo "$dir/") /proc/[0-9]*/cmdline
+    )
+    find /sys/fs/cgroup -mindepth 1 -maxdepth 2 -type d -name "ferrowhisk-$$-*" -exec rmdir {} + 2>/dev/null || true
+    if [ -z "$found" ]; then return 0; fi
+    echo "The cluster left behind:" >&2
+    head -n 20 <<<"$found" >&2
+    return 1
+}
 
 stop() {
     status=$?
@@ -49,6 +65,7 @@ stop() {
             done
         done
     done
+    left || status=1
     if [ "$status" != 0 ]; then
         for log in "$dir"/*.log; do echo "--- ${log##*/}" >&2; tail -n 5 "$log" >&2; done
     fi
@@ -111,7 +128,7 @@ for n in 0 1; do
 listen = "127.0.0.1:${ports[$n]}"
 admin = "127.0.0.1:${ports[$((n + 2))]}"
 identity_secret = "$secret"
-${CLUSTER_CONTROLLER-linger = "2500ms"}
+${CLUSTER_CONTROLLER-$controller_lines}
 [controller]
 id = "$n"
 cluster_size = 2
@@ -128,7 +145,7 @@ for n in 0 1; do
 listen = "127.0.0.1:${ports[$((n + 4))]}"
 admin = "127.0.0.1:${ports[$((n + 6))]}"
 identity_secret = "$secret"
-${CLUSTER_GATEWAY-linger = "1s"}
+${CLUSTER_GATEWAY-$gateway_lines}
 controllers = [$controllers]
 TOML
     gateways="$gateways http://$(address gateway$n gateway)"
