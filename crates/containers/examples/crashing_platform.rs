@@ -32,6 +32,7 @@ async fn main() {
             concurrency: 1,
             env: Vec::new(),
             managed: true,
+            tenant: None,
         };
         let container = factory.create(spec).await.expect("created");
         let init = Call {

@@ -35,6 +35,7 @@ async fn main() {
         concurrency: 1,
         env: Vec::new(),
         managed: true,
+        tenant: None,
     };
     let (mut ours, mut create, mut run, mut destroy, mut pause, mut resume, mut bare) =
         (vec![], vec![], vec![], vec![], vec![], vec![], vec![]);

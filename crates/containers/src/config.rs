@@ -14,7 +14,7 @@ pub enum Config {
     Process(process::Config),
     /// Containers of a Docker engine.
     #[cfg(feature = "docker")]
-    Docker(crate::docker::Config),
+    Docker(Box<crate::docker::Config>),
     /// The scripted fake of a test.
     #[cfg(any(test, feature = "test-util"))]
     #[serde(skip)]
@@ -68,6 +68,30 @@ impl Config {
             "Longest wait in milliseconds for the processes of a killed sandbox to be gone.",
         ),
     ];
+
+    /// The same for a process of this name, of which there is one at a time: what its earlier life left is its own.
+    #[cfg_attr(
+        not(feature = "docker"),
+        allow(unused_mut, unused_variables, reason = "only engines outlive us")
+    )]
+    pub fn named(mut self, name: &str) -> Config {
+        #[cfg(feature = "docker")]
+        if let Config::Docker(docker) = &mut self {
+            name.clone_into(&mut docker.node);
+        }
+        self
+    }
+
+    /// Whether users' images are pulled, so that their namespaces' access to registries matters.
+    pub fn pulls(&self) -> bool {
+        match self {
+            Config::Process(_) => false,
+            #[cfg(feature = "docker")]
+            Config::Docker(_) => true,
+            #[cfg(any(test, feature = "test-util"))]
+            Config::Scripted(_) => false,
+        }
+    }
 
     /// The settings of the process backend, when it is the one.
     pub fn process_mut(&mut self) -> Option<&mut process::Config> {

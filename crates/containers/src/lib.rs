@@ -27,6 +27,7 @@ mod error;
 mod layers;
 mod logs;
 mod splitter;
+mod tenant;
 
 #[cfg(feature = "docker")]
 mod docker;
@@ -44,13 +45,14 @@ use async_trait::async_trait;
 pub use call::{Answer, Call, Payload};
 pub use config::{Config, open};
 #[cfg(feature = "docker")]
-pub use docker::{Config as DockerConfig, ReadOnly, Registry};
+pub use docker::{Config as DockerConfig, Policy, ReadOnly, Registry, Tls};
 pub use error::{CallError, Error};
 pub use layers::{Layer, LayerState};
 pub use logs::{LogLine, LogRequest, Logs, SENTINEL, Stream, Until};
 #[cfg(any(test, feature = "test-util"))]
 pub use process::Guards;
 pub use process::{Config as ProcessConfig, Network};
+pub use tenant::{Login, Tenant};
 
 /// What to make. A spec for a stem cell is the same as one for an action: nothing of the action is known yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,6 +77,8 @@ pub struct Spec {
     pub env: Vec<(String, String)>,
     /// `false` for an image of the user's own: its failures are the user's, and it is pulled afresh.
     pub managed: bool,
+    /// Whose image it is, where it is a user's own; images are kept apart by it. None: one without any access of its own.
+    pub tenant: Option<Arc<Tenant>>,
 }
 
 /// Makes containers of one backend. No container outlives its factory.
@@ -110,6 +114,10 @@ pub trait Container: Send + Sync + 'static {
     ///
     /// Dropping the future gives the answer up; the container must then be destroyed, as the action still runs.
     async fn run(&self, call: Call) -> Result<Answer, CallError>;
+
+    /// To be awaited before the next `run` of a container that runs one activation at a time and marks no ends: returns once
+    /// what the last activation printed can be told from what the next one prints. At once where there is nothing to tell apart.
+    async fn settle(&self) {}
 
     /// The log of the next activation whose log was not collected yet: activations are served in the order in which their
     /// sentinels came. To be called once for each activation that ran user code (a failed `/init` included), may be

@@ -91,6 +91,26 @@ impl Splitter {
         self.rows.iter().all(|row| !row.closed.is_empty())
     }
 
+    /// How many activations' logs are closed on both streams and wait to be taken.
+    #[cfg(any(test, feature = "docker"))]
+    pub(crate) fn waiting(&self) -> usize {
+        self.rows.iter().map(|row| row.closed.len()).min().unwrap_or(0)
+    }
+
+    /// Closes what came so far, an unterminated line included, as a sentinel would, on each stream where fewer logs wait.
+    #[cfg(any(test, feature = "docker"))]
+    pub(crate) fn cut(&mut self, waiting: usize, time_ns: u64) {
+        for stream in [Stream::Stdout, Stream::Stderr] {
+            if self.rows[index(stream)].closed.len() < waiting {
+                self.end_line(stream, time_ns);
+            }
+            // The sentinel may have been that line.
+            while self.rows[index(stream)].closed.len() < waiting.min(MOST_WAITING) {
+                self.close(stream);
+            }
+        }
+    }
+
     /// The oldest activation's log, cut at this many bytes of text. A stream without a closed segment gives what it has,
     /// an unterminated line included; `incomplete` stays for the caller to say.
     pub(crate) fn take(&mut self, limit_bytes: u64, time_ns: u64) -> Logs {
@@ -142,13 +162,18 @@ impl Splitter {
         if let Some(segment) = row.closed.pop_front() {
             return segment;
         }
-        let partial = std::mem::take(&mut row.partial);
-        if !partial.is_empty() {
-            self.line(stream, &partial, time_ns);
-        }
+        self.end_line(stream, time_ns);
         let row = &mut self.rows[index(stream)];
         // The sentinel may have been that line.
         row.closed.pop_front().unwrap_or_else(|| std::mem::take(&mut row.open))
+    }
+
+    /// Takes a line whose newline did not come for whole.
+    fn end_line(&mut self, stream: Stream, time_ns: u64) {
+        let partial = std::mem::take(&mut self.rows[index(stream)].partial);
+        if !partial.is_empty() {
+            self.line(stream, &partial, time_ns);
+        }
     }
 
     fn line(&mut self, stream: Stream, line: &[u8], time_ns: u64) {
@@ -265,6 +290,21 @@ mod tests {
         assert!(splitter.complete());
         assert_eq!(texts(&splitter.take(ALL, 2)), ["half"]);
         assert_eq!(texts(&splitter.take(ALL, 2)), ["next"]);
+    }
+
+    #[test]
+    fn a_cut_ends_what_has_no_sentinels() {
+        let mut splitter = Splitter::new("=END=", 10_000);
+        splitter.feed(Stream::Stdout, b"one\nhalf", 1);
+        splitter.cut(1, 2);
+        splitter.cut(1, 2);
+        splitter.feed(Stream::Stdout, b"two\n", 3);
+        splitter.feed(Stream::Stderr, b"err\n", 3);
+        splitter.cut(2, 4);
+        assert_eq!(splitter.waiting(), 2);
+        assert_eq!(texts(&splitter.take(ALL, 5)), ["one", "half"]);
+        assert_eq!(texts(&splitter.take(ALL, 5)), ["two", "err"]);
+        assert_eq!(splitter.held, 0);
     }
 
     #[test]

@@ -88,7 +88,7 @@ impl Stage {
     }
 
     fn factory(&self, config: DockerConfig) -> Arc<dyn ContainerFactory> {
-        open(&Config::Docker(config)).unwrap()
+        open(&Config::Docker(Box::new(config))).unwrap()
     }
 
     fn spec(&self, tag: &str) -> Spec {
@@ -318,7 +318,7 @@ async fn the_platform_that_is_killed() {
         identity: variable("FERROWHISK_TEST_CRASH_IDENTITY"),
         ..DockerConfig::default()
     };
-    let factory = open(&Config::Docker(config)).unwrap();
+    let factory = open(&Config::Docker(Box::new(config))).unwrap();
     let spec = Spec {
         image: variable("FERROWHISK_TEST_CRASH_IMAGE"),
         ..common::spec("contract_action")

@@ -277,6 +277,11 @@ impl Pool {
             concurrency,
             env,
             managed: program.managed,
+            tenant: match (&plan, program.managed) {
+                // Its own access is added when the container is made.
+                (Some(plan), false) => Some(Arc::new(wsk_containers::Tenant::new(plan.name.namespace().as_str()))),
+                (Some(_) | None, _) => None,
+            },
         };
         (spec, plan)
     }

@@ -10,9 +10,17 @@ use serde::{Deserialize, Serialize};
 pub struct Config {
     /// Address of the engine: `unix:///path` or `tcp://host:port`.
     pub engine: String,
-    /// Tells the containers of this platform from those of others on the same engine. What a crashed platform of the same
-    /// identity left behind is removed at start, so platforms on different machines that share an engine need different ones.
+    /// The certificates of an engine that is reached by `tcp://` and asks for them.
+    pub tls: Option<Tls>,
+    /// Tells the containers of this platform from those of others on the same engine. What crashed processes of the same
+    /// identity left behind is removed at start.
     pub identity: String,
+    /// Who on this platform makes containers; set by the service, not by a file. What an earlier process of the same name
+    /// left is removed even where it cannot be told whether that still runs.
+    #[serde(skip)]
+    pub node: String,
+    /// Platform of the containers, as `linux/arm64`, on a machine that emulates it; the engine's own when not set.
+    pub platform: Option<String>,
     /// Network of the containers: `bridge`, the name of a network, or `host`. On `host` each container is told a free port
     /// by the variable `PORT`, which images of ours obey and others may not, and everybody who reaches the machine reaches it.
     pub network: String,
@@ -42,7 +50,14 @@ pub struct Config {
     pub engine_timeout_ms: u64,
     /// Longest wait in milliseconds for an image to be pulled.
     pub pull_timeout_ms: u64,
-    /// Images below this prefix are never pulled, whoever names them.
+    /// When images of the runtimes manifest are pulled.
+    pub pull_runtimes: Policy,
+    /// When images that users name are pulled.
+    pub pull_users: Policy,
+    /// Gives an image that is on the node to everybody who names it, as OpenWhisk does, also where its registry did not
+    /// confirm that they may have it.
+    pub share_images: bool,
+    /// Images below this prefix are never pulled, whoever names them, and are everybody's.
     pub local_prefix: Option<String>,
     /// Credentials by registry host; `docker.io` for images that name none.
     pub registries: BTreeMap<String, Registry>,
@@ -60,6 +75,31 @@ pub enum ReadOnly {
     Never,
 }
 
+/// When an image is pulled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Policy {
+    /// Before each container, and it must work.
+    Always,
+    /// Only when there is none on the node that may be used.
+    IfNotPresent,
+    /// Never: what is on the node was put there by its operator, for everybody.
+    Never,
+    /// As OpenWhisk does it: without a tag, or with `latest`, always; with another, a present one will do where it does not work.
+    ByTag,
+}
+
+/// Certificates, in PEM files.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub struct Tls {
+    /// Who vouches for the engine.
+    pub ca: PathBuf,
+    /// What we show it.
+    pub cert: PathBuf,
+    pub key: PathBuf,
+}
+
 /// Access to a private registry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
@@ -67,6 +107,13 @@ pub struct Registry {
     pub username: String,
     /// File that holds the password; read at each pull, so that it can be renewed.
     pub password_file: PathBuf,
+    /// Whether users' images may be pulled with it too, where their namespace has no access of its own.
+    #[serde(default = "yes")]
+    pub users: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 impl Default for Config {
@@ -75,7 +122,10 @@ impl Default for Config {
         let log_options = [("max-size", "64m"), ("max-file", "2")];
         Config {
             engine: "unix:///var/run/docker.sock".to_owned(),
+            tls: None,
             identity: "ferrowhisk".to_owned(),
+            node: String::new(),
+            platform: None,
             network: "bridge".to_owned(),
             read_only_root: ReadOnly::default(),
             tmpfs: texts(&["/tmp"]),
@@ -92,6 +142,9 @@ impl Default for Config {
             log_quiet_ms: 100,
             engine_timeout_ms: 30_000,
             pull_timeout_ms: 600_000,
+            pull_runtimes: Policy::IfNotPresent,
+            pull_users: Policy::ByTag,
+            share_images: false,
             local_prefix: None,
             registries: BTreeMap::new(),
         }

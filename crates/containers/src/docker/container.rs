@@ -173,7 +173,13 @@ impl Container for Contained {
     }
 
     async fn run(&self, call: Call) -> Result<Answer, CallError> {
-        self.call(self.client.run(call)).await
+        let result = self.call(self.client.run(call)).await;
+        self.output.ran();
+        result
+    }
+
+    async fn settle(&self) {
+        self.output.settle().await;
     }
 
     async fn logs(&self, request: LogRequest) -> Logs {

@@ -3,42 +3,33 @@
 use std::{future::Future, io, time::Duration};
 
 use bollard::{
-    Docker,
-    auth::DockerCredentials,
+    API_DEFAULT_VERSION, Docker,
     errors::Error as ApiError,
     models::{ContainerInspectResponse, ImageInspect},
-    query_parameters::{CreateImageOptions, InspectContainerOptions, RemoveContainerOptions},
+    query_parameters::{InspectContainerOptions, RemoveContainerOptions},
 };
-use futures_util::StreamExt;
 use tokio::sync::OnceCell;
 
-use super::{
-    Config,
-    image::{Pull, Reference, policy},
-};
-use crate::{Error, Spec};
+use super::{Config, Tls, access::Grants, platform::Platform};
+use crate::Error;
 
 /// The engine. Its API version is agreed upon when it first answers.
 pub(super) struct Engine {
-    config: Config,
+    pub(super) config: Config,
+    pub(super) grants: Grants,
     api: OnceCell<Docker>,
+    platform: OnceCell<Platform>,
 }
 
 impl Engine {
     /// Contacts nobody yet.
     pub(super) fn new(config: &Config) -> Result<Self, Error> {
-        if !["unix://", "tcp://", "http://"]
-            .iter()
-            .any(|scheme| config.engine.starts_with(scheme))
-        {
-            return Err(Error::Config {
-                setting: "docker.engine",
-                reason: format!("{} is neither unix:///path nor tcp://host:port", config.engine),
-            });
-        }
+        check(config)?;
         Ok(Engine {
             config: config.clone(),
+            grants: Grants::default(),
             api: OnceCell::new(),
+            platform: OnceCell::new(),
         })
     }
 
@@ -46,7 +37,7 @@ impl Engine {
     pub(super) async fn api(&self) -> Result<&Docker, Error> {
         let connect = async {
             let timeout = Duration::from_millis(self.config.engine_timeout_ms).max(Duration::from_secs(1));
-            let api = Docker::connect_with_host(&self.config.engine)?.with_timeout(timeout);
+            let api = connect(&self.config)?.with_timeout(timeout);
             api.negotiate_version().await
         };
         let api = self.api.get_or_try_init(|| connect).await;
@@ -77,6 +68,13 @@ impl Engine {
         self.step(name, "inspect", call).await
     }
 
+    /// Whether there is such a container, and it has not ended.
+    pub(super) async fn runs(&self, name: &str) -> Result<bool, Error> {
+        let inspected = self.inspect(name).await?;
+        let state = inspected.and_then(|inspected| inspected.state);
+        Ok(state.and_then(|state| state.running).unwrap_or(false))
+    }
+
     /// Kills it if it runs, and removes it with its volumes. That it is not there, or goes just now, is as good.
     pub(super) async fn remove(&self, name: &str) -> Result<(), Error> {
         let options = RemoveContainerOptions {
@@ -97,78 +95,26 @@ impl Engine {
         }
     }
 
-    /// Sees to it that the image is there, as the policy has it.
-    pub(super) async fn provide(&self, spec: &Spec) -> Result<(), Error> {
-        let image = &spec.image;
-        match policy(&self.config, image, spec.managed) {
-            Pull::Never => Ok(()),
-            Pull::IfAbsent if self.image(image).await?.is_some() => Ok(()),
-            Pull::IfAbsent | Pull::Always => self.pull(image).await,
-            Pull::Tried => match self.pull(image).await {
-                Err(error @ Error::ImagePull { .. }) => match self.image(image).await? {
-                    Some(_) => Ok(()),
-                    None => Err(error),
-                },
-                result => result,
-            },
-        }
-    }
-
     pub(super) async fn image(&self, image: &str) -> Result<Option<ImageInspect>, Error> {
         let call = self.api().await?.inspect_image(image);
         self.step(image, "inspect image", call).await
     }
 
-    async fn pull(&self, image: &str) -> Result<(), Error> {
-        let reference = Reference::parse(image);
-        let failed = |reason: String| Error::ImagePull {
-            image: image.to_owned(),
-            reason,
-        };
-        let credentials = self.credentials(reference.registry).await.map_err(failed)?;
-        let options = CreateImageOptions {
-            from_image: Some(reference.repository.to_owned()),
-            tag: Some(reference.version.unwrap_or("latest").to_owned()),
-            ..Default::default()
-        };
-        let mut progress = self.api().await?.create_image(Some(options), None, credentials);
-        let finish = async {
-            while let Some(step) = progress.next().await {
-                step?;
+    /// What its containers run on.
+    pub(super) async fn platform(&self) -> Result<&Platform, Error> {
+        let ask = async {
+            if let Some(configured) = self.config.platform.as_deref().and_then(Platform::parse) {
+                return Ok(configured);
             }
-            Ok::<_, ApiError>(())
+            let version = self.step("engine", "ask version", self.api().await?.version()).await?;
+            let version = version.unwrap_or_default();
+            let arch = version.arch.as_deref().unwrap_or(std::env::consts::ARCH);
+            Ok(Platform::new(version.os.as_deref().unwrap_or("linux"), arch, ""))
         };
-        let limit = Duration::from_millis(self.config.pull_timeout_ms);
-        match tokio::time::timeout(limit, finish).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) if error.to_string().contains("no matching manifest") => Err(foreign(image)),
-            // Not to be reached is the engine's fault, not the image's.
-            Ok(Err(error @ ApiError::HyperLegacyError { .. })) => Err(self.unavailable(error)),
-            Ok(Err(error)) => Err(failed(error.to_string())),
-            Err(_) => Err(failed(format!("not complete after {} s", limit.as_secs()))),
-        }
+        self.platform.get_or_try_init(|| ask).await
     }
 
-    async fn credentials(&self, registry: &str) -> Result<Option<DockerCredentials>, String> {
-        let Some(access) = self.config.registries.get(registry) else {
-            return Ok(None);
-        };
-        let file = &access.password_file;
-        let password = tokio::fs::read_to_string(file).await;
-        let password = password.map_err(|error| format!("password file {}: {error}", file.display()))?;
-        let address = match registry {
-            "docker.io" => "https://index.docker.io/v1/",
-            host => host,
-        };
-        Ok(Some(DockerCredentials {
-            username: Some(access.username.clone()),
-            password: Some(password.trim_end_matches(['\r', '\n']).to_owned()),
-            serveraddress: Some(address.to_owned()),
-            ..Default::default()
-        }))
-    }
-
-    fn unavailable(&self, error: ApiError) -> Error {
+    pub(super) fn unavailable(&self, error: ApiError) -> Error {
         Error::Backend {
             backend: "docker",
             reason: format!("{}: {}", self.config.engine, chain(&error)),
@@ -176,19 +122,65 @@ impl Engine {
     }
 }
 
-/// What the engine's refusal to start a container says about its image.
-pub(super) fn verdict_of_start(id: &str, image: &str, program: &str, error: ApiError) -> Error {
+/// Whether an address can be one, and the rest can be had.
+fn check(config: &Config) -> Result<(), Error> {
+    let refuse = |setting, reason| Err(Error::Config { setting, reason });
+    let schemes = ["unix://", "tcp://", "http://"];
+    if !schemes.iter().any(|scheme| config.engine.starts_with(scheme)) {
+        let reason = format!("{} is neither unix:///path nor tcp://host:port", config.engine);
+        return refuse("docker.engine", reason);
+    }
+    if let Some(platform) = config
+        .platform
+        .as_deref()
+        .filter(|text| Platform::parse(text).is_none())
+    {
+        return refuse(
+            "docker.platform",
+            format!("{platform} is no platform such as linux/arm64"),
+        );
+    }
+    let Some(tls) = &config.tls else { return Ok(()) };
+    if !config.engine.starts_with("tcp://") {
+        let reason = format!(
+            "certificates are for an engine at tcp://host:port, not {}",
+            config.engine
+        );
+        return refuse("docker.tls", reason);
+    }
+    for file in [&tls.ca, &tls.cert, &tls.key] {
+        if let Err(error) = std::fs::read(file) {
+            return refuse("docker.tls", format!("{} cannot be read: {error}", file.display()));
+        }
+    }
+    Ok(())
+}
+
+fn connect(config: &Config) -> Result<Docker, ApiError> {
+    // Seconds; replaced by what is configured.
+    const TIMEOUT: u64 = 120;
+    let address = &config.engine;
+    match &config.tls {
+        Some(Tls { ca, cert, key }) => Docker::connect_with_ssl(address, key, cert, ca, TIMEOUT, API_DEFAULT_VERSION),
+        // Said so, as the environment might ask for certificates.
+        None if !address.starts_with("unix://") => Docker::connect_with_http(address, TIMEOUT, API_DEFAULT_VERSION),
+        None => Docker::connect_with_unix(address, TIMEOUT, API_DEFAULT_VERSION),
+    }
+}
+
+/// What the engine's refusal to start a container says about its image; none where that is made for another platform.
+pub(super) fn verdict_of_start(id: &str, image: &str, program: &str, error: ApiError) -> Option<Error> {
     let text = error.to_string();
     let missing = ["executable file not found", "no such file or directory"];
     if text.contains("exec format error") {
-        foreign(image)
+        None
     } else if text.contains("exec") && missing.iter().any(|missing| text.contains(missing)) {
-        Error::ProgramMissing {
+        Some(Error::ProgramMissing {
             image: image.to_owned(),
             program: program.to_owned(),
-        }
+        })
     } else {
-        failed(id, "start", io::Error::other(error))
+        Some(failed(id, "start", io::Error::other(error)))
     }
 }
 
@@ -208,16 +200,8 @@ pub(super) fn failed(id: &str, step: &'static str, source: io::Error) -> Error {
     }
 }
 
-fn foreign(image: &str) -> Error {
-    Error::NoVariant {
-        image: image.to_owned(),
-        platforms: Vec::new(),
-        node: std::env::consts::ARCH.to_owned(),
-    }
-}
-
 /// An error with its causes, since the outermost says little.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
@@ -237,29 +221,48 @@ mod tests {
     fn a_missing_entry_point_is_told_from_other_failures() {
         let verdict = |message| verdict_of_start("id", "image", "/run", refusal(message));
         let missing = "OCI runtime create failed: exec: \"/run\": stat /run: no such file or directory: unknown";
-        assert!(matches!(verdict(missing), Error::ProgramMissing { program, .. } if program == "/run"));
+        assert!(matches!(verdict(missing), Some(Error::ProgramMissing { program, .. }) if program == "/run"));
         let foreign = "standard_init_linux.go:228: exec user process caused: exec format error";
-        assert!(matches!(verdict(foreign), Error::NoVariant { .. }));
+        assert!(verdict(foreign).is_none());
         assert!(matches!(
             verdict("no space left on device"),
-            Error::Step { step: "start", .. }
+            Some(Error::Step { step: "start", .. })
         ));
     }
 
     #[test]
-    fn an_address_that_cannot_be_one_is_refused_at_once() {
-        let config = Config {
+    fn what_cannot_be_an_engine_is_refused_at_once() {
+        let refused = |config: Config| match Engine::new(&config).err() {
+            Some(Error::Config { setting, reason }) => (setting, reason),
+            other => panic!("{other:?}"),
+        };
+        let address = Config {
             engine: "docker.sock".to_owned(),
             ..Config::default()
         };
-        let error = Engine::new(&config).err().unwrap();
-        assert!(matches!(
-            error,
-            Error::Config {
-                setting: "docker.engine",
-                ..
-            }
-        ));
+        assert_eq!(refused(address).0, "docker.engine");
+        let platform = Config {
+            platform: Some("arm64".to_owned()),
+            ..Config::default()
+        };
+        assert_eq!(refused(platform).0, "docker.platform");
+        let file = |name: &str| format!("/nonexistent/{name}").into();
+        let tls = Config {
+            tls: Some(Tls {
+                ca: file("ca.pem"),
+                cert: file("cert.pem"),
+                key: file("key.pem"),
+            }),
+            ..Config::default()
+        };
+        assert_eq!(refused(tls.clone()).0, "docker.tls", "certificates for a socket");
+        let tls = Config {
+            engine: "tcp://127.0.0.1:1".to_owned(),
+            ..tls
+        };
+        let (setting, reason) = refused(tls);
+        assert_eq!(setting, "docker.tls");
+        assert!(reason.contains("/nonexistent/ca.pem"), "{reason}");
     }
 
     #[tokio::test]

@@ -15,17 +15,18 @@ use std::{
 use async_trait::async_trait;
 use bollard::{
     errors::Error as ApiError,
-    models::{ContainerInspectResponse, ContainerSummary},
+    models::{ContainerInspectResponse, ContainerSummary, ContainerSummaryStateEnum},
     query_parameters::{CreateContainerOptions, ListContainersOptions, StartContainerOptions},
 };
 use futures_util::future::join_all;
+use tokio::sync::OnceCell;
 
 use super::{
     Config, ReadOnly,
     container::{Contained, Making, Remains},
     engine::{Engine, failed, status, verdict_of_start},
-    owner::Owner,
-    request::{self, FACTORY_LABEL, LIFE_LABEL, OWNER_LABEL},
+    owner::{self, Hints, Life, Owner},
+    request::{self, FACTORY_LABEL, LIFE_LABEL, NODE_LABEL, OWNER_LABEL},
 };
 use crate::{Container, ContainerFactory, Error, Layer, LayerState, Spec, process::random_hex};
 
@@ -35,7 +36,8 @@ pub(super) struct Factory {
     this: Weak<Factory>,
     config: Config,
     engine: Arc<Engine>,
-    owner: Owner,
+    /// This process, once the engine said whether it is in a container of its own.
+    owner: OnceCell<Owner>,
     /// Part of every name, so that none is used twice.
     life: String,
     made: AtomicU64,
@@ -58,7 +60,7 @@ pub(crate) fn open(config: &Config) -> Result<Arc<dyn ContainerFactory>, Error> 
         this: this.clone(),
         config: config.clone(),
         engine,
-        owner: Owner::own(),
+        owner: OnceCell::new(),
         life,
         made: AtomicU64::new(0),
         existing: Mutex::default(),
@@ -85,10 +87,10 @@ impl Factory {
 
     async fn create_to_the_end(&self, spec: Spec) -> Result<Arc<Contained>, Error> {
         self.refuse_when_closed()?;
-        self.engine.provide(&spec).await?;
+        let image = self.engine.provide(&spec).await?;
         let number = self.made.fetch_add(1, Ordering::Relaxed);
         let name = request::name(&spec.name, &self.life, number);
-        let made = match self.make(name.clone(), &spec).await {
+        let made = match self.make(name.clone(), &spec, &image).await {
             Ok(made) => Arc::new(made),
             Err(error) => {
                 self.remove_failed(&name).await;
@@ -103,12 +105,12 @@ impl Factory {
         Ok(made)
     }
 
-    async fn make(&self, name: String, spec: &Spec) -> Result<Contained, Error> {
+    async fn make(&self, name: String, spec: &Spec, image: &str) -> Result<Contained, Error> {
         let port = match self.config.network == HOST {
             true => Some(free_port().map_err(|source| failed(&name, "find port", source))?),
             false => None,
         };
-        self.create_in_engine(&name, spec, port).await?;
+        self.create_in_engine(&name, spec, image, port).await?;
         self.start(&name, spec).await?;
         let address = self.address(&name, spec, port).await?;
         Ok(Contained::new(Making {
@@ -122,18 +124,19 @@ impl Factory {
         }))
     }
 
-    async fn create_in_engine(&self, name: &str, spec: &Spec, port: Option<u16>) -> Result<(), Error> {
+    async fn create_in_engine(&self, name: &str, spec: &Spec, image: &str, port: Option<u16>) -> Result<(), Error> {
         let labels = [
             (FACTORY_LABEL, self.config.identity.clone()),
-            (OWNER_LABEL, self.owner.label()),
+            (OWNER_LABEL, self.owner().await?.label()),
+            (NODE_LABEL, self.config.node.clone()),
             (LIFE_LABEL, self.life.clone()),
         ];
         let labels = labels.map(|(label, value)| (label.to_owned(), value)).into();
         let options = CreateContainerOptions {
             name: Some(name.to_owned()),
-            ..Default::default()
+            platform: self.config.platform.clone().unwrap_or_default(),
         };
-        let body = request::body(&self.config, spec, labels, port);
+        let body = request::body(&self.config, spec, image, labels, port);
         let call = self.engine.api().await?.create_container(Some(options), body);
         match self.within_limit(call).await {
             Ok(_) => Ok(()),
@@ -161,7 +164,10 @@ impl Factory {
             Err(error) => {
                 let inspected = self.engine.inspect(name).await.ok().flatten();
                 let program = inspected.and_then(|inspected| inspected.path).unwrap_or_default();
-                Err(verdict_of_start(name, &spec.image, &program, error))
+                match verdict_of_start(name, &spec.image, &program, error) {
+                    Some(verdict) => Err(verdict),
+                    None => Err(self.engine.foreign(&spec.image, Vec::new()).await),
+                }
             }
         }
     }
@@ -205,11 +211,51 @@ impl Factory {
         }
     }
 
+    /// This process as its containers name it.
+    async fn owner(&self) -> Result<&Owner, Error> {
+        let find = async {
+            let house = match owner::house() {
+                // Another engine's container is no use: only this engine is asked whether it still runs.
+                Some(id) if self.engine.inspect(&id).await?.is_some() => Some(id),
+                Some(_) | None => None,
+            };
+            Ok(Owner::own(house))
+        };
+        self.owner.get_or_try_init(|| find).await
+    }
+
     /// Whether a container with our identity was left behind by a life that is over.
-    fn is_orphan(&self, container: &ContainerSummary) -> bool {
+    async fn is_orphan(&self, container: &ContainerSummary) -> Result<bool, Error> {
         let label = |name| container.labels.as_ref().and_then(|labels| labels.get(name));
-        let owner = label(OWNER_LABEL).and_then(|label| Owner::parse(label));
-        label(LIFE_LABEL) != Some(&self.life) && !owner.is_some_and(|owner| owner.is_alive())
+        if label(LIFE_LABEL) == Some(&self.life) {
+            return Ok(false);
+        }
+        let Some(owner) = label(OWNER_LABEL).and_then(|label| Owner::parse(label)) else {
+            return Ok(true);
+        };
+        let life = owner.life();
+        let house_runs = match (life, owner.house()) {
+            (Life::Unknown, Some(house)) if self.owner().await?.house() != Some(house) => {
+                Some(self.engine.runs(house).await?)
+            }
+            // In our own container we are the one process there is.
+            (Life::Unknown, Some(_)) => Some(false),
+            (Life::Unknown, None) | (Life::Lives | Life::Over, _) => None,
+        };
+        let hints = Hints {
+            ended: container.state == Some(ContainerSummaryStateEnum::EXITED),
+            namesake: !self.config.node.is_empty() && label(NODE_LABEL) == Some(&self.config.node),
+            house_runs,
+        };
+        let orphan = owner::is_orphan(life, hints);
+        if life == Life::Unknown && !orphan {
+            let id = container.id.as_deref().unwrap_or_default();
+            tracing::info!(
+                container = id,
+                "a container of another machine, or of another namespace of processes, was left alone"
+            );
+        }
+        Ok(orphan)
     }
 }
 
@@ -235,8 +281,12 @@ impl ContainerFactory for Factory {
             .step("engine", "list containers", call)
             .await?
             .unwrap_or_default();
-        let orphans = found.iter().filter(|container| self.is_orphan(container));
-        let ids: Vec<&str> = orphans.filter_map(|container| container.id.as_deref()).collect();
+        let mut ids = Vec::new();
+        for container in &found {
+            if self.is_orphan(container).await? {
+                ids.extend(container.id.as_deref());
+            }
+        }
         let removed = join_all(ids.iter().map(|id| self.engine.remove(id))).await;
         removed
             .into_iter()

@@ -39,6 +39,10 @@ struct Inner {
     marks: [Mark; 2],
     /// Where the present reading of each stream is.
     places: [Place; 2],
+    /// Runs that ended and whose log was not collected.
+    uncollected: usize,
+    /// When the last run ended.
+    ran: Instant,
     ended: bool,
 }
 
@@ -62,6 +66,13 @@ struct Mark {
     within_line: bool,
 }
 
+impl Inner {
+    /// The time of what came last.
+    fn time_ns(&self) -> u64 {
+        self.marks[0].time_ns.max(self.marks[1].time_ns)
+    }
+}
+
 impl Mark {
     /// The part of a frame that was not taken in before: a line without an end may be told again, and further.
     fn fresh(self, place: Place, text: &[u8]) -> &[u8] {
@@ -79,6 +90,9 @@ impl Mark {
 /// Time before a broken stream is taken up again. The news that the container ended comes sooner.
 const AGAIN: Duration = Duration::from_millis(200);
 
+/// How many times as long as counts as silence a container may go on talking before the next run.
+const LONGEST_QUIETS: u32 = 10;
+
 impl Output {
     pub(super) fn new(sentinel: &str, capacity: usize, quiet: Duration) -> Arc<Output> {
         Arc::new(Output {
@@ -87,6 +101,8 @@ impl Output {
                 touched: Instant::now(),
                 marks: [Mark::default(); 2],
                 places: [Place::default(); 2],
+                uncollected: 0,
+                ran: Instant::now(),
                 ended: false,
             }),
             progress: Notify::new(),
@@ -178,6 +194,27 @@ impl Output {
         let _ = tokio::time::timeout(longest, self.wait_until(|inner| inner.ended)).await;
     }
 
+    /// A run has ended, and left a log.
+    pub(super) fn ran(&self) {
+        let mut inner = self.lock();
+        inner.uncollected += 1;
+        inner.ran = Instant::now();
+    }
+
+    /// Draws a line under the log of the last run, for a container that does not: once nothing came for a while since its end,
+    /// or its log was collected. A container that never falls silent has its line all the same, in the midst of what it says.
+    pub(super) async fn settle(&self) {
+        let settled = |inner: &Inner| inner.ended || inner.splitter.waiting() >= inner.uncollected;
+        let began = self.lock().ran;
+        let longest = self.quiet.saturating_mul(LONGEST_QUIETS);
+        let _ = tokio::time::timeout(longest, self.wait_for_quiet(began, settled)).await;
+        let mut inner = self.lock();
+        let (uncollected, time_ns) = (inner.uncollected, inner.time_ns());
+        inner.splitter.cut(uncollected, time_ns);
+        drop(inner);
+        self.progress.notify_waiters();
+    }
+
     /// The log of the next activation; see [`Container::logs`](crate::Container::logs).
     pub(super) async fn collect(&self, request: LogRequest) -> Logs {
         let _turn = self.turn.lock().await;
@@ -188,14 +225,19 @@ impl Output {
                 self.lock().splitter.complete()
             }
             Until::Drained => {
-                let _ = tokio::time::timeout(request.wait.max(self.quiet), self.wait_for_quiet()).await;
+                let over = |inner: &Inner| inner.ended || inner.splitter.complete();
+                let quiet = self.wait_for_quiet(Instant::now(), over);
+                let _ = tokio::time::timeout(request.wait.max(self.quiet), quiet).await;
                 true
             }
         };
         let mut inner = self.lock();
-        let time_ns = inner.marks[0].time_ns.max(inner.marks[1].time_ns);
+        inner.uncollected = inner.uncollected.saturating_sub(1);
+        let time_ns = inner.time_ns();
         let mut logs = inner.splitter.take(request.limit_bytes, time_ns);
         logs.incomplete = !complete;
+        drop(inner);
+        self.progress.notify_waiters();
         logs
     }
 
@@ -210,19 +252,18 @@ impl Output {
         }
     }
 
-    async fn wait_for_quiet(&self) {
-        let began = Instant::now();
+    /// Waits until nothing came for as long as counts as silence, since then or later, or until it is over.
+    async fn wait_for_quiet(&self, since: Instant, over: impl Fn(&Inner) -> bool) {
         loop {
-            let (over, touched) = {
+            let (is_over, touched) = {
                 let inner = self.lock();
-                (inner.ended || inner.splitter.complete(), inner.touched.max(began))
+                (over(&inner), inner.touched.max(since))
             };
             let until = touched + self.quiet;
-            if over || Instant::now() >= until {
+            if is_over || Instant::now() >= until {
                 return;
             }
-            let over = self.wait_until(|inner| inner.ended || inner.splitter.complete());
-            let _ = tokio::time::timeout_at(until, over).await;
+            let _ = tokio::time::timeout_at(until, self.wait_until(&over)).await;
         }
     }
 
@@ -302,6 +343,59 @@ mod tests {
         let logs = output.collect(request(Until::Drained, 1_000)).await;
         let texts: Vec<_> = logs.lines.iter().map(|line| line.text.as_str()).collect();
         assert_eq!(texts, ["half a line"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn runs_without_end_marks_do_not_share_a_log() {
+        let output = output();
+        output.settle().await;
+        feed(&output, Stream::Stdout, 1, "one\n");
+        output.ran();
+        let late = async {
+            tokio::time::sleep(Duration::from_millis(60)).await;
+            feed(&output, Stream::Stderr, 2, "late one\n");
+        };
+        let first = output.collect(request(Until::Drained, 5_000));
+        let second = async {
+            let began = Instant::now();
+            output.settle().await;
+            assert_eq!(began.elapsed().as_millis(), 160, "it was quiet before");
+            feed(&output, Stream::Stdout, 3, "two\n");
+            output.ran();
+            output.settle().await;
+            feed(&output, Stream::Stdout, 4, "three\n");
+            output.ran();
+        };
+        let (first, (), ()) = tokio::join!(first, late, second);
+        let texts = |logs: Logs| logs.lines.into_iter().map(|line| line.text).collect::<Vec<_>>();
+        assert_eq!(texts(first), ["one", "late one"]);
+        // Nobody collected it before the next one ran.
+        let second = output.collect(request(Until::Drained, 5_000)).await;
+        assert_eq!(texts(second), ["two"]);
+        let third = output.collect(request(Until::Drained, 5_000)).await;
+        assert_eq!(texts(third), ["three"]);
+        let began = Instant::now();
+        output.settle().await;
+        assert_eq!(began.elapsed(), Duration::ZERO, "there is nothing to tell apart");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_never_falls_silent_runs_again_all_the_same() {
+        let output = output();
+        output.ran();
+        let talk = async {
+            for nanoseconds in 1.. {
+                feed(&output, Stream::Stdout, nanoseconds, "still here\n");
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        let began = Instant::now();
+        tokio::select! {
+            () = talk => {}
+            () = output.settle() => {}
+        }
+        assert_eq!(began.elapsed().as_millis(), 1_000);
+        assert_eq!(output.lock().splitter.waiting(), 1);
     }
 
     #[tokio::test(start_paused = true)]

@@ -11,16 +11,19 @@ use crate::Spec;
 pub(super) const FACTORY_LABEL: &str = "ferrowhisk.factory";
 /// The process that made it.
 pub(super) const OWNER_LABEL: &str = "ferrowhisk.owner";
+/// The name of that process; see [`Config::node`].
+pub(super) const NODE_LABEL: &str = "ferrowhisk.node";
 /// The factory within that process.
 pub(super) const LIFE_LABEL: &str = "ferrowhisk.life";
 
 /// The least weight that engines accept.
 const LEAST_SHARES: u32 = 2;
 
-/// The body of the request. `port` is where it must listen when the network is the machine's.
+/// The body of the request. `image` is its full name, and `port` is where it must listen when the network is the machine's.
 pub(super) fn body(
     config: &Config,
     spec: &Spec,
+    image: &str,
     labels: HashMap<String, String>,
     port: Option<u16>,
 ) -> ContainerCreateBody {
@@ -30,7 +33,7 @@ pub(super) fn body(
         ReadOnly::Never => false,
     };
     ContainerCreateBody {
-        image: Some(spec.image.clone()),
+        image: Some(image.to_owned()),
         env: Some(environment(spec, port)),
         labels: Some(labels),
         volumes: read_only.then(|| config.writable.clone()),
@@ -113,12 +116,13 @@ mod tests {
             concurrency: 1,
             env: env.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
             managed,
+            tenant: None,
         }
     }
 
     #[test]
     fn every_limit_is_asked_for() {
-        let body = body(&Config::default(), &spec(true), HashMap::new(), Some(99));
+        let body = body(&Config::default(), &spec(true), "image", HashMap::new(), Some(99));
         assert_eq!(body.env.unwrap(), ["A=2=3", "PORT=99"]);
         assert_eq!(body.volumes.unwrap(), ["/action", "/nodejsAction"]);
         let host = body.host_config.unwrap();
@@ -139,7 +143,7 @@ mod tests {
                 read_only_root,
                 ..Config::default()
             };
-            let body = body(&config, &spec(false), HashMap::new(), None);
+            let body = body(&config, &spec(false), "image", HashMap::new(), None);
             (body.host_config.unwrap().readonly_rootfs, body.volumes.is_some())
         };
         assert_eq!(read_only(ReadOnly::Managed), (Some(false), false));

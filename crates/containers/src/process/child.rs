@@ -209,14 +209,7 @@ impl Launch<'_> {
                 libc::syscall(libc::SYS_landlock_restrict_self, rules, 0)
             })?;
         }
-        let Some(filter) = self.filter else { return Ok(()) };
-        let program = libc::sock_fprog {
-            len: filter.len() as u16,
-            filter: filter.as_ptr().cast_mut(),
-        };
-        // SAFETY: a compiled program of that length; the kernel copies it.
-        let set = unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, &raw const program) };
-        check("system call filter", set).map(drop)
+        self.filter.map_or(Ok(()), put_on)
     }
 
     fn execute(&self) -> Step {
@@ -241,6 +234,17 @@ impl Launch<'_> {
             errno: sys::errno(),
         })
     }
+}
+
+/// Puts a filter of system calls on this thread and its children, for good.
+pub(super) fn put_on(filter: &[libc::sock_filter]) -> Step {
+    let program = libc::sock_fprog {
+        len: filter.len() as u16,
+        filter: filter.as_ptr().cast_mut(),
+    };
+    // SAFETY: a compiled program of that length; the kernel copies it.
+    let set = unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, &raw const program) };
+    check("system call filter", set).map(drop)
 }
 
 /// Takes every capability out of the bounding set of this thread and its children, so that no program they execute can

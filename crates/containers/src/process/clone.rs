@@ -3,14 +3,15 @@
 //!
 //! The child enters through a function that never returns, called from the very assembly that made it; thus nothing on
 //! the shared stack above that call is touched while the parent waits. Where there is no assembly for the machine, or no
-//! `clone3`, the C library's `clone` with a stack of its own does the same without joining a control group.
+//! `clone3`, the C library's `clone` with a stack of its own does the same without joining a control group. Where that
+//! gives no descriptor of the child either, as under an emulator of another processor, one is opened afterwards.
 
 use std::{
     ffi::c_void,
     os::fd::{FromRawFd, OwnedFd, RawFd},
 };
 
-use super::sys::{Failure, check};
+use super::sys::{self, Failure, check};
 
 /// What the child runs. It must not return, panic or allocate.
 pub(super) type Entry = extern "C" fn(*mut c_void) -> !;
@@ -160,6 +161,27 @@ unsafe fn clone_with_stack(
     let flags = flags as libc::c_int | libc::SIGCHLD;
     // SAFETY: the stack lives until the child has left our memory, as this thread waits for that.
     let pid = unsafe { libc::clone(entry, top, flags, argument, pidfd) };
+    if pid >= 0 || sys::errno() != libc::EINVAL {
+        check(CLONE, pid.into())?;
+        return Ok(i64::from(pid));
+    }
+    // SAFETY: as before.
+    let pid = unsafe { libc::clone(entry, top, flags & !libc::CLONE_PIDFD, argument) };
     check(CLONE, pid.into())?;
+    // SAFETY: numbers only; the child keeps its number until this process has waited for it.
+    let opened = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
+    // SAFETY: the caller's variable.
+    unsafe { *pidfd = check("descriptor of the child", opened)? as libc::c_int };
     Ok(i64::from(pid))
+}
+
+/// Whether children can be born into these namespaces: an emulator of another processor may know only how to change them.
+/// For a process with one thread that ends soon.
+pub(super) fn can_enter(namespaces: u64) -> bool {
+    extern "C" fn leave(_: *mut c_void) -> ! {
+        // SAFETY: ends this process without running anything of the platform's.
+        unsafe { libc::_exit(0) }
+    }
+    // SAFETY: the child only ends; nothing else runs in this process.
+    unsafe { vfork(namespaces, None, leave, std::ptr::null_mut()) }.is_ok()
 }

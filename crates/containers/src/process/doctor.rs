@@ -3,6 +3,7 @@
 use super::{
     Config, Network,
     cgroup::{Cgroups, Resource, Version},
+    child, clone,
     config::Guards,
     landlock, root,
     seccomp::Filter,
@@ -69,8 +70,30 @@ fn find_ability() -> Ability {
         users: root && (as_root.is_some() || namespaces.is_err()),
         namespaces,
         processes: trial == Trial::Everything,
-        seccomp: Filter::compile().map(drop).map_err(|error| error.to_string()),
+        seccomp: seccomp(),
         landlock: landlock::version(),
+    }
+}
+
+/// Compiles the filter and puts it on a child. Only a kernel that does not know filters is taken for one without: with any
+/// other failure it is better that no container can be made.
+fn seccomp() -> Result<(), String> {
+    let filter = Filter::compile().map_err(|error| error.to_string())?;
+    // SAFETY: the child only makes system calls and ends.
+    match unsafe { libc::fork() } {
+        0 => {
+            let set = sys::prctl("no new privileges", libc::PR_SET_NO_NEW_PRIVS, 1);
+            let unknown = match set.and_then(|()| child::put_on(filter.program())) {
+                Ok(()) => false,
+                Err(failure) => matches!(failure.errno, libc::ENOSYS | libc::EINVAL),
+            };
+            // SAFETY: ends without running anything of the platform's.
+            unsafe { libc::_exit(libc::c_int::from(unknown)) }
+        }
+        child => match exit_code(child) {
+            Some(1) => Err("the kernel does not know filters of system calls".to_owned()),
+            Some(_) | None => Ok(()),
+        },
     }
 }
 
@@ -93,6 +116,9 @@ fn attempt(flags: libc::c_int) -> Trial {
 }
 
 fn enter_and_mount(flags: libc::c_int) -> libc::c_int {
+    if !clone::can_enter(flags as u64) {
+        return 1;
+    }
     // SAFETY: changes this process only.
     if unsafe { libc::unshare(flags) } != 0 {
         return 1;

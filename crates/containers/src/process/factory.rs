@@ -80,7 +80,8 @@ pub(crate) fn open(config: &Config) -> Result<Arc<dyn ContainerFactory>, Error> 
     };
     let cgroups = Arc::new(cgroups);
     let groups = Arc::new(Pool::new(cgroups.clone(), life.tag()));
-    let filter = if guards.seccomp { Filter::compile().ok() } else { None };
+    let wanted = guards.seccomp && ability.seccomp.is_ok();
+    let filter = if wanted { Filter::compile().ok() } else { None };
     let has_filter = filter.is_some();
     let plans = Plans::new(config, &guards, &life)?;
     let spawner = Spawner::start(common(config, &guards, &ability, &life, groups.clone(), filter))?;

@@ -83,6 +83,7 @@ mod tests {
                 .map(|(name, value)| (name.to_string(), value.to_string()))
                 .collect(),
             managed: true,
+            tenant: None,
         }
     }
 

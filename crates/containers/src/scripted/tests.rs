@@ -17,6 +17,7 @@ fn spec() -> Spec {
         concurrency: 1,
         env: vec![("CONTRACT".to_owned(), "kept".to_owned())],
         managed: true,
+        tenant: None,
     }
 }
 

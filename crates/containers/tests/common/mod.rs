@@ -33,6 +33,7 @@ pub fn spec(program: &str) -> Spec {
             ("CONTRACT".to_owned(), "kept".to_owned()),
         ],
         managed: true,
+        tenant: None,
     }
 }
 
