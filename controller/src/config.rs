@@ -25,6 +25,9 @@ pub struct Config {
     pub cluster_size: u32,
     /// Compositions that may run at the same time; more wait their turn on the bus.
     pub compositions: usize,
+    /// How long a controller or an invoker may be away, in milliseconds, before what it left on its topics is done by others;
+    /// absent: for ever.
+    pub takeover_after_ms: Option<u64>,
     /// Entities held in the cache.
     pub entity_cache: usize,
     /// Most bytes of parameters and annotations held in the cache.
@@ -52,6 +55,7 @@ impl Default for Config {
             max_payload_bytes: 1_048_576,
             cluster_size: 1,
             compositions: 10_000,
+            takeover_after_ms: None,
             entity_cache: 10_000,
             entity_cache_bytes: 64 * 1024 * 1024,
             store_blocking: StorePolicy::StoreAlways,
@@ -97,6 +101,10 @@ impl Config {
         (
             "compositions",
             "Compositions that may run at the same time; more wait their turn.",
+        ),
+        (
+            "takeover_after_ms",
+            "How long a controller or an invoker may be away, in milliseconds, before what it left on its topics is done by others; absent: for ever. Of use in a cluster only.",
         ),
         ("entity_cache", "Entities held in the cache."),
         (

@@ -13,7 +13,6 @@ mod order;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::Poll;
 use std::time::Duration;
 
 use dashmap::{DashMap, DashSet};
@@ -26,6 +25,7 @@ use wsk_planted::{Bug, planted};
 
 use super::cache::Value;
 use super::composition::Progress;
+use super::owed::next_left;
 use super::{App, Caller, Error, now};
 use crate::{Config, metrics};
 pub(super) use order::Order;
@@ -271,33 +271,34 @@ impl App {
         self: &Arc<App>,
         mut orders: Box<dyn Subscription>,
     ) -> impl Future<Output = ()> + Send + use<> {
-        let mut first = None;
-        while let Poll::Ready(Some(delivery)) = std::future::poll_fn(|cx| Poll::Ready(orders.poll_next(cx))).await {
-            if !delivery.redelivered() {
-                first = Some(delivery);
-                break;
+        while let Some(delivery) = next_left(&mut orders, self.work.cancels.topic()).await {
+            if let Some((order, delivery)) = readable(delivery) {
+                self.take_up_cancel(order, delivery).await;
             }
-            let Some(order) = readable(&delivery) else { continue };
-            if order.composed {
-                self.work.cancels.asked.insert(order.activation_id);
-            } else if order.kept {
-                self.keep(Arc::new(order.record())).await;
-            }
-            self.work.spawn(self.clone().see_through_end(order, delivery));
         }
         let app = self.clone();
         async move {
-            loop {
-                let next = match first.take() {
-                    Some(delivery) => Some(delivery),
-                    None => orders.next().await,
+            while let Some(delivery) = orders.next().await {
+                let Some((order, delivery)) = readable(delivery) else {
+                    continue;
                 };
-                let Some(delivery) = next else { return };
-                if let Some(order) = readable(&delivery) {
+                if delivery.redelivered() {
+                    app.take_up_cancel(order, delivery).await;
+                } else {
                     app.work.spawn(app.clone().see_through_end(order, delivery));
                 }
             }
         }
+    }
+
+    /// Settles what a former life accepted, or another controller that stays away.
+    async fn take_up_cancel(self: &Arc<App>, order: Arc<Order>, delivery: Delivery) {
+        if order.composed {
+            self.work.cancels.asked.insert(order.activation_id);
+        } else if order.kept {
+            self.keep(Arc::new(order.record())).await;
+        }
+        self.work.spawn(self.clone().see_through_end(order, delivery));
     }
 
     /// Works on an accepted request until its activation has its record and has left its slot.
@@ -360,11 +361,12 @@ fn judged(record: Activation) -> Result<Cancelled, Error> {
 }
 
 /// A request that cannot be read is given up, with a word in the log: it would come back for ever.
-fn readable(delivery: &Delivery) -> Option<Arc<Order>> {
-    match read::<Order>(delivery) {
-        Ok(order) => Some(order),
+fn readable(delivery: Delivery) -> Option<(Arc<Order>, Delivery)> {
+    match read::<Order>(&delivery) {
+        Ok(order) => Some((order, delivery)),
         Err(error) => {
             tracing::error!(activation_id = %delivery.key(), %error, "a cancellation cannot be read and is given up");
+            delivery.commit();
             None
         }
     }

@@ -1,4 +1,5 @@
-//! Activations that an invoker could not run because of its machine, and hands on to be placed anew.
+//! Activations that are placed anew: those that an invoker could not run because of its machine, and those that one which
+//! stays away has left on its topic (see [`super::takeover`]).
 //!
 //! All controllers share the topic, so that it does not matter whose activation it was, or whether that controller is there.
 //! Where no other invoker will do, the one that refused gets it again, marked as having nowhere else to go; it answers. So
@@ -9,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use wsk_bus::messages::{ActivationMessage, Detour, invoker_topic, read};
-use wsk_bus::{Durability, Key, Message, Subscription};
+use wsk_bus::{Delivery, Durability, Subscription};
 
 use super::balancer::{Demand, Wants};
 use super::cache::Value;
@@ -24,7 +25,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub async fn place(app: Arc<App>, mut refused: Box<dyn Subscription>) {
     while let Some(delivery) = refused.next().await {
         match read::<ActivationMessage>(&delivery) {
-            Ok(message) => app.place_anew(&message).await,
+            Ok(message) => app.place_anew(&message, &delivery).await,
             Err(error) => tracing::error!(%error, "an activation to be placed anew cannot be read; it is skipped"),
         }
         delivery.commit();
@@ -33,7 +34,7 @@ pub async fn place(app: Arc<App>, mut refused: Box<dyn Subscription>) {
 
 impl App {
     /// Hands an activation to another invoker, or back; waits until that worked.
-    async fn place_anew(&self, message: &ActivationMessage) {
+    async fn place_anew(&self, message: &ActivationMessage, delivery: &Delivery) {
         let (topic, last) = self.other_place(message).await;
         let detour = message.detour.as_deref().cloned().unwrap_or_default();
         let again = ActivationMessage {
@@ -44,7 +45,7 @@ impl App {
         let id = message.activation_id;
         tracing::info!(activation_id = %id, topic = &*topic, last, "an activation that an invoker could not run was placed anew");
         loop {
-            let copy = Message::local(Key::Id(id.bits()), again.clone());
+            let copy = delivery.pass_on_as(again.clone());
             match self.bus.publish(&topic, copy, Durability::Durable).await {
                 Ok(_) => return,
                 Err(error) => {
@@ -52,6 +53,16 @@ impl App {
                     tokio::time::sleep(PAUSE).await;
                 }
             }
+        }
+    }
+
+    /// The topic of an invoker that is up, once there is one.
+    async fn any_invoker(&self) -> Arc<str> {
+        loop {
+            if let Some(topic) = self.work.flights.balancer().anyone_up(now()) {
+                return topic;
+            }
+            tokio::time::sleep(PAUSE).await;
         }
     }
 
@@ -93,7 +104,9 @@ impl App {
                     .map(|number| invoker_topic(*number).into());
                 (back.unwrap_or(placement.topic), placement.last)
             }
-            (None, back) => (invoker_topic(back.copied().unwrap_or_default()).into(), true),
+            (None, Some(back)) => (invoker_topic(*back).into(), true),
+            // It was left by an invoker that is away, and its action is gone as well: any invoker says so.
+            (None, None) => (self.any_invoker().await, true),
         }
     }
 }

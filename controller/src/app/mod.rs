@@ -28,6 +28,7 @@ mod retry;
 mod rules;
 mod secrets;
 mod sequences;
+mod takeover;
 mod throttle;
 mod triggers;
 mod wait;

@@ -7,8 +7,8 @@
 //!
 //! Invariant: one task at a time works on a composition; states of it that arrive meanwhile replace its older ones.
 
+use std::collections::HashMap;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -26,6 +26,8 @@ use crate::Config;
 
 /// Pause before a store that failed is tried again.
 const RETRY: Duration = Duration::from_secs(1);
+/// How long the bus may take to say what was left, before that is noted.
+const PATIENCE: Duration = Duration::from_secs(15);
 
 /// One promise.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -34,6 +36,15 @@ pub enum Owed {
     Record(Arc<Activation>),
     /// A composition to bring to its end.
     Composition(Box<Progress>),
+}
+
+/// What is read of promises before any is taken on. Of several states of a composition only the newest counts; the others are
+/// done with.
+#[derive(Default)]
+pub(super) struct Backlog {
+    promises: Vec<Option<(Arc<Owed>, Delivery)>>,
+    /// The newest step of each composition, and where it is.
+    states: HashMap<ActivationId, (u32, usize)>,
 }
 
 /// The compositions this controller works on, with the messages to commit at their end.
@@ -48,6 +59,8 @@ struct Open {
     action: FullName,
     /// Its newest state, to be committed at the end.
     state: Option<Delivery>,
+    /// Which that is.
+    step: u32,
 }
 
 impl Ledger {
@@ -96,6 +109,20 @@ impl Open {
             namespace,
             action,
             state,
+            step: progress.step,
+        }
+    }
+}
+
+impl Open {
+    /// Keeps the newest state. One that was taken over from another controller may come twice, and late.
+    fn hears(&mut self, step: u32, delivery: Delivery) {
+        if step < self.step {
+            return delivery.commit();
+        }
+        self.step = step;
+        if let Some(older) = self.state.replace(delivery) {
+            older.commit();
         }
     }
 }
@@ -128,60 +155,69 @@ impl Payload for Owed {
 
 /// Settles what is owed, first what a former life left behind.
 pub async fn settle(app: Arc<App>, mut owed: Box<dyn Subscription>) {
-    let mut backlog: Vec<(Arc<Owed>, Delivery)> = Vec::new();
-    let mut first = None;
-    while let Poll::Ready(Some(delivery)) = std::future::poll_fn(|cx| Poll::Ready(owed.poll_next(cx))).await {
-        if !delivery.redelivered() {
-            first = Some(delivery);
-            break;
-        }
-        if let Some(owed) = readable(&delivery) {
-            backlog.push((owed, delivery));
-        }
+    let mut backlog = Backlog::default();
+    while let Some(delivery) = next_left(&mut owed, app.work.ledger.topic()).await {
+        backlog.add(delivery);
     }
-    for (owed, delivery) in newest(backlog) {
+    for (owed, delivery) in backlog.newest() {
         app.take_on(owed, delivery);
     }
-    loop {
-        let next = match first.take() {
-            Some(delivery) => Some(delivery),
-            None => owed.next().await,
-        };
-        let Some(delivery) = next else { return };
-        if let Some(owed) = readable(&delivery) {
+    while let Some(delivery) = owed.next().await {
+        if let Some((owed, delivery)) = readable(delivery) {
             app.take_on(owed, delivery);
         }
     }
 }
 
+/// The next message of what a former life left, or another controller; with a word in the log now and then while it does not
+/// come. None at the end.
+pub(super) async fn next_left(left: &mut Box<dyn Subscription>, topic: &str) -> Option<Delivery> {
+    loop {
+        match tokio::time::timeout(PATIENCE, left.next_of_backlog()).await {
+            Ok(delivery) => return delivery,
+            Err(_) => tracing::warn!(topic, "waiting for the bus to say what was left on a topic"),
+        }
+    }
+}
+
 /// A promise that cannot be read is given up, with a word in the log: it would come back for ever.
-fn readable(delivery: &Delivery) -> Option<Arc<Owed>> {
-    match read::<Owed>(delivery) {
-        Ok(owed) => Some(owed),
+fn readable(delivery: Delivery) -> Option<(Arc<Owed>, Delivery)> {
+    match read::<Owed>(&delivery) {
+        Ok(owed) => Some((owed, delivery)),
         Err(error) => {
             tracing::error!(activation_id = %delivery.key(), %error, "a promise cannot be read and is given up");
+            delivery.commit();
             None
         }
     }
 }
 
-/// Of several states of a composition only the newest counts; the others are done with.
-fn newest(backlog: Vec<(Arc<Owed>, Delivery)>) -> Vec<(Arc<Owed>, Delivery)> {
-    let mut steps = std::collections::HashMap::new();
-    for (owed, _) in &backlog {
-        if let Owed::Composition(progress) = &**owed {
-            let step: &mut u32 = steps.entry(owed.id()).or_default();
-            *step = progress.step.max(*step);
+impl Backlog {
+    pub fn add(&mut self, delivery: Delivery) {
+        let Some((owed, delivery)) = readable(delivery) else {
+            return;
+        };
+        if let Owed::Composition(progress) = &*owed {
+            let (step, place) = (progress.step, self.promises.len());
+            match self.states.insert(owed.id(), (step, place)) {
+                Some((newer, at)) if newer > step => {
+                    self.states.insert(owed.id(), (newer, at));
+                    return delivery.commit();
+                }
+                Some((_, at)) => {
+                    let older = self.promises[at].take();
+                    older.into_iter().for_each(|(_, older)| older.commit());
+                }
+                None => {}
+            }
         }
+        self.promises.push(Some((owed, delivery)));
     }
-    let mut kept = Vec::with_capacity(backlog.len());
-    for (owed, delivery) in backlog {
-        match &*owed {
-            Owed::Composition(progress) if progress.step < steps[&owed.id()] => delivery.commit(),
-            Owed::Composition(_) | Owed::Record(_) => kept.push((owed, delivery)),
-        }
+
+    /// What counts, in order.
+    pub fn newest(self) -> impl Iterator<Item = (Arc<Owed>, Delivery)> {
+        self.promises.into_iter().flatten()
     }
-    kept
 }
 
 impl App {
@@ -199,11 +235,7 @@ impl App {
                 });
             }
             Owed::Composition(progress) => match self.work.ledger.open.entry(owed.id()) {
-                Entry::Occupied(mut open) => {
-                    if let Some(older) = open.get_mut().state.replace(delivery) {
-                        older.commit();
-                    }
-                }
+                Entry::Occupied(mut open) => open.get_mut().hears(progress.step, delivery),
                 Entry::Vacant(place) => {
                     let fresh = progress.step == 0 && !delivery.redelivered();
                     place.insert(Open::new(progress, Some(delivery)));

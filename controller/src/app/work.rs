@@ -108,7 +108,7 @@ impl App {
     /// Takes up the controller's duties on the bus. Until then nothing that is invoked is placed or answered.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when the bus refuses the controller's topics.
+    /// [`Error::Unavailable`] when the bus refuses the controller's topics for now, [`Error::Internal`] when for good.
     pub async fn take_up_duties(self: &Arc<App>) -> Result<Duties, Error> {
         let completed = completed_topic(&self.config.id);
         let group = format!("controller{}", self.config.id);
@@ -125,6 +125,8 @@ impl App {
         self.declare(TopicConfig::queue(&**self.work.cancels.topic())).await?;
         let printed = self.work.feeds.topic();
         self.declare(printed.clone()).await?;
+        self.bus.vacated(self.work.ledger.topic()).await;
+        self.bus.vacated(self.work.cancels.topic()).await;
         let acks = self.subscribe(&completed, &group, ACKS_IN_FLIGHT).await?;
         let pings = self.subscribe(HEALTH, &group, ACKS_IN_FLIGHT).await?;
         let changes = self.subscribe(CACHE_INVALIDATION, &group, ACKS_IN_FLIGHT).await?;
@@ -148,6 +150,10 @@ impl App {
             tokio::spawn(super::owed::settle(self.clone(), owed)),
             tokio::spawn(super::elsewhere::place(self.clone(), elsewhere)),
         ];
+        if let Some(after) = self.config.takeover_after_ms {
+            let after = Duration::from_millis(after);
+            tasks.push(tokio::spawn(super::takeover::watch(self.clone(), after)));
+        }
         if let Some(waiting) = self.work.events.take() {
             self.declare(TopicConfig::broadcast(EVENTS)).await?;
             tasks.push(tokio::spawn(super::events::publish(self.clone(), waiting)));
@@ -250,5 +256,9 @@ impl App {
 }
 
 fn unavailable(error: wsk_bus::Error) -> Error {
-    Error::Unavailable(error.to_string())
+    if error.retryable() {
+        Error::Unavailable(error.to_string())
+    } else {
+        Error::Internal(error.to_string())
+    }
 }

@@ -1,7 +1,7 @@
 //! What publishers and subscribers hold in their hands.
 
 use crate::in_process;
-use crate::{Error, Key, Message, Payload};
+use crate::{Body, Error, Key, Message, Payload};
 use bytes::Bytes;
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -91,6 +91,14 @@ impl Delivery {
         Message {
             seen: self.redelivered(),
             ..self.message().clone()
+        }
+    }
+
+    /// As [`Delivery::pass_on`], with other content.
+    pub fn pass_on_as(&self, body: Arc<dyn Payload>) -> Message {
+        Message {
+            body: Body::Local(body),
+            ..self.pass_on()
         }
     }
 

@@ -6,6 +6,7 @@ mod compositions;
 mod events;
 mod fires;
 mod keeping;
+mod takeover;
 mod web;
 
 use std::sync::{Arc, Mutex};
@@ -41,6 +42,7 @@ type Behaviour = Arc<dyn Fn(&ActivationMessage) -> Act + Send + Sync>;
 /// An invoker that pings every second and does what `behaviour` says.
 pub struct Invoker {
     seen: Arc<Mutex<Vec<Arc<ActivationMessage>>>>,
+    redelivered: Arc<Mutex<Vec<bool>>>,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -61,12 +63,14 @@ impl Invoker {
             behaviour: Arc::new(behaviour),
         };
         let mut work = bus.subscribe("invoker0", "invoker0", 1000).await.unwrap();
-        let messages = seen.clone();
+        let (messages, redelivered) = (seen.clone(), Arc::new(Mutex::new(Vec::new())));
+        let again = redelivered.clone();
         let worker = Arc::new(worker);
         let running = tokio::spawn(async move {
             while let Some(delivery) = work.next().await {
                 let message = read::<ActivationMessage>(&delivery).unwrap();
                 messages.lock().unwrap().push(message.clone());
+                again.lock().unwrap().push(delivery.redelivered());
                 let worker = worker.clone();
                 tokio::spawn(async move {
                     worker.act(message).await;
@@ -92,6 +96,7 @@ impl Invoker {
         }
         Invoker {
             seen,
+            redelivered,
             tasks: vec![running, pinging],
         }
     }
@@ -99,6 +104,11 @@ impl Invoker {
     /// Every activation that came, in order.
     pub fn seen(&self) -> Vec<Arc<ActivationMessage>> {
         self.seen.lock().unwrap().clone()
+    }
+
+    /// Whether each of them may have been seen by another invoker.
+    pub fn redelivered(&self) -> Vec<bool> {
+        self.redelivered.lock().unwrap().clone()
     }
 }
 
