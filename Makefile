@@ -7,7 +7,7 @@ PROGRAMS := -p wsk-standalone -p wsk-cli -p wsk-proxy
 SERVICES := -p wsk-gateway -p wsk-controller -p wsk-invoker --features \
 	wsk-gateway/service,wsk-controller/service,wsk-invoker/service,wsk-cli/couchdb
 
-.PHONY: run demo build test check lint bench clean cluster
+.PHONY: run demo build test check lint bench clean cluster arm64
 
 ## Build, start the platform on its embedded default, create and invoke first actions, stay up.
 run: build
@@ -22,6 +22,10 @@ demo: build
 cluster:
 	@cargo build --release $(PROGRAMS) $(SERVICES)
 	@tests/cluster/cluster.sh "$(TARGET)/release"
+
+## All programs for 64-bit ARM machines, built on this one, into target/arm64; root installs the compilers that are missing.
+arm64:
+	@.ci/build-arm64 $(PROGRAMS) $(SERVICES)
 
 build:
 	@echo "Building ferrowhisk, wsk and the action proxy (the first time takes some minutes) ..."
