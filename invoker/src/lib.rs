@@ -35,6 +35,7 @@ mod plan;
 pub mod pool;
 mod record;
 mod records;
+mod registries;
 mod run;
 #[cfg(feature = "service")]
 pub mod service;
@@ -44,6 +45,7 @@ mod unlock;
 pub use config::Config;
 pub use error::Error;
 pub use handle::{Drained, Handle, Invoker, Switch};
+pub use registries::accredited;
 
 #[cfg(test)]
 mod tests;

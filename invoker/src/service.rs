@@ -10,7 +10,7 @@ use wsk_service::program::{Fault, Process, Settings, wait_for};
 use wsk_service::supervise::{OnCancel, OnFailure, Stage, Task};
 use wsk_service::telemetry;
 
-use crate::{Config, Handle, Invoker, interpreters};
+use crate::{Config, Handle, Invoker, accredited, interpreters};
 
 wsk_service::settings! {
     /// Configuration of `ferrowhisk-invoker`.
@@ -51,8 +51,14 @@ const STORAGE: Duration = Duration::from_secs(5);
 pub async fn live(config: ServiceConfig, mut process: Process) -> Result<(), Fault> {
     let manifest = Arc::new(manifest(&config)?);
     process.admin(&config.admin).await?;
-    let factory = wsk_containers::open(&config.containers)?;
-    let bus = wsk_bus::open(&config.bus.clone().named(&format!("invoker{}", config.invoker.id)))?;
+    let factory = wsk_containers::open(
+        &config
+            .containers
+            .clone()
+            .named(&format!("invoker{}", config.invoker.id)),
+    )?;
+    let own_name = format!("invoker{}", config.invoker.id);
+    let bus = wsk_bus::open(&config.bus.clone().named(&own_name))?;
     let secrets = Arc::new(config.secrets.vault()?);
     let stores = wait_for("the store", wsk_store::Error::retryable, || {
         wsk_store::open(&config.store)
@@ -70,7 +76,12 @@ pub async fn live(config: ServiceConfig, mut process: Process) -> Result<(), Fau
             bus.clone(),
             entities,
             activations,
-            factory.clone(),
+            accredited(
+                &config.containers,
+                factory.clone(),
+                stores.subjects.clone(),
+                secrets.clone(),
+            ),
             secrets.clone(),
         )
     };

@@ -94,7 +94,7 @@ impl Platform {
             bus.clone(),
             stores.entities,
             stores.activations.clone(),
-            factory,
+            wsk_invoker::accredited(&config.containers, factory, stores.subjects.clone(), secrets.clone()),
             secrets,
         )
         .await

@@ -1,5 +1,6 @@
 //! Who is calling: subjects, namespaces, keys and what they may use.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -89,6 +90,21 @@ pub struct UserLimits {
     pub warmed_container_keeping_timeout: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_action_instances: Option<u32>,
+    /// The namespace's own access to registries of images, by host. Only the document has it: an [`Identity`] never does, so
+    /// that it is in no message and shown to nobody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registries: Option<BTreeMap<String, RegistryLogin>>,
+}
+
+/// A user of a registry of images, with the password sealed under the platform's keys.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RegistryLogin {
+    pub username: String,
+    /// How the password is sealed, as in parameters.
+    pub encryption: String,
+    /// The sealed password.
+    pub password: String,
 }
 
 /// A subject as `wskadmin` writes it.
@@ -112,6 +128,10 @@ pub struct SubjectNamespace {
 impl Identity {
     /// An identity with every right, as keys from the subject store carry.
     pub fn new(subject: &str, name: Namespace, uuid: &str, key: &str, limits: UserLimits) -> Identity {
+        let limits = UserLimits {
+            registries: None,
+            ..limits
+        };
         Identity {
             subject: subject.into(),
             namespace: NamespaceRef {

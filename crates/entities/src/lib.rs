@@ -29,7 +29,9 @@ pub use activation::{
 pub use architecture::Architecture;
 pub use error::{Error, ErrorBody};
 pub use exec::{Attachment, Code, Exec, is_base64};
-pub use identity::{AuthKey, Identity, NamespaceRef, Right, Subject, SubjectDocument, SubjectNamespace, UserLimits};
+pub use identity::{
+    AuthKey, Identity, NamespaceRef, RegistryLogin, Right, Subject, SubjectDocument, SubjectNamespace, UserLimits,
+};
 pub use ids::{ActivationId, TransactionId};
 pub use json::{Json, Object};
 pub use limits::{ActionLimits, Bounds, LimitBounds};

@@ -277,6 +277,9 @@ pub(crate) async fn run(place: Place, container: Arc<dyn Container>, bound: Arc<
             return fail(shared.clone(), Some(bound.plan.clone()), job, fault).await;
         }
     };
+    if plan.limits.concurrency <= 1 && !plan.program.sentinelled {
+        container.settle().await;
+    }
     let (at, began) = (clock::now(), Instant::now());
     let body = run::run_body(plan, &job.message, opened, at + u64::from(plan.limits.timeout));
     let mut call = container.run(shared.call(plan, body));

@@ -127,6 +127,7 @@ impl Set {
             warmed_container_keeping_count: old.warmed_container_keeping_count,
             warmed_container_keeping_timeout: old.warmed_container_keeping_timeout,
             max_action_instances: old.max_action_instances,
+            registries: old.registries,
         }
     }
 }
@@ -179,8 +180,21 @@ fn rows(limits: UserLimits) -> Vec<String> {
 
 async fn delete(store: &Store, namespace: &str) -> Result<String, Refusal> {
     let namespace = parse(namespace)?;
-    let deleted = store.open(None).await?.subjects.delete_limits(&namespace).await;
-    match deleted.map_err(|error| Refusal::failed("delete limits", error))? {
+    let subjects = store.open(None).await?.subjects;
+    let failed = |error| Refusal::failed("delete limits", error);
+    let registries = subjects.limits(&namespace).await.map_err(failed)?;
+    let deleted = match registries.and_then(|limits| limits.registries) {
+        // They stand in the same document, and are no limits.
+        Some(registries) => {
+            let rest = UserLimits {
+                registries: Some(registries),
+                ..UserLimits::default()
+            };
+            subjects.put_limits(&namespace, &rest).await.map(|()| true)
+        }
+        None => subjects.delete_limits(&namespace).await,
+    };
+    match deleted.map_err(failed)? {
         true => Ok("Limits deleted".to_owned()),
         false => Err(Refusal::failed("delete limits", NOT_FOUND)),
     }

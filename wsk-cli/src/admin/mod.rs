@@ -16,6 +16,7 @@ mod catalog;
 mod db;
 mod keys;
 mod limits;
+mod registry;
 mod secrets;
 mod user;
 
@@ -51,6 +52,8 @@ enum Group {
     Db(db::Command),
     /// Install the packages of /whisk.system on a cluster
     Catalog(catalog::Catalog),
+    /// Manage a namespace's own access to registries of images
+    Registry(registry::Registry),
     /// Manage the keys of secret parameters
     Secrets(secrets::Secrets),
 }
@@ -125,6 +128,7 @@ async fn execute(cli: Cli, out: &mut Output) -> Result<Exit, Refusal> {
         Group::Limits(command) => command.run(&store).await?,
         Group::Db(command) => command.run(&store, out).await?,
         Group::Catalog(catalog) => catalog.run(&store, out).await?,
+        Group::Registry(registry) => registry.run(&store).await?,
         Group::Secrets(secrets) => secrets.run(&store, out).await?,
     };
     print(out, told)?;

@@ -9,13 +9,22 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use wsk_entities::{Action, Entity, FullName, Package, Parameters, Trigger};
 use wsk_secrets::{Keys, Vault};
-use wsk_store::{EntityStore, Stored};
+use wsk_store::{EntityStore, Stored, Stores};
 
-use super::{Refusal, Store, print};
+use super::{Refusal, Store, print, registry};
 use crate::output::Output;
 
 #[derive(Debug, Args)]
 pub struct Secrets {
+    #[command(flatten)]
+    keys: KeySource,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Where the platform's keys are.
+#[derive(Debug, Args)]
+pub struct KeySource {
     /// File of the platform's keys; secrets.keys in the data folder when not given
     #[arg(long, value_name = "FILE", global = true, env = "FERROWHISK_SECRETS__KEY_FILE")]
     key_file: Option<PathBuf>,
@@ -28,8 +37,6 @@ pub struct Secrets {
         hide_env_values = true
     )]
     keys: Option<String>,
-    #[command(subcommand)]
-    command: Command,
 }
 
 #[derive(Debug, Clone, Copy, Subcommand)]
@@ -60,19 +67,21 @@ impl Secrets {
     pub async fn run(self, store: &Store, out: &mut Output) -> Result<String, Refusal> {
         let command = self.command;
         let stores = store.open(None).await?;
-        let vault = self.vault(&store.folder)?;
+        let vault = self.keys.vault(&store.folder)?;
         match command {
-            Command::Keys => keys(&*stores.entities, &vault).await,
+            Command::Keys => keys(&stores, &vault).await,
             Command::Rotate => {
                 let id = vault.add_key().map_err(|error| Refusal::failed("add a key", error))?;
                 print(out, format!("new key {id} encrypts from now on"))?;
-                reencrypt(&*stores.entities, &vault).await
+                reencrypt(&stores, &vault).await
             }
-            Command::Reencrypt => reencrypt(&*stores.entities, &vault).await,
+            Command::Reencrypt => reencrypt(&stores, &vault).await,
         }
     }
+}
 
-    fn vault(self, folder: &Path) -> Result<Vault, Refusal> {
+impl KeySource {
+    pub fn vault(self, folder: &Path) -> Result<Vault, Refusal> {
         let keys = match (self.keys.filter(|keys| !keys.is_empty()), self.key_file) {
             (Some(_), Some(_)) => return Err(Refusal::usage("keys and a key file are both given; give one of them")),
             (Some(keys), None) => Keys::Given(keys.into()),
@@ -83,7 +92,8 @@ impl Secrets {
     }
 }
 
-async fn keys(store: &dyn EntityStore, vault: &Vault) -> Result<String, Refusal> {
+async fn keys(stores: &Stores, vault: &Vault) -> Result<String, Refusal> {
+    let store = &*stores.entities;
     let ids = vault.ids();
     if ids.is_empty() {
         return Ok(format!("there is no key in {} yet", vault.place()));
@@ -100,6 +110,14 @@ async fn keys(store: &dyn EntityStore, vault: &Vault) -> Result<String, Refusal>
                 .or_default() += 1;
         }
     }
+    for (_, limits) in registry::sealed(&*stores.subjects).await? {
+        for login in limits.registries.iter().flatten().map(|(_, login)| login) {
+            let id = wsk_secrets::key_id(&login.password);
+            *used
+                .entry(id.map_or("unnamed".to_owned(), |id| id.to_string()))
+                .or_default() += 1;
+        }
+    }
     let mut lines = Vec::new();
     for (at, id) in ids.iter().enumerate() {
         let role = if at == 0 { "encrypts" } else { "decrypts" };
@@ -110,7 +128,12 @@ async fn keys(store: &dyn EntityStore, vault: &Vault) -> Result<String, Refusal>
     Ok(lines.join("\n"))
 }
 
-async fn reencrypt(store: &dyn EntityStore, vault: &Vault) -> Result<String, Refusal> {
+async fn reencrypt(stores: &Stores, vault: &Vault) -> Result<String, Refusal> {
+    let failures = registry::reencrypt(&*stores.subjects, vault).await?;
+    if !failures.is_empty() {
+        return Err(Refusal::new(failures.join("\n")));
+    }
+    let store = &*stores.entities;
     let mut done = 0;
     for _ in 0..WALKS {
         let walk = walk(store, vault).await?;

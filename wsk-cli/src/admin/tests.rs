@@ -329,3 +329,57 @@ fn keys_are_changed_under_what_they_encrypt() {
     let (_, out, _) = admin.says(&["secrets", "keys"]);
     assert!(out.ends_with(&format!("\n{new} missing 1\n")), "{out}");
 }
+
+#[test]
+fn registries_are_sealed_and_follow_a_change_of_keys() {
+    let admin = Admin::new();
+    admin.create(&["alice"]);
+    let file = admin.0.path().join("password");
+    std::fs::write(&file, "letmein\n").unwrap();
+    let file = file.to_str().unwrap();
+    admin.expect(
+        &["registry", "list", "alice"],
+        0,
+        "No registries found, those of the nodes apply\n",
+    );
+    let set = |host: &str| {
+        admin.says(&[
+            "registry",
+            "set",
+            "alice",
+            host,
+            "--username",
+            "me",
+            "--password-file",
+            file,
+        ])
+    };
+    assert_eq!(set("ghcr.io").1, "Registry ghcr.io successfully set for \"alice\"\n");
+    assert_eq!(set("https://ghcr.io").0, 2);
+    admin.expect(&["registry", "list", "alice"], 0, "ghcr.io me\n");
+    admin.expect(
+        &["limits", "set", "alice", "--firesPerMinute", "3"],
+        0,
+        "Limits successfully set for \"alice\"\n",
+    );
+    admin.expect(&["limits", "delete", "alice"], 0, "Limits deleted\n");
+    admin.expect(&["registry", "list", "alice"], 0, "ghcr.io me\n");
+
+    let (_, before, _) = admin.says(&["secrets", "keys"]);
+    assert!(before.ends_with(" encrypts 1\n"), "{before}");
+    assert_eq!(admin.says(&["secrets", "rotate"]).0, 0);
+    let (_, after, _) = admin.says(&["secrets", "keys"]);
+    let lines: Vec<&str> = after.lines().collect();
+    assert!(
+        lines[0].ends_with(" encrypts 1") && lines[1].ends_with(" decrypts 0"),
+        "{after}"
+    );
+
+    admin.expect(&["registry", "delete", "alice", "ghcr.io"], 0, "Registry deleted\n");
+    assert_eq!(admin.says(&["registry", "delete", "alice", "ghcr.io"]).0, 1);
+    admin.expect(
+        &["limits", "get", "alice"],
+        0,
+        "No limits found, default system limits apply\n",
+    );
+}

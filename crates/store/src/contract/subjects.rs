@@ -1,6 +1,6 @@
 //! Checks of [`SubjectStore`](crate::SubjectStore).
 
-use wsk_entities::UserLimits;
+use wsk_entities::{RegistryLogin, UserLimits};
 
 use super::samples::*;
 use crate::{Error, Stores};
@@ -149,6 +149,21 @@ pub async fn limits_come_with_the_identity(stores: &Stores) {
         .expect("an answer")
         .expect("known");
     assert_eq!((&by_key.limits, &by_namespace.limits), (&limits, &limits));
+    let login = RegistryLogin {
+        username: "me".to_owned(),
+        encryption: "aes-256".to_owned(),
+        password: "sealed".to_owned(),
+    };
+    let with_registries = UserLimits {
+        registries: Some([("host:5000".to_owned(), login)].into()),
+        ..limits.clone()
+    };
+    let put = stores.subjects.put_limits(&ns("alice"), &with_registries).await;
+    put.expect("stored");
+    let stored = stores.subjects.limits(&ns("alice")).await.expect("an answer");
+    assert_eq!(stored, Some(with_registries));
+    let by_key = stores.subjects.by_key(U1, &key('a')).await.expect("an answer");
+    assert_eq!(by_key.expect("known").limits, limits, "an identity has no registries");
     assert!(stores.subjects.delete_limits(&ns("alice")).await.expect("an answer"));
     assert!(!stores.subjects.delete_limits(&ns("alice")).await.expect("an answer"));
     let plain = stores
