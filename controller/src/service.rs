@@ -10,13 +10,13 @@ use hyper::StatusCode;
 use hyper::header::{CONNECTION, HeaderValue};
 use hyper::http::request::Parts as Head;
 use rand::rngs::StdRng;
-use wsk_bus::MessageBus;
+use wsk_bus::{MessageBus, Name};
 use wsk_entities::Manifest;
-use wsk_identity::{Authenticator, HEADER, Outcome, Signer};
+use wsk_identity::{Authenticator, DOUBT, HEADER, Outcome, Signer};
 use wsk_service::config::{Duration as Span, Secret};
 use wsk_service::http::{self, Handler, Rejection, Request, Response, text};
 use wsk_service::phase::{Listener, Phases, Verdict};
-use wsk_service::program::{Fault, Process, Settings, listen, wait_for};
+use wsk_service::program::{Fault, Process, Settings, chain, listen, wait_for};
 use wsk_service::supervise::{OnCancel, OnFailure, Stage, Task};
 use wsk_service::telemetry::trace::{self, within};
 use wsk_service::{admin, clock, telemetry};
@@ -48,7 +48,7 @@ wsk_service::settings! {
         /// Keys of secret parameters.
         pub secrets: wsk_secrets::Config as documented = wsk_secrets::Config::default(),
         /// The controller.
-        pub controller: Config as documented = Config { invocations_per_minute: Some(60), concurrent_invocations: Some(30), fires_per_minute: Some(60), ..Config::default() },
+        pub controller: Config as documented = Config { invocations_per_minute: Some(60), concurrent_invocations: Some(30), fires_per_minute: Some(60), takeover_after_ms: Some(60_000), ..Config::default() },
     }
 }
 
@@ -65,6 +65,9 @@ struct Door {
     phases: Phases,
 }
 
+/// Why the controller's duties cannot be taken up, for the operator.
+struct Unfit(crate::app::Error);
+
 /// Invokers say every second that they are there: who has listened for so long knows those that are.
 const HEARD: Duration = Duration::from_millis(1500);
 /// Longest wait for a first invoker before the controller serves without one.
@@ -79,13 +82,24 @@ pub async fn live(config: ServiceConfig, mut process: Process) -> Result<(), Fau
     let signer = Signer::new(config.identity_secret.reveal().as_bytes())
         .map_err(|error| format!("`identity_secret`: {error}"))?;
     let manifest = Arc::new(manifest(&config.manifest)?);
+    let secrets = Arc::new(config.secrets.vault()?);
     crate::metrics::show();
     let listener = listen("controller", &config.listen).await?;
     process.admin(&config.admin).await?;
-    let bus = wsk_bus::open(&config.bus.clone().named(&format!("controller{}", config.controller.id)))?;
+    let own_name = format!("controller{}", config.controller.id);
+    let bus = wsk_bus::open(&config.bus.clone().named(&own_name))?;
     let stores = wait_for("the store", wsk_store::Error::retryable, || {
         wsk_store::open(&config.store)
     })
+    .await?;
+    wait_for("the bus", wsk_bus::Error::retryable, || bus.reachable()).await?;
+    let cluster_size = ("controller.cluster_size", config.controller.cluster_size.to_string());
+    let alike = [cluster_size];
+    let name = wait_for(
+        "the name of this controller (`controller.id`)",
+        wsk_bus::Error::retryable,
+        || Name::take(bus.clone(), &own_name, &alike),
+    )
     .await?;
     let rng: StdRng = rand::make_rng();
     let app = App::new(Parts {
@@ -97,20 +111,20 @@ pub async fn live(config: ServiceConfig, mut process: Process) -> Result<(), Fau
         stores: stores.clone(),
         identities: Arc::new(Authenticator::new(stores.subjects)),
         bus: bus.clone(),
-        secrets: Arc::new(config.secrets.vault()?),
+        secrets,
         rng,
     });
-    let duties = wait_for(
-        "the bus",
-        |error| matches!(error, crate::app::Error::Unavailable(_)),
-        || app.take_up_duties(),
-    )
-    .await?;
+    let take_up = || async { app.take_up_duties().await.map_err(Unfit) };
+    let duties = wait_for("the bus", Unfit::passes, take_up).await?;
     let drain = config.drain.0;
     let phases = process.phases.clone();
-    let door = Door { app: app.clone(), signer, phases };
+    let door = Door {
+        app: app.clone(),
+        signer,
+        phases,
+    };
     serve(&mut process, listener, door, drain.mul_f64(0.6));
-    work(&mut process, duties, bus);
+    work(&mut process, duties, bus, name);
     let records = stores.activations;
     process
         .supervisor
@@ -123,7 +137,11 @@ pub async fn live(config: ServiceConfig, mut process: Process) -> Result<(), Fau
 /// Waits until the invokers are known, so that the first invocation is not refused for want of one.
 async fn hear_invokers(app: &App) {
     let first = async {
-        while !app.invokers().iter().any(|(_, health)| *health == crate::app::Health::Up) {
+        while !app
+            .invokers()
+            .iter()
+            .any(|(_, health)| *health == crate::app::Health::Up)
+        {
             tokio::time::sleep(HEARD / 30).await;
         }
     };
@@ -166,6 +184,17 @@ fn serve(process: &mut Process, listener: tokio::net::TcpListener, door: Door, d
         ..http::Limits::default()
     };
     let (mut listener, door) = (Some(listener), Arc::new(door));
+    let app = door.app.clone();
+    process
+        .supervisor
+        .spawn(needed("followers", Stage::Edge), move |cancel| {
+            let app = app.clone();
+            async move {
+                cancel.cancelled().await;
+                app.end_followers();
+                Ok::<_, Fault>(())
+            }
+        });
     process.supervisor.spawn(needed("api", Stage::Edge), move |cancel| {
         let (listener, limits, door) = (listener.take(), limits.clone(), door.clone());
         async move {
@@ -176,7 +205,15 @@ fn serve(process: &mut Process, listener: tokio::net::TcpListener, door: Door, d
     });
 }
 
-fn work(process: &mut Process, duties: Duties, bus: Arc<dyn MessageBus>) {
+fn work(process: &mut Process, duties: Duties, bus: Arc<dyn MessageBus>, name: Name) {
+    let mut name = Some(name);
+    process.supervisor.spawn(reported("name"), move |_| {
+        let name = name.take();
+        async move {
+            name.ok_or("the name was taken once already")?.keep().await;
+            Ok::<_, Fault>(())
+        }
+    });
     let mut duties = Some(duties);
     process.supervisor.spawn(needed("duties", Stage::Work), move |cancel| {
         let duties = duties.take();
@@ -209,17 +246,56 @@ async fn retain(records: Arc<dyn wsk_store::ActivationStore>) -> Result<(), Faul
     }
 }
 
+impl Unfit {
+    fn passes(&self) -> bool {
+        matches!(self.0, crate::app::Error::Unavailable(_))
+    }
+}
+
+impl std::fmt::Display for Unfit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.0 {
+            crate::app::Error::Unavailable(reason) | crate::app::Error::Internal(reason) => f.write_str(reason),
+            other => f.write_str(&chain(other)),
+        }
+    }
+}
+
 impl Door {
-    /// Who is calling, as a gateway found it; none, with a word in the log, where no gateway vouches for it.
-    fn caller(&self, head: &mut Head) -> Option<Outcome> {
+    /// Who is calling, as a gateway found it. A request that no gateway signed is nobody's; one that was signed in another
+    /// way than here is the platform's fault, not the caller's.
+    fn caller(&self, head: &mut Head) -> Result<Outcome, Response> {
         let Some(header) = head.headers.remove(HEADER) else {
             tracing::warn!("a request came without a gateway's word on who is calling");
-            return None;
+            return Err(text(
+                StatusCode::UNAUTHORIZED,
+                "The request was not vouched for by a gateway; the log of this controller says why.",
+            ));
         };
-        self.signer
-            .verify(header.as_bytes(), clock::now())
-            .inspect_err(|error| tracing::warn!(%error, "a request was not vouched for by a gateway"))
-            .ok()
+        self.signer.verify(header.as_bytes(), clock::now()).map_err(|error| {
+            tracing::warn!(%error, "a gateway's word on who is calling is not believed");
+            text(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "The controller does not believe the gateway; the logs of both say why.",
+            )
+        })
+    }
+
+    /// Whether this controller takes requests, and those of the gateway that asks.
+    fn ready(&self, head: &Head) -> Response {
+        let doubt = head
+            .headers
+            .get(HEADER)
+            .and_then(|header| self.signer.verify(header.as_bytes(), clock::now()).err());
+        let Some(doubt) = doubt else {
+            return admin::answer("/ready", &self.phases).expect("an admin path");
+        };
+        let doubt = doubt.to_string();
+        let mut response = text(StatusCode::FORBIDDEN, "The gateway is not believed.");
+        if let Ok(doubt) = HeaderValue::from_str(&doubt) {
+            response.headers_mut().insert(DOUBT, doubt);
+        }
+        response
     }
 }
 
@@ -227,13 +303,11 @@ impl Handler for Door {
     async fn handle(self: Arc<Self>, request: Request) -> Response {
         let Request { mut head, body, .. } = request;
         if head.uri.path() == "/ready" {
-            return admin::answer("/ready", &self.phases).expect("an admin path");
+            return self.ready(&head);
         }
-        let Some(caller) = self.caller(&mut head) else {
-            return text(
-                StatusCode::UNAUTHORIZED,
-                "The request was not vouched for by a gateway; the log of this controller says why.",
-            );
+        let caller = match self.caller(&mut head) {
+            Ok(caller) => caller,
+            Err(refusal) => return refusal,
         };
         let verdict = self.phases.current().verdict(Listener::Api);
         if verdict == Verdict::Refuse {

@@ -4,8 +4,8 @@
 //! `/ready` says every second; one that cannot be connected to is left alone until it says so again, and the request goes to
 //! the next. A request that may have been begun is never sent twice, unless it only reads.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,7 +17,7 @@ use hyper::{Method, Request, StatusCode, Uri};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use wsk_identity::{HEADER, Signer};
+use wsk_identity::{DOUBT, HEADER, Outcome, Signer};
 use wsk_service::clock;
 use wsk_service::http::{Body, Rejection, Response, text};
 use wsk_service::telemetry::trace;
@@ -35,6 +35,8 @@ pub struct Remote {
 struct Peer {
     authority: Authority,
     ready: AtomicBool,
+    /// Why it does not believe us, as far as that was logged.
+    doubt: Mutex<Option<String>>,
     open: AtomicUsize,
 }
 
@@ -65,6 +67,7 @@ impl Remote {
             Ok::<_, String>(Peer {
                 authority,
                 ready: AtomicBool::new(false),
+                doubt: Mutex::default(),
                 open: AtomicUsize::new(0),
             })
         };
@@ -85,11 +88,11 @@ impl Remote {
 
     /// Keeps looking which controllers are ready.
     pub fn watch(&self) -> impl Future<Output = ()> + Send + use<> {
-        let (peers, client) = (self.peers.clone(), self.client.clone());
+        let (peers, client, signer) = (self.peers.clone(), self.client.clone(), self.signer.clone());
         async move {
             loop {
                 for peer in peers.iter() {
-                    let ready = peer.asked(&client).await;
+                    let ready = peer.asked(&client, &signer).await;
                     if peer.ready.swap(ready, Ordering::AcqRel) != ready {
                         tracing::info!(controller = %peer.authority, ready, "a controller has changed");
                     }
@@ -139,7 +142,8 @@ impl Remote {
 }
 
 impl Peer {
-    async fn asked(&self, client: &Client<HttpConnector, Whole>) -> bool {
+    /// Whether it is ready, and believes us: with another secret or another time it would refuse all that we pass on.
+    async fn asked(&self, client: &Client<HttpConnector, Whole>, signer: &Signer) -> bool {
         let uri = Uri::builder()
             .scheme(Scheme::HTTP)
             .authority(self.authority.clone())
@@ -148,8 +152,23 @@ impl Peer {
             .expect("an address and a path");
         let mut request = Request::new(Whole(None));
         *request.uri_mut() = uri;
-        let answer = tokio::time::timeout(LOOK, client.request(request)).await;
-        matches!(answer, Ok(Ok(answer)) if answer.status() == StatusCode::OK)
+        let signed = HeaderValue::from_str(&signer.sign(&Outcome::Missing, clock::now())).expect("letters and digits");
+        request.headers_mut().insert(HeaderName::from_static(HEADER), signed);
+        let Ok(Ok(answer)) = tokio::time::timeout(LOOK, client.request(request)).await else {
+            return false;
+        };
+        let doubt = answer.headers().get(DOUBT).and_then(|doubt| doubt.to_str().ok());
+        self.doubted(doubt);
+        answer.status() == StatusCode::OK
+    }
+
+    /// Says once why a controller does not believe us.
+    fn doubted(&self, doubt: Option<&str>) {
+        let mut known = self.doubt.lock().expect("no panic under this lock");
+        if let (Some(reason), None) = (doubt, &*known) {
+            tracing::error!(controller = %self.authority, reason, "a controller does not believe this gateway, and gets no requests");
+        }
+        *known = doubt.map(str::to_owned);
     }
 }
 

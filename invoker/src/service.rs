@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use wsk_bus::MessageBus;
-use wsk_entities::Manifest;
+use wsk_bus::{MessageBus, Name};
+use wsk_entities::{Architecture, Manifest};
 use wsk_service::config::Duration as Span;
-use wsk_service::program::{Fault, Process, Settings, wait_for};
+use wsk_service::program::{Fault, Process, Settings, chain, wait_for};
 use wsk_service::supervise::{OnCancel, OnFailure, Stage, Task};
 use wsk_service::telemetry;
 
@@ -44,6 +44,9 @@ impl Settings for ServiceConfig {
     }
 }
 
+/// Why the invoker does not start, with the causes.
+struct Unfit(crate::Error);
+
 /// What the last writes may take beyond the configured drain.
 const STORAGE: Duration = Duration::from_secs(5);
 
@@ -64,9 +67,18 @@ pub async fn live(config: ServiceConfig, mut process: Process) -> Result<(), Fau
         wsk_store::open(&config.store)
     })
     .await?;
-    let start = || {
+    wait_for("the bus", wsk_bus::Error::retryable, || bus.reachable()).await?;
+    // Before anything of an earlier life is removed, which might be the life of another.
+    let name = wait_for(
+        "the name of this invoker (`invoker.id`)",
+        wsk_bus::Error::retryable,
+        || Name::take(bus.clone(), &own_name, &[]),
+    )
+    .await?;
+    let start = || async {
         let settings = Config {
             api_host: config.api_host.clone(),
+            images: !is_process(&config),
             ..config.invoker.clone()
         };
         let (entities, activations) = (stores.entities.clone(), stores.activations.clone());
@@ -84,13 +96,15 @@ pub async fn live(config: ServiceConfig, mut process: Process) -> Result<(), Fau
             ),
             secrets.clone(),
         )
+        .await
+        .map_err(Unfit)
     };
-    let invoker = wait_for("the bus and the containers", crate::Error::retryable, start).await?;
-    work(&mut process, invoker, bus, config.drain.0);
+    let invoker = wait_for("the bus and the containers", Unfit::passes, start).await?;
+    work(&mut process, invoker, bus, name, config.drain.0);
     process.run(config.drain.0 + STORAGE).await
 }
 
-/// The manifest without the kinds whose interpreter is missing here.
+/// The manifest without the kinds whose interpreter is missing here, or whose image has no variant for this machine.
 fn manifest(config: &ServiceConfig) -> Result<Manifest, Fault> {
     let manifest = match config.manifest.as_str() {
         "" => Manifest::bundled(),
@@ -100,15 +114,46 @@ fn manifest(config: &ServiceConfig) -> Result<Manifest, Fault> {
             Manifest::parse(&text)?
         }
     };
-    let processes = matches!(config.containers, wsk_containers::Config::Process(_));
-    Ok(if processes {
-        interpreters::offered(manifest)
-    } else {
-        manifest
-    })
+    if is_process(config) {
+        return Ok(interpreters::offered(manifest));
+    }
+    let mut manifest = manifest;
+    let own = config.invoker.architecture.clone().unwrap_or_else(Architecture::own);
+    manifest.retain(|kind| kind.image.on(&own).is_some());
+    Ok(manifest)
 }
 
-fn work(process: &mut Process, invoker: Handle, bus: Arc<dyn MessageBus>, drain: Duration) {
+fn is_process(config: &ServiceConfig) -> bool {
+    matches!(config.containers, wsk_containers::Config::Process(_))
+}
+
+impl Unfit {
+    fn passes(&self) -> bool {
+        self.0.retryable()
+    }
+}
+
+impl std::fmt::Display for Unfit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&chain(&self.0))
+    }
+}
+
+fn work(process: &mut Process, invoker: Handle, bus: Arc<dyn MessageBus>, name: Name, drain: Duration) {
+    let answering = Task {
+        name: "name",
+        stage: Stage::Work,
+        on_cancel: OnCancel::Abort,
+        on_failure: OnFailure::Report,
+    };
+    let mut name = Some(name);
+    process.supervisor.spawn(answering, move |_| {
+        let name = name.take();
+        async move {
+            name.ok_or("the name was taken once already")?.keep().await;
+            Ok::<_, Fault>(())
+        }
+    });
     let needed = |name, stage| Task {
         name,
         stage,

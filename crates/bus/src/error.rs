@@ -94,6 +94,14 @@ pub enum Error {
         /// Whether trying again may help.
         transient: bool,
     },
+    /// Another process has the name that this one was given.
+    #[error("{name} is running already ({place}); stop it, or give this process another id")]
+    NameTaken {
+        /// The name.
+        name: String,
+        /// Where the other one runs.
+        place: String,
+    },
     /// Nobody answers there.
     #[error("Kafka at {brokers} (`bus.brokers`) does not answer: {reason}")]
     Unreachable {
@@ -126,6 +134,7 @@ impl Error {
             | Self::TooLarge { .. }
             | Self::InUse { .. }
             | Self::Configuration(_)
+            | Self::NameTaken { .. }
             | Self::Closed => false,
         }
     }

@@ -61,6 +61,7 @@ mod kafka;
 mod message;
 pub mod messages;
 mod metrics;
+mod name;
 
 pub use config::{Config, InProcess, Journal, TopicConfig, TopicKind};
 #[cfg(feature = "kafka")]
@@ -68,6 +69,7 @@ pub use config::{Kafka, Mechanism, Sasl, Secret, Tls, Topics};
 pub use delivery::{Delivery, Receipt, Subscription};
 pub use error::Error;
 pub use message::{Body, Key, Message, Payload};
+pub use name::Name;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -13,9 +13,12 @@ pub enum Error {
     #[error("the signed identity cannot be read")]
     Unreadable,
     /// Made with another secret, or changed on the way.
-    #[error("the signed identity does not carry our signature: gateway and controller need the same secret")]
+    #[error("the signed identity does not carry our signature: gateway and controller need the same `identity_secret`")]
     Forged,
     /// Too old, or from the future.
-    #[error("the signed identity is not valid at this time: check the clocks of gateway and controller")]
-    Expired,
+    #[error("the gateway's clock is {} s {} the controller's: let both be set by NTP", ahead_ms.unsigned_abs() / 1000, if *ahead_ms < 0 { "behind" } else { "ahead of" })]
+    Expired {
+        /// How far the gateway's clock is ahead.
+        ahead_ms: i64,
+    },
 }

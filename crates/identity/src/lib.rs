@@ -22,7 +22,7 @@ use wsk_entities::Identity;
 pub use authenticator::{Authenticator, Config};
 pub use error::Error;
 pub use keys::new_key;
-pub use signed::{HEADER, Signer};
+pub use signed::{DOUBT, HEADER, Signer};
 
 /// What an `Authorization` header says about its sender.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -18,6 +18,9 @@ use crate::{Error, Outcome};
 /// Name of the header.
 pub const HEADER: &str = "x-ferrowhisk-identity";
 
+/// Where a controller says why it does not believe a gateway that asks whether it is ready.
+pub const DOUBT: &str = "x-ferrowhisk-doubt";
+
 /// Shortest secret that is accepted, in bytes.
 pub const MIN_SECRET: usize = 32;
 
@@ -94,7 +97,9 @@ impl Signer {
         let payload: Payload = serde_json::from_slice(&json).map_err(|_| Error::Unreadable)?;
         let latest = now.saturating_add(LIFETIME_MS + SKEW_MS);
         if payload.expires.saturating_add(SKEW_MS) < now || payload.expires > latest {
-            return Err(Error::Expired);
+            let signed = payload.expires.saturating_sub(LIFETIME_MS);
+            let ahead_ms = i64::try_from(signed).unwrap_or(i64::MAX) - i64::try_from(now).unwrap_or(i64::MAX);
+            return Err(Error::Expired { ahead_ms });
         }
         match (payload.verdict, payload.identity) {
             (Verdict::Known, Some(identity)) => Ok(Outcome::Known(identity)),
@@ -144,9 +149,16 @@ mod tests {
         let header = signer().sign(&known(), NOW);
         let at = |now| signer().verify(header.as_bytes(), now);
         assert!(at(NOW + LIFETIME_MS + SKEW_MS).is_ok());
-        assert!(matches!(at(NOW + LIFETIME_MS + SKEW_MS + 1), Err(Error::Expired)));
+        assert!(matches!(
+            at(NOW + LIFETIME_MS + SKEW_MS + 1),
+            Err(Error::Expired { ahead_ms: -40_001 })
+        ));
         assert!(at(NOW - SKEW_MS).is_ok(), "the gateway's clock may be ahead");
-        assert!(matches!(at(NOW - SKEW_MS - 1), Err(Error::Expired)));
+        let text = at(NOW - SKEW_MS - 1).unwrap_err().to_string();
+        assert_eq!(
+            text,
+            "the gateway's clock is 10 s ahead of the controller's: let both be set by NTP"
+        );
     }
 
     #[test]

@@ -18,10 +18,16 @@ pub struct Config {
 
 impl Config {
     /// What each key means, for the reference of configuration.
-    pub const DOCS: &'static [(&'static str, &'static str)] = &[(
-        "all",
-        "Whether the parameters of all entities are encrypted at rest, not only those that are marked secret.",
-    )];
+    pub const DOCS: &'static [(&'static str, &'static str)] = &[
+        (
+            "key_file",
+            "File with a key per line, base64 of 32 bytes (aes-256) or 16 (aes-128): the first encrypts, all decrypt; the same for all controllers and invokers.",
+        ),
+        (
+            "all",
+            "Whether the parameters of all entities are encrypted at rest, not only those that are marked secret.",
+        ),
+    ];
 
     /// The keys in force.
     ///

@@ -113,6 +113,8 @@ impl Program {
         };
         let lived = runtime.block_on(live(settings, process));
         traces.end();
+        // Calls of libraries that still wait for somebody who does not answer must not hold up the end.
+        runtime.shutdown_timeout(AGAIN);
         lived
     }
 
@@ -179,6 +181,20 @@ fn key(listener: &str) -> &str {
     if listener == "admin" { "admin" } else { "listen" }
 }
 
+/// An error with its causes, in one line.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let next = error.to_string();
+        if !text.contains(&next) {
+            text = format!("{text}: {next}");
+        }
+        cause = error.source();
+    }
+    text.lines().map(str::trim).collect::<Vec<_>>().join(" ")
+}
+
 /// Tries `open` until it works or fails for good; `passes` says which failures may pass.
 pub async fn wait_for<T, E: std::fmt::Display, O: Future<Output = Result<T, E>>>(
     what: &str,
@@ -210,6 +226,15 @@ pub async fn wait_for<T, E: std::fmt::Display, O: Future<Output = Result<T, E>>>
 mod tests {
     use super::*;
     use std::cell::Cell;
+
+    #[test]
+    fn causes_are_told_once_and_in_one_line() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("cannot start")]
+        struct Outer(#[source] std::io::Error);
+        let error = Outer(std::io::Error::other("no\n  luck"));
+        assert_eq!(chain(&error), "cannot start: no luck");
+    }
 
     #[tokio::test(start_paused = true)]
     async fn what_passes_is_waited_for_and_the_rest_is_told() {

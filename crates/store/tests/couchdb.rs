@@ -71,7 +71,7 @@ async fn an_address_that_is_none_is_named() {
     };
     let text = open(&Config::Couchdb(config)).await.err().unwrap().to_string();
     assert!(
-        text.contains("`couch.example:5984` is no address of a CouchDB"),
+        text.contains("`store.url`: `couch.example:5984` is no address of a CouchDB"),
         "{text}"
     );
 }

@@ -8,6 +8,7 @@ mod activation;
 mod control;
 mod event;
 mod health;
+mod instance;
 mod placement;
 
 use std::sync::Arc;
@@ -21,6 +22,7 @@ pub use activation::{ActionRef, ActivationMessage, ControllerIndex};
 pub use control::{CANCELLED, CONTROL, Control, Printed, printed_topic};
 pub use event::{ActivationEvent, Event, EventBody, EventType, Metric, MetricEvent};
 pub use health::{CacheInvalidation, CacheKey, InvokerInstance, Node, Ping};
+pub use instance::{INSTANCES, Instance};
 pub use placement::{Detour, ELSEWHERE, Needs};
 
 use crate::{Delivery, Payload};

@@ -88,7 +88,7 @@ impl Loader {
         })?;
         let layer: Table = text.parse().map_err(|error: toml::de::Error| Error::Syntax {
             path: path.to_owned(),
-            reason: error.to_string(),
+            reason: one_line(&text, &error),
         })?;
         self.lay("", layer, &Origin::File(path.to_owned()));
         Ok(self)
@@ -254,6 +254,16 @@ fn put(table: &mut Table, key: &str, value: Value) {
             put(inner.as_table_mut().expect("made above"), rest, value);
         }
     }
+}
+
+/// What is wrong with a TOML file, and where.
+fn one_line(text: &str, error: &toml::de::Error) -> String {
+    let message = error.message().split_whitespace().collect::<Vec<_>>().join(" ");
+    let Some(place) = error.span() else { return message };
+    let before = text.get(..place.start).unwrap_or(text);
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or(before).chars().count() + 1;
+    format!("line {line}, column {column}: {message}")
 }
 
 /// Edits between two words.

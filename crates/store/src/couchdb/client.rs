@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{Method, StatusCode};
@@ -9,14 +10,16 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use super::Config;
-use super::connection::Connection;
+use super::connection::{Connection, is_couchdb, said};
 use super::query::Query;
-use super::views::Design;
+use super::views::{self, Design};
 use crate::Error;
 
 /// A server.
 pub(super) struct Client {
     connection: Connection,
+    /// Whether it has taken us once: who is turned away after that was configured rightly, and is taken again.
+    taken: AtomicBool,
 }
 
 /// One of its databases.
@@ -73,6 +76,7 @@ impl Client {
     pub fn new(config: &Config) -> Result<Client, Error> {
         Ok(Client {
             connection: Connection::new(config)?,
+            taken: AtomicBool::new(false),
         })
     }
 
@@ -87,8 +91,7 @@ impl Client {
     /// Whether a CouchDB answers: any version of it, or what has its interface.
     pub async fn greet(&self) -> Result<(), Error> {
         let answer = self.send(Method::GET, "", &HashMap::new(), None).await?;
-        let greeting: Option<Greeting> = serde_json::from_slice(&answer.body).ok();
-        if greeting.is_some_and(|greeting| greeting.couchdb.is_some() || greeting.pouchdb.is_some()) {
+        if is_couchdb(&answer.body) {
             return Ok(());
         }
         Err(Error::Unusable(format!(
@@ -96,6 +99,27 @@ impl Client {
             self.place(),
             answer.status
         )))
+    }
+
+    /// It has taken us: address, user and authority are right.
+    pub fn taken(&self) {
+        self.taken.store(true, Ordering::Release);
+    }
+
+    /// The configuration is wrong; of one that was right it is only said, as what may pass.
+    fn turned_away(&self, reason: String) -> Error {
+        if self.taken.load(Ordering::Acquire) {
+            Error::Unavailable(reason)
+        } else {
+            Error::Unusable(reason)
+        }
+    }
+
+    fn failed(&self, error: &reqwest::Error) -> Error {
+        match self.connection.failed(error) {
+            Error::Unusable(reason) => self.turned_away(reason),
+            other => other,
+        }
     }
 
     /// Sends a request. Statuses that tell of the server's state, not of the request, are errors already.
@@ -110,19 +134,12 @@ impl Client {
         if let Some(body) = body {
             request = request.body(body);
         }
-        let answer = request.send().await.map_err(|error| self.connection.failed(&error))?;
+        let answer = request.send().await.map_err(|error| self.failed(&error))?;
         let status = answer.status();
-        let body = answer
-            .bytes()
-            .await
-            .map_err(|error| self.connection.failed(&error))?
-            .to_vec();
+        let body = answer.bytes().await.map_err(|error| self.failed(&error))?.to_vec();
         match status.as_u16() {
-            401 | 403 => Err(Error::Unusable(format!(
-                "CouchDB at {} refuses the user: {}; check `store.username` and `store.password`",
-                self.place(),
-                said(&body)
-            ))),
+            401 => Err(self.turned_away(self.connection.refused(&body))),
+            403 => Err(Error::Unusable(self.connection.refused(&body))),
             413 => Err(Error::Unusable(format!(
                 "CouchDB at {} takes no document of this size: {}",
                 self.place(),
@@ -168,6 +185,31 @@ impl Database {
         match answer.status {
             StatusCode::CREATED | StatusCode::ACCEPTED | StatusCode::CONFLICT => Ok(()),
             _ => Err(self.surprise(&format!("making {id}"), &answer)),
+        }
+    }
+
+    /// Notes that this version writes here, unless an earlier one has.
+    ///
+    /// # Errors
+    /// [`Error::Unusable`] when a later one has, whose documents this one might not understand.
+    pub async fn ensure_format(&self) -> Result<(), Error> {
+        if let Some(found) = self.get_at(views::FORMAT_ID, &HashMap::new()).await? {
+            let Format { format } = parse(views::FORMAT_ID, &found)?;
+            return if format <= views::FORMAT {
+                Ok(())
+            } else {
+                Err(Error::Unusable(format!(
+                    "the database {} at {} was written by a later version (format {format}, this program knows {}); run that version, or choose another `store.prefix`",
+                    self.name,
+                    self.client.place(),
+                    views::FORMAT
+                )))
+            };
+        }
+        let answer = self.put_at(views::FORMAT_ID, views::format().into_bytes()).await?;
+        match answer.status {
+            StatusCode::CREATED | StatusCode::ACCEPTED | StatusCode::CONFLICT => Ok(()),
+            _ => Err(self.surprise("noting the version", &answer)),
         }
     }
 
@@ -316,10 +358,9 @@ impl Database {
 }
 
 #[derive(serde::Deserialize)]
-struct Greeting {
-    couchdb: Option<serde::de::IgnoredAny>,
-    #[serde(rename = "express-pouchdb")]
-    pouchdb: Option<serde::de::IgnoredAny>,
+struct Format {
+    #[serde(rename = "ferrowhiskFormat", default)]
+    format: u64,
 }
 
 #[derive(serde::Deserialize)]
@@ -349,14 +390,4 @@ pub(super) fn corrupted(id: &str, reason: impl std::fmt::Display) -> Error {
         id: id.to_owned(),
         reason: reason.to_string(),
     }
-}
-
-/// What CouchDB gives as its reason.
-fn said(body: &[u8]) -> String {
-    let text = String::from_utf8_lossy(body);
-    let json: Result<serde_json::Value, _> = serde_json::from_slice(body);
-    let reason = json
-        .ok()
-        .and_then(|json| json.get("reason").and_then(|r| r.as_str().map(str::to_owned)));
-    reason.unwrap_or_else(|| text.trim().chars().take(200).collect())
 }

@@ -75,6 +75,15 @@ impl Connection {
         self.client.request(method, url)
     }
 
+    /// A user who is not let in.
+    pub fn refused(&self, body: &[u8]) -> String {
+        format!(
+            "CouchDB at {} refuses the user: {}; check `store.username` and `store.password`",
+            self.place(),
+            said(body)
+        )
+    }
+
     /// A request that got no answer.
     pub fn failed(&self, error: &reqwest::Error) -> Error {
         let place = self.place();
@@ -195,8 +204,30 @@ fn refusal(error: &reqwest::Error) -> Option<rustls::Error> {
     None
 }
 
+/// Whether a server's greeting is that of a CouchDB, or of what has its interface.
+pub(super) fn is_couchdb(body: &[u8]) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Greeting {
+        couchdb: Option<serde::de::IgnoredAny>,
+        #[serde(rename = "express-pouchdb")]
+        pouchdb: Option<serde::de::IgnoredAny>,
+    }
+    let greeting: Option<Greeting> = serde_json::from_slice(body).ok();
+    greeting.is_some_and(|greeting| greeting.couchdb.is_some() || greeting.pouchdb.is_some())
+}
+
+/// What CouchDB gives as its reason.
+pub(super) fn said(body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(body);
+    let json: Result<serde_json::Value, _> = serde_json::from_slice(body);
+    let reason = json
+        .ok()
+        .and_then(|json| json.get("reason").and_then(|r| r.as_str().map(str::to_owned)));
+    reason.unwrap_or_else(|| text.trim().chars().take(200).collect())
+}
+
 /// An error with its causes, the last of which tells most; without the address, which is said anyway.
-pub(super) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = match error.downcast_ref::<reqwest::Error>() {
         Some(error) if error.is_timeout() => "no answer in time (`store.timeout_s`)".to_owned(),
         Some(error) if error.is_connect() => "no connection".to_owned(),

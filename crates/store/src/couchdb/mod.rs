@@ -114,10 +114,12 @@ pub(crate) async fn open(config: &Config) -> Result<(Stores, Arc<dyn ApiStore>),
         (&apis, &[]),
     ] {
         database.ensure().await?;
+        database.ensure_format().await?;
         for design in designs {
             database.ensure_design(design).await?;
         }
     }
+    client.taken();
     let stores = Stores {
         entities: Arc::new(entities::Entities::new(whisks)),
         subjects: Arc::new(subjects::Subjects::new(subjects)),

@@ -14,6 +14,11 @@ pub(super) const IDENTITIES: &str = "subjects.v2.0.0";
 /// What upstream has no view for.
 pub(super) const OURS: &str = "ferrowhisk.v1";
 
+/// Of what form the documents of a database are; a change that an earlier version would misread makes it one more. It stands in
+/// a design document, which neither lists nor the original's tools show.
+pub(super) const FORMAT: u64 = 1;
+pub(super) const FORMAT_ID: &str = "_design/ferrowhisk-format";
+
 const COUNT: Option<&str> = Some("_count");
 
 pub(super) const WHISKS: &[Design] = &[
@@ -170,6 +175,12 @@ const BLOCKED: &str = "function (doc) {
     emit(doc._id.replace('/limits', ''), 1);
   }
 }";
+
+/// The document that says so.
+pub(super) fn format() -> String {
+    serde_json::json!({ "_id": FORMAT_ID, "language": "javascript", "views": {}, "ferrowhiskFormat": FORMAT })
+        .to_string()
+}
 
 impl Design {
     pub fn document(&self) -> String {
