@@ -115,6 +115,8 @@ impl Invoker {
         // Joined first: an order that comes with the activation is not missed.
         let control_orders = bus.subscribe(CONTROL, &topic, 64).await?;
         let changes = bus.subscribe(CACHE_INVALIDATION, &topic, 1024).await?;
+        // Whoever stood in for an earlier life may still hold what would come here as well.
+        bus.vacated(&topic).await;
         let deliveries = bus.subscribe(&topic, &topic, config.max_in_flight.max(1)).await?;
         let metrics = Metrics::get();
         let (sender, writer) = records::channel(&config, activations.clone(), metrics);
