@@ -12,9 +12,9 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::Instant;
 use wsk_bus::Delivery;
 use wsk_entities::{Activation, Json, Response, StatusCode};
+use wsk_planted::{Bug, planted};
 use wsk_service::clock;
 use wsk_service::telemetry::trace;
-use wsk_planted::{Bug, planted};
 use wsk_store::{ActivationStore, Error};
 
 use crate::config::Config;
@@ -194,10 +194,13 @@ impl Writer {
             if self.queue.recv_many(&mut entries, self.batch).await == 0 {
                 return;
             }
-            let began = Instant::now();
+            let (began, full) = (Instant::now(), entries.len() >= self.batch);
             self.write(&mut entries).await;
-            // Under load this gathers a group; a lone record after a pause is written at once.
-            tokio::time::sleep_until(began + self.interval).await;
+            if !full {
+                // Under load this gathers a group; a lone record after a pause is written at once. A full one waits for
+                // nothing: a batch per interval would be a bound on what this invoker can do.
+                tokio::time::sleep_until(began + self.interval).await;
+            }
         }
     }
 

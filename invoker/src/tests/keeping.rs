@@ -43,3 +43,22 @@ async fn blocking_and_other_activations_have_a_policy_each() {
         );
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_of_records_that_is_full_waits_for_no_interval() {
+    let slow = Config {
+        record_batch: 4,
+        record_interval_ms: 60_000,
+        ..config()
+    };
+    let mut world = World::with(slow, MANIFEST).await;
+    let revision = world.put("hello", |_| ()).await;
+    for _ in 0..40 {
+        world.containers.next_run(Reply::ok("{}"));
+        let message = world.message("hello", &revision);
+        world.send(message).await;
+    }
+    // The first record goes alone, and the others wait one interval, not one for every four of them.
+    tokio::time::sleep(Duration::from_secs(70)).await;
+    assert_eq!(world.invoker().open(), 0, "all are recorded");
+}
