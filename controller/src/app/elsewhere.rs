@@ -2,17 +2,21 @@
 //! stays away has left on its topic (see [`super::takeover`]).
 //!
 //! All controllers share the topic, so that it does not matter whose activation it was, or whether that controller is there.
-//! Where no other invoker will do, the one that refused gets it again, marked as having nowhere else to go; it answers. So
-//! every one of them ends in a record, and only invokers write those. Invariant: a delivery is committed once its message
-//! is in an invoker's hands, durably.
+//! Where no other invoker's machine will do, the one that refused gets it again, marked as having nowhere else to go; it
+//! answers. Where none may take it at the moment it waits here for a while; then any invoker is told why and answers that. So
+//! every one of them ends in a record, and only invokers write those. Invariants: a delivery is committed once its message is
+//! in an invoker's hands, durably; nothing is run where it may not be.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::task::JoinSet;
+use tokio::time::Instant;
 use wsk_bus::messages::{ActivationMessage, Detour, invoker_topic, read};
 use wsk_bus::{Delivery, Durability, Subscription};
+use wsk_entities::Action;
 
-use super::balancer::{Demand, Wants};
+use super::balancer::{Demand, Placement, Refusal, Wants};
 use super::cache::Value;
 use super::{App, now};
 
@@ -20,30 +24,36 @@ use super::{App, now};
 pub const GROUP: &str = "controllers";
 /// Between two attempts to use a bus or store that is away.
 const PAUSE: Duration = Duration::from_secs(1);
+/// Longest wait for an invoker that may take it, while others are up.
+const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Places what is refused, for as long as the bus is open.
+/// Places what is refused or left, for as long as the bus is open. What has to wait holds nothing else up.
 pub async fn place(app: Arc<App>, mut refused: Box<dyn Subscription>) {
+    let mut waiting = JoinSet::new();
     while let Some(delivery) = refused.next().await {
-        match read::<ActivationMessage>(&delivery) {
-            Ok(message) => app.place_anew(&message, &delivery).await,
-            Err(error) => tracing::error!(%error, "an activation to be placed anew cannot be read; it is skipped"),
-        }
-        delivery.commit();
+        while waiting.try_join_next().is_some() {}
+        let app = app.clone();
+        waiting.spawn(async move {
+            match read::<ActivationMessage>(&delivery) {
+                Ok(message) => app.place_anew(&message, &delivery).await,
+                Err(error) => tracing::error!(%error, "an activation to be placed anew cannot be read; it is skipped"),
+            }
+            delivery.commit();
+        });
     }
 }
 
 impl App {
     /// Hands an activation to another invoker, or back; waits until that worked.
     async fn place_anew(&self, message: &ActivationMessage, delivery: &Delivery) {
-        let (topic, last) = self.other_place(message).await;
-        let detour = message.detour.as_deref().cloned().unwrap_or_default();
-        let again = ActivationMessage {
-            detour: Some(Box::new(Detour { last, ..detour })),
+        let mut detour = message.detour.as_deref().cloned().unwrap_or_default();
+        let topic = self.other_place(message, &mut detour).await;
+        let (id, last) = (message.activation_id, detour.last);
+        let again = Arc::new(ActivationMessage {
+            detour: Some(Box::new(detour)),
             ..message.clone()
-        };
-        let again = Arc::new(again);
-        let id = message.activation_id;
-        tracing::info!(activation_id = %id, topic = &*topic, last, "an activation that an invoker could not run was placed anew");
+        });
+        tracing::info!(activation_id = %id, topic = &*topic, last, "an activation was placed anew");
         loop {
             let copy = delivery.pass_on_as(again.clone());
             match self.bus.publish(&topic, copy, Durability::Durable).await {
@@ -66,47 +76,78 @@ impl App {
         }
     }
 
-    /// The topic of an invoker that may run it; else of the one that refused last, and that there is no other.
-    async fn other_place(&self, message: &ActivationMessage) -> (Arc<str>, bool) {
-        let refused = message.detour.as_ref().map_or(&[][..], |detour| &detour.refused);
+    /// The topic of an invoker that may run it, or that answers for it.
+    async fn other_place(&self, message: &ActivationMessage, detour: &mut Detour) -> Arc<str> {
+        let Some((action, revision)) = self.action_to_place(message).await else {
+            // It was deleted: any invoker says so.
+            return self.any_invoker().await;
+        };
+        let wants = Wants::of(&action, &revision, &self.manifest);
+        match self.await_place(message, &action, &wants, &detour.refused).await {
+            Ok(placement) => {
+                self.work.flights.move_to(message.activation_id, placement.slot);
+                detour.last = placement.last;
+                match detour.refused.last() {
+                    // Whoever found out why can say it best.
+                    Some(back) if placement.last => invoker_topic(*back).into(),
+                    Some(_) | None => placement.topic,
+                }
+            }
+            Err(why) => {
+                (detour.last, detour.why) = (true, Some(why));
+                self.any_invoker().await
+            }
+        }
+    }
+
+    /// The action as it is now; none when it is gone. Waits for the store.
+    async fn action_to_place(&self, message: &ActivationMessage) -> Option<(Arc<Action>, Arc<str>)> {
         let name = message.action.full_name();
-        let entry = loop {
+        loop {
             match self.find(&name).await {
-                Ok(entry) => break entry,
+                Ok(entry) => {
+                    return entry.and_then(|entry| match &entry.value {
+                        Value::Action(action) => Some((action.clone(), entry.revision.0.clone())),
+                        Value::Trigger(_) | Value::Rule(_) | Value::Package(_) => None,
+                    });
+                }
                 Err(super::Error::Unavailable(error)) => {
                     tracing::warn!(action = %name, %error, "waiting for the store to place an activation anew");
                     tokio::time::sleep(PAUSE).await;
                 }
-                Err(_) => break None,
+                Err(_) => return None,
             }
+        }
+    }
+
+    /// A place, as soon as there is one.
+    ///
+    /// # Errors
+    /// Why there is none, when invokers were up all the time and none of them may take it.
+    async fn await_place(
+        &self,
+        message: &ActivationMessage,
+        action: &Action,
+        wants: &Wants,
+        refused: &[u32],
+    ) -> Result<Placement, String> {
+        let demand = Demand {
+            namespace: &message.user.namespace.name,
+            action: &message.action.full_name(),
+            memory: action.limits.memory,
+            concurrency: action.limits.concurrency,
+            wants,
+            refused,
         };
-        let placement = entry.and_then(|entry| match &entry.value {
-            Value::Action(action) => {
-                let wants = Wants::of(action, &entry.revision.0, &self.manifest);
-                let demand = Demand {
-                    namespace: &message.user.namespace.name,
-                    action: &name,
-                    memory: action.limits.memory,
-                    concurrency: action.limits.concurrency,
-                    wants: &wants,
-                    refused,
-                };
-                self.work.flights.place(&demand, now(), self.chance.draw() as u64).ok()
+        let mut until = Instant::now() + PATIENCE;
+        loop {
+            match self.work.flights.place(&demand, now(), self.chance.draw() as u64) {
+                Ok(placement) => return Ok(placement),
+                Err(Refusal::NoneFits(why)) if Instant::now() >= until => return Err(why),
+                Err(Refusal::NoneFits(_)) => {}
+                Err(Refusal::NoneUp) => until = Instant::now() + PATIENCE,
             }
-            Value::Trigger(_) | Value::Rule(_) | Value::Package(_) => None,
-        });
-        match (placement, refused.last()) {
-            (Some(placement), back) => {
-                self.work.flights.move_to(message.activation_id, placement.slot);
-                // Whoever found out why can say it best.
-                let back = back
-                    .filter(|_| placement.last)
-                    .map(|number| invoker_topic(*number).into());
-                (back.unwrap_or(placement.topic), placement.last)
-            }
-            (None, Some(back)) => (invoker_topic(*back).into(), true),
-            // It was left by an invoker that is away, and its action is gone as well: any invoker says so.
-            (None, None) => (self.any_invoker().await, true),
+            tokio::time::sleep(PAUSE).await;
         }
     }
 }

@@ -265,8 +265,8 @@ impl App {
                 .map(|carrier| Json::of(&carrier)),
             detour: last.then(|| {
                 Box::new(Detour {
-                    refused: Vec::new(),
                     last,
+                    ..Detour::default()
                 })
             }),
         };

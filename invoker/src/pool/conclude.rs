@@ -202,7 +202,10 @@ pub(super) async fn refuse(shared: Arc<Shared>, plan: Arc<Plan>, job: Job, why: 
     let mut refused = detour.refused;
     refused.push(shared.config.id);
     let message = Arc::new(ActivationMessage {
-        detour: Some(Box::new(Detour { refused, last: false })),
+        detour: Some(Box::new(Detour {
+            refused,
+            ..Detour::default()
+        })),
         ..(*job.message).clone()
     });
     let message = Message::local(Key::Id(message.activation_id.bits()), message);

@@ -32,6 +32,10 @@ impl Pool {
             self.starts(worker::look_up(self.shared.clone(), self.outbox.clone(), job), || None);
             return Ok(());
         }
+        if let Some(text) = job.message.detour.as_ref().and_then(|detour| detour.why.clone()) {
+            self.fail(None, job, Fault::Architecture { text, managed: true });
+            return Ok(());
+        }
         let group = self.groups.find(&job.message, job.revision());
         let plan = match group {
             Some(group) => Some(self.groups.get(group).bound.plan.clone()),

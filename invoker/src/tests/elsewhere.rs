@@ -24,6 +24,14 @@ async fn world() -> (World, Box<dyn Subscription>) {
     (world, handed)
 }
 
+fn detour(refused: Vec<u32>, last: bool) -> Detour {
+    Detour {
+        refused,
+        last,
+        why: None,
+    }
+}
+
 async fn next(handed: &mut Box<dyn Subscription>) -> Option<Arc<ActivationMessage>> {
     let next = tokio::time::timeout(Duration::from_secs(60), handed.next()).await;
     let delivery = next.ok().flatten()?;
@@ -76,13 +84,7 @@ async fn an_image_without_a_variant_is_found_out_once_and_forgotten_in_time() {
         let id = world.send(message).await;
         let message = next(&mut handed).await.unwrap();
         assert_eq!(message.activation_id, id);
-        assert_eq!(
-            message.detour.as_deref().unwrap(),
-            &Detour {
-                refused: vec![0],
-                last: false
-            }
-        );
+        assert_eq!(message.detour.as_deref().unwrap(), &detour(vec![0], false));
         assert!(!world.has_record(id).await);
         assert_eq!(world.containers.counts().failed, 1, "asked for once");
     }
@@ -104,10 +106,7 @@ async fn what_has_nowhere_else_to_go_is_answered_readably() {
     no_variant(&world);
     let revision = world.put("app", |action| image(&mut action.exec)).await;
     let mut message = world.message("app", &revision);
-    message.detour = Some(Box::new(Detour {
-        refused: vec![4],
-        last: true,
-    }));
+    message.detour = Some(Box::new(detour(vec![4], true)));
     let seen = world.invoke(message).await;
     assert_eq!(seen.record.response.status_code, StatusCode::DeveloperError);
     assert_eq!(
@@ -119,10 +118,7 @@ async fn what_has_nowhere_else_to_go_is_answered_readably() {
     world.containers.starts(|_| Ok(Duration::ZERO));
     for _ in 0..2 {
         let mut message = world.message("native", &revision);
-        message.detour = Some(Box::new(Detour {
-            refused: vec![],
-            last: true,
-        }));
+        message.detour = Some(Box::new(detour(vec![], true)));
         let seen = world.invoke(message).await;
         assert_eq!(
             seen.error(),
@@ -171,14 +167,28 @@ async fn one_that_comes_from_another_invoker_is_not_run_when_it_has_a_record() {
     let message = world.message("hello", &revision);
     world.invoke(message.clone()).await;
     let again = ActivationMessage {
-        detour: Some(Box::new(Detour {
-            refused: vec![3],
-            last: false,
-        })),
+        detour: Some(Box::new(detour(vec![3], false))),
         ..message
     };
     world.send(again).await;
     settle().await;
     assert_eq!((world.containers.counts().runs, world.invoker().open()), (1, 0));
+    world.clean();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_no_invoker_may_run_is_answered_with_the_reason() {
+    let (mut world, _handed) = world().await;
+    let revision = world.put("hello", |_| ()).await;
+    let mut message = world.message("hello", &revision);
+    message.detour = Some(Box::new(Detour {
+        refused: vec![],
+        last: true,
+        why: Some("There is no invoker with the label 'gpu'.".to_owned()),
+    }));
+    let seen = world.invoke(message).await;
+    assert_eq!(seen.error(), "There is no invoker with the label 'gpu'.");
+    assert_eq!(seen.status(), StatusCode::WhiskError as u8);
+    assert_eq!(world.containers.counts().created, 0);
     world.clean();
 }

@@ -19,6 +19,9 @@ pub struct Detour {
     /// Whether no other invoker can: the one that gets it answers, whatever it finds.
     #[serde(default)]
     pub last: bool,
+    /// Why no invoker may run it: the one that gets it answers with this and runs nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
 }
 
 /// What a machine needs to have to run an action.
