@@ -5,7 +5,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "docker/address.rs"]
+mod address;
 mod common;
+#[path = "docker/registry.rs"]
+mod registry;
 
 use std::{
     io::{BufRead, BufReader},
@@ -17,7 +21,10 @@ use std::{
 
 use bollard::{
     Docker, body_full,
-    query_parameters::{CreateImageOptions, ListContainersOptions, RemoveImageOptions},
+    models::ContainerCreateBody,
+    query_parameters::{
+        CreateContainerOptions, CreateImageOptions, ListContainersOptions, RemoveImageOptions, StartContainerOptions,
+    },
 };
 use futures_util::TryStreamExt;
 use serde_json::json;
@@ -178,6 +185,50 @@ async fn contract_on_an_engine() {
     stage.clear(&["1", "missing"]).await;
 }
 
+/// What a process of another namespace made, which cannot be told to live, is left alone; except by the next of its name.
+#[tokio::test]
+async fn what_may_live_elsewhere_is_left_to_its_namesake() {
+    let Some(stage) = Stage::set("elsewhere").await else {
+        return;
+    };
+    let factory = stage.factory(stage.config());
+    let running = stage.started(&factory, stage.spec("1")).await;
+    let labels = stage.api.inspect_container(running.id(), None).await.unwrap();
+    let mut labels = labels.config.unwrap().labels.unwrap();
+    let owner = labels.get_mut("ferrowhisk.owner").unwrap();
+    *owner = owner.replacen('/', "-another-boot/", 1);
+    labels.insert("ferrowhisk.node".to_owned(), "invoker3".to_owned());
+    labels.insert("ferrowhisk.life".to_owned(), "another".to_owned());
+    let foreign = format!("elsewhere-{}", std::process::id());
+    let body = ContainerCreateBody {
+        image: Some(stage.spec("1").image),
+        labels: Some(labels),
+        ..Default::default()
+    };
+    let options = CreateContainerOptions {
+        name: Some(foreign.clone()),
+        ..Default::default()
+    };
+    stage.api.create_container(Some(options), body).await.unwrap();
+    stage
+        .api
+        .start_container(&foreign, None::<StartContainerOptions>)
+        .await
+        .unwrap();
+    let named = |node: &str| {
+        stage.factory(DockerConfig {
+            node: node.to_owned(),
+            ..stage.config()
+        })
+    };
+    assert_eq!(named("").sweep().await.unwrap(), 0);
+    assert_eq!(named("invoker4").sweep().await.unwrap(), 0);
+    assert_eq!(named("invoker3").sweep().await.unwrap(), 1);
+    assert_eq!(stage.names().await, [running.id()]);
+    factory.shutdown().await.unwrap();
+    stage.clear(&["1"]).await;
+}
+
 #[tokio::test]
 async fn images_are_pulled_as_upstream_pulls_them() {
     let Some(stage) = Stage::set("pull").await else { return };
@@ -267,6 +318,41 @@ async fn logs_without_end_marks_and_long_lines_are_whole() {
     stage.clear(&["1"]).await;
 }
 
+/// Runs follow each other at once, and each log is its own run's.
+#[tokio::test]
+async fn fast_runs_without_end_marks_do_not_share_their_logs() {
+    let Some(stage) = Stage::set("fast").await else { return };
+    let factory = stage.factory(stage.config());
+    let container = stage.started(&factory, stage.spec("1")).await;
+    let request = LogRequest {
+        limit_bytes: 1 << 20,
+        until: Until::Drained,
+        wait: Duration::from_secs(5),
+    };
+    let mut collected = Vec::new();
+    for number in 0..20 {
+        container.settle().await;
+        let printed =
+            json!({"do": "print", "out": format!("{number}\n"), "err": format!("{number}\n"), "sentinel": false});
+        contract::run(&*container, printed).await;
+        // As the platform does it: behind the next run, of which every third comes late.
+        let collector = container.clone();
+        let logs = tokio::spawn(async move { collector.logs(request).await });
+        tokio::task::yield_now().await;
+        if number % 3 == 0 {
+            tokio::time::sleep(Duration::from_millis(120)).await;
+        }
+        collected.push((number, logs));
+    }
+    for (number, logs) in collected {
+        let logs = logs.await.unwrap();
+        let lines: Vec<&str> = logs.lines.iter().map(|line| line.text.as_str()).collect();
+        assert_eq!(lines, [number.to_string(), number.to_string()]);
+    }
+    factory.shutdown().await.unwrap();
+    stage.clear(&["1"]).await;
+}
+
 /// Two containers are left behind by a process that is killed; a factory of this process must see them, and no other's.
 #[tokio::test]
 async fn a_killed_platform_leaves_nothing_that_sweep_does_not_find() {
@@ -298,7 +384,12 @@ async fn a_killed_platform_leaves_nothing_that_sweep_does_not_find() {
         ..stage.config()
     };
     assert_eq!(stage.factory(stranger).sweep().await.unwrap(), 0);
-    assert_eq!(second.sweep().await.unwrap(), 2);
+    // The killed one never comes back; one of another name does.
+    let newcomer = DockerConfig {
+        node: "invoker7".to_owned(),
+        ..stage.config()
+    };
+    assert_eq!(stage.factory(newcomer).sweep().await.unwrap(), 2);
     assert_eq!(second.sweep().await.unwrap(), 0);
     assert_eq!(stage.names().await, [kept.id()]);
     assert_eq!(contract::run(&*kept, json!({"do": "echo"})).await.status, 200);
@@ -316,6 +407,7 @@ async fn the_platform_that_is_killed() {
     let config = DockerConfig {
         engine: variable("FERROWHISK_TEST_DOCKER"),
         identity: variable("FERROWHISK_TEST_CRASH_IDENTITY"),
+        node: "invoker0".to_owned(),
         ..DockerConfig::default()
     };
     let factory = open(&Config::Docker(Box::new(config))).unwrap();
