@@ -146,6 +146,7 @@ impl Engine {
             platform: self.config.platform.clone().unwrap_or_default(),
             ..Default::default()
         };
+        self.confirm_digest(asked).await?;
         let limit = Duration::from_millis(self.config.pull_timeout_ms);
         // The engine may say nothing for as long as its registry does.
         let api = self.api().await?.clone().with_timeout(limit + Duration::from_secs(1));
@@ -162,6 +163,24 @@ impl Engine {
             Ok(Err(error @ ApiError::HyperLegacyError { .. })) => Err(self.unavailable(error)),
             Ok(Err(error)) => Err(self.refused(asked, &error.to_string()).await),
             Err(_) => Err(asked.failed(format!("its registry did not send it within {} ms", limit.as_millis()))),
+        }
+    }
+
+    /// An image that is named by its digest is taken from the node without a word to its registry, so that one is asked first
+    /// whether this is somebody who may have it.
+    async fn confirm_digest(&self, asked: &Asked<'_>) -> Result<(), Error> {
+        let is_digest = asked.reference.version.is_some_and(|version| version.contains(':'));
+        if asked.managed || self.config.share_images || !is_digest {
+            return Ok(());
+        }
+        let api = self.api().await?;
+        let call = api.inspect_registry_image(&asked.full, asked.credentials());
+        let limit = Duration::from_millis(self.config.engine_timeout_ms.min(self.config.pull_timeout_ms));
+        let result = tokio::time::timeout(limit, call).await;
+        match result.unwrap_or(Err(ApiError::RequestTimeoutError)) {
+            Ok(_) => Ok(()),
+            Err(error @ ApiError::HyperLegacyError { .. }) => Err(self.unavailable(error)),
+            Err(error) => Err(self.refused(asked, &error.to_string()).await),
         }
     }
 

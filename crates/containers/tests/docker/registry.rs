@@ -1,6 +1,7 @@
 //! Images from a real registry, which asks who it is: `FERROWHISK_TEST_REGISTRY` names its program. `.ci/fetch-registry` builds one.
 
 use std::{
+    io::Write,
     net::{SocketAddr, TcpListener},
     path::PathBuf,
     process::{Child, Command, Stdio},
@@ -87,6 +88,55 @@ impl Hub {
         assert!(output.status.success(), "{path}: {text}");
         text
     }
+
+    /// The same image under another tag, for another architecture by its own word.
+    fn retarget(&self, repository: &str, from: &str, to: &str, architecture: &str) -> String {
+        let accept = ["--header", &format!("Accept: {MANIFEST}")];
+        let manifest = self.ask(&accept, &format!("{repository}/manifests/{from}"));
+        let mut manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap();
+        let digest = manifest["config"]["digest"].as_str().unwrap();
+        let config = self.ask(&["--location"], &format!("{repository}/blobs/{digest}"));
+        let mut config: serde_json::Value = serde_json::from_str(&config).unwrap();
+        config["architecture"] = architecture.into();
+        let config = config.to_string();
+        let digest = format!("sha256:{}", sha256(&config));
+        let begun = self.ask(
+            &["--include", "--request", "POST"],
+            &format!("{repository}/blobs/uploads/"),
+        );
+        let upload = field(&begun, "location");
+        let upload = upload.split_once("/v2/").unwrap().1.to_owned();
+        let header = ["--header", "Content-Type: application/octet-stream"];
+        let put = ["--request", "PUT", "--data-binary", &config];
+        self.ask(&[&put[..], &header].concat(), &format!("{upload}&digest={digest}"));
+        manifest["config"]["digest"] = digest.into();
+        manifest["config"]["size"] = config.len().into();
+        self.put(repository, to, MANIFEST, &manifest)
+    }
+
+    fn put(&self, repository: &str, tag: &str, kind: &str, manifest: &serde_json::Value) -> String {
+        let header = format!("Content-Type: {kind}");
+        let manifest = manifest.to_string();
+        let put = ["--request", "PUT", "--header", &header, "--data-binary", &manifest];
+        self.ask(&put, &format!("{repository}/manifests/{tag}"));
+        self.image(&format!("{repository}:{tag}"))
+    }
+}
+
+const MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
+
+fn field(head: &str, name: &str) -> String {
+    let mut fields = head.lines().filter_map(|line| line.split_once(':'));
+    let value = fields.find_map(|(field, value)| field.eq_ignore_ascii_case(name).then_some(value));
+    value.unwrap_or_else(|| panic!("no {name} in {head}")).trim().to_owned()
+}
+
+fn sha256(text: &str) -> String {
+    let mut program = Command::new("sha256sum");
+    let mut program = program.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    program.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    let output = String::from_utf8(program.wait_with_output().unwrap().stdout).unwrap();
+    output.split_whitespace().next().unwrap().to_owned()
 }
 
 impl Drop for Hub {
@@ -134,12 +184,8 @@ async fn attempt(factory: &Arc<dyn ContainerFactory>, spec: Spec) -> Result<(), 
 }
 
 impl Stage {
-    /// Puts the contract's program into the registry, made for this platform, and removes it here.
-    async fn push(&self, hub: &Hub, name: &str, platform: &str) -> String {
-        self.push_version(hub, name, platform, "").await
-    }
-
-    async fn push_version(&self, hub: &Hub, name: &str, platform: &str, version: &str) -> String {
+    /// Puts the contract's program into the registry, and removes it here.
+    async fn push(&self, hub: &Hub, name: &str, version: &str) -> String {
         let (repository, tag) = name.split_once(':').unwrap();
         let image = hub.image(name);
         let local = format!("{}:push", self.repository);
@@ -151,7 +197,6 @@ impl Stage {
                 "ENTRYPOINT [\"/contract_action\"]".to_owned(),
                 format!("LABEL version=\"{version}\""),
             ],
-            platform: platform.to_owned(),
             ..Default::default()
         };
         let archive = body_full(archive().into());
@@ -298,7 +343,7 @@ async fn the_policy_says_when_an_image_is_pulled() {
         return;
     };
     let Some(hub) = Hub::open().await else { return };
-    let image = stage.push_version(&hub, "team/app:1", "", "old").await;
+    let image = stage.push(&hub, "team/app:1", "old").await;
     let factory = |pull_users| {
         stage.factory(DockerConfig {
             pull_users,
@@ -313,20 +358,10 @@ async fn the_policy_says_when_an_image_is_pulled() {
     assert_eq!(stage.version_of(&image).await.as_deref(), Some("old"));
 
     // A newer one is pushed by somebody else, and the old one is here.
-    stage.push_version(&hub, "team/app:2", "", "new").await;
-    let manifest = hub.ask(
-        &[
-            "--header",
-            "Accept: application/vnd.docker.distribution.manifest.v2+json",
-        ],
-        "team/app/manifests/2",
-    );
-    let put = ["--request", "PUT", "--header"];
-    let kind = "Content-Type: application/vnd.docker.distribution.manifest.v2+json";
-    hub.ask(
-        &[&put[..], &[kind, "--data-binary", &manifest]].concat(),
-        "team/app/manifests/1",
-    );
+    stage.push(&hub, "team/app:2", "new").await;
+    let newer = hub.ask(&["--header", &format!("Accept: {MANIFEST}")], "team/app/manifests/2");
+    let newer = serde_json::from_str(&newer).unwrap();
+    hub.put("team/app", "1", MANIFEST, &newer);
     assert_eq!(attempt(&if_not_present, user()).await, Ok(()));
     assert_eq!(stage.version_of(&image).await.as_deref(), Some("old"));
     // Whoever is not known to be allowed to have it is asked for: by a pull.
@@ -382,47 +417,25 @@ async fn an_image_for_another_platform_is_refused_and_the_right_one_of_several_t
         "aarch64" => ("arm64", "amd64"),
         _ => ("amd64", "arm64"),
     };
-    let native = stage.push(&hub, "team/app:native", &format!("linux/{own}")).await;
-    let foreign = stage.push(&hub, "team/app:foreign", &format!("linux/{other}")).await;
-    let manifest = "application/vnd.docker.distribution.manifest.v2+json";
+    let native = stage.push(&hub, "team/app:native", "").await;
+    let foreign = hub.retarget("team/app", "native", "foreign", other);
     let entry = |tag: &str, architecture: &str| {
-        let head = hub.ask(
-            &["--head", "--header", &format!("Accept: {manifest}")],
-            &format!("team/app/manifests/{tag}"),
-        );
-        let field = |name: &str| {
-            let line = head
-                .lines()
-                .find(|line| line.to_ascii_lowercase().starts_with(name))
-                .unwrap();
-            line.split_once(':').unwrap().1.trim().to_owned()
-        };
+        let accept = format!("Accept: {MANIFEST}");
+        let head = hub.ask(&["--head", "--header", &accept], &format!("team/app/manifests/{tag}"));
         serde_json::json!({
-            "mediaType": manifest,
-            "digest": field("docker-content-digest"),
-            "size": field("content-length").parse::<u64>().unwrap(),
+            "mediaType": MANIFEST,
+            "digest": field(&head, "docker-content-digest"),
+            "size": field(&head, "content-length").parse::<u64>().unwrap(),
             "platform": {"os": "linux", "architecture": architecture},
         })
     };
-    let put = |tag: &str, manifests: Vec<serde_json::Value>| {
+    let list = |tag: &str, manifests: Vec<serde_json::Value>| {
         let kind = "application/vnd.docker.distribution.manifest.list.v2+json";
         let list = serde_json::json!({"schemaVersion": 2, "mediaType": kind, "manifests": manifests});
-        let header = format!("Content-Type: {kind}");
-        hub.ask(
-            &[
-                "--request",
-                "PUT",
-                "--header",
-                &header,
-                "--data-binary",
-                &list.to_string(),
-            ],
-            &format!("team/app/manifests/{tag}"),
-        );
-        hub.image(&format!("team/app:{tag}"))
+        hub.put("team/app", tag, kind, &list)
     };
-    let both = put("both", vec![entry("foreign", other), entry("native", own)]);
-    let only_other = put("other", vec![entry("foreign", other)]);
+    let both = list("both", vec![entry("foreign", other), entry("native", own)]);
+    let only_other = list("other", vec![entry("foreign", other)]);
 
     let factory = stage.factory(stage.config());
     let as_ada = |image: &str| spec(&stage, &hub, image, Some(login(PASSWORD)));
