@@ -6,5 +6,5 @@ set -euo pipefail
 bin=$(realpath "${1:?folder of the programs}")
 here=$(cd "$(dirname "$0")" && pwd)
 # Sooner than by default, so that nobody waits a minute for it.
-export FERROWHISK_CONTROLLER_CONTROLLER_TAKEOVER_AFTER_MS=5000
+export FERROWHISK_CONTROLLER_CONTROLLER__TAKEOVER_AFTER_MS=5000
 exec "$here/cluster.sh" "$bin" python3 "$here/takeover.py" "$bin"
