@@ -5,7 +5,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 PROGRAMS := -p wsk-standalone -p wsk-cli -p wsk-proxy
 # The services of a cluster, beside them.
 SERVICES := -p wsk-gateway -p wsk-controller -p wsk-invoker --features \
-	wsk-gateway/service,wsk-controller/service,wsk-invoker/service,wsk-cli/couchdb
+	wsk-gateway/service,wsk-controller/service,wsk-invoker/service,wsk-invoker/docker,wsk-cli/couchdb
 
 .PHONY: run demo build test check lint bench clean cluster arm64
 

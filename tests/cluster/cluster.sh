@@ -5,17 +5,54 @@
 #
 # usage: cluster.sh FOLDER_OF_THE_PROGRAMS [COMMAND ...]; with a command, that is run instead of staying up, with
 # CLUSTER_GATEWAYS, CLUSTER_AUTH and CLUSTER_DIR in its environment, and its exit code is ours. CLUSTER_INVOKER: further lines
-# for the section `[invoker]`; CLUSTER_GATEWAY and CLUSTER_CONTROLLER: lines for the top of theirs.
+# for the section `[invoker]`; CLUSTER_GATEWAY and CLUSTER_CONTROLLER: lines for the top of theirs. Two of the invokers use a
+# Docker engine, started for them in a network of its own with everything else; CLUSTER_DOCKER=no: all use processes.
 set -euo pipefail
 
 bin=$(realpath "${1:?folder of the programs}")
 shift
 root=$(cd "$(dirname "$0")/../.." && pwd)
 
+# Why there is no Docker engine to be had; nothing when there is.
+no_docker() {
+    if [ "${CLUSTER_DOCKER:-}" = no ]; then echo "CLUSTER_DOCKER=no"; return; fi
+    if [ "$(id -u)" != 0 ]; then echo "starting an engine takes root"; return; fi
+    if [ -n "${FERROWHISK_TEST_COUCHDB:-}${FERROWHISK_TEST_KAFKA:-}" ]; then echo "Kafka or CouchDB is elsewhere"; return; fi
+    for program in dockerd docker ip unshare openssl; do
+        if ! command -v "$program" >/dev/null; then echo "there is no $program"; return; fi
+    done
+    if ! "$bin/ferrowhisk-invoker" --config <(echo '[containers.docker]') --print-config >/dev/null 2>&1; then
+        echo "the invoker was built without it (feature docker)"
+    fi
+}
+
+# Everything moves into the engine's network; what must be fetched is fetched before, where there is another.
+if [ -z "${CLUSTER_ENGINE:-}" ]; then
+    why=$(no_docker)
+    if [ -n "$why" ]; then
+        echo "No Docker, all invokers use processes: $why" >&2
+        export CLUSTER_ENGINE=none
+    else
+        cache=${XDG_CACHE_HOME:-$HOME/.cache}/ferrowhisk
+        if ! compgen -G "$cache/kafka-*/complete" >/dev/null || ! compgen -G "$cache/pouchdb-server-*/complete" >/dev/null; then
+            "$root/.ci/test-kafka" "$root/.ci/test-couchdb" true
+        fi
+        # shellcheck disable=SC2016
+        CLUSTER_ENGINE=own exec "$root/.ci/with-docker" "$0" "$bin" "$@"
+    fi
+fi
+
 # Kafka and CouchDB come first: their own scripts start them, run this one again in between, and stop them.
 if [ -z "${FERROWHISK_TEST_COUCHDB:-}" ] || [ -z "${FERROWHISK_TEST_KAFKA:-}" ]; then
     echo "Starting Kafka and a server with CouchDB's interface ..." >&2
     exec "$root/.ci/test-kafka" "$root/.ci/test-couchdb" "$0" "$bin" "$@"
+fi
+
+if [ "$CLUSTER_ENGINE" = own ]; then
+    echo "Making the images of the languages ..." >&2
+    export DOCKER_HOST=$FERROWHISK_TEST_DOCKER
+    "$root/.ci/machine-image" ferrowhisk/machine
+    made=$(BASE=ferrowhisk/machine PROXY=$bin/wsk-proxy "$root/runtimes/build-images" 2>&1) || { echo "$made" >&2; exit 1; }
 fi
 
 dir=$(mktemp -d)
@@ -42,6 +79,7 @@ left() {
         find /sys/fs/cgroup -mindepth 2 -type d -path "*/ferrowhisk-$$-*/*" 2>/dev/null
         find "$dir"/sandboxes* -mindepth 1 2>/dev/null
         grep -lsz -F -f <(echo "$dir/") /proc/[0-9]*/cmdline
+        if [ "$CLUSTER_ENGINE" = own ]; then docker ps --all --quiet; fi
     )
     find /sys/fs/cgroup -mindepth 1 -maxdepth 2 -type d -name "ferrowhisk-$$-*" -exec rmdir {} + 2>/dev/null || true
     if [ -z "$found" ]; then return 0; fi
@@ -101,7 +139,7 @@ service() {
 address() {
     for _ in $(seq 300); do
         local found
-        found=$(sed -n "s|^$2 http://||p" "$dir/$1.out" 2>/dev/null | head -n 1)
+        found=$(sed -n "s|^$2 http://||p" "$dir/$1.out" 2>/dev/null | sed 's|^0\.0\.0\.0:|127.0.0.1:|' | head -n 1)
         if [ -n "$found" ]; then echo "$found"; return; fi
         kill -0 "${pids[$1]}" 2>/dev/null || { echo "$1 did not start" >&2; return 1; }
         sleep 0.1
@@ -139,10 +177,12 @@ TOML
     controllers="$controllers\"$(address controller$n controller)\","
 done
 
-gateways=
+# Actions in containers reach the gateways by the engine's bridge, which nobody outside does.
+gateways='' everywhere=127.0.0.1
+if [ "$CLUSTER_ENGINE" = own ]; then everywhere=0.0.0.0; fi
 for n in 0 1; do
     service gateway$n ferrowhisk-gateway <<TOML
-listen = "127.0.0.1:${ports[$((n + 4))]}"
+listen = "$everywhere:${ports[$((n + 4))]}"
 admin = "127.0.0.1:${ports[$((n + 6))]}"
 identity_secret = "$secret"
 ${CLUSTER_GATEWAY-$gateway_lines}
@@ -152,19 +192,31 @@ TOML
 done
 gateways=${gateways# }
 
+# where_actions_run N: the section of the invoker that says it.
+where_actions_run() {
+    if [ "$CLUSTER_ENGINE" = own ] && [ "$1" != 2 ]; then
+        echo '[containers.docker]'
+        echo "engine = \"$FERROWHISK_TEST_DOCKER\""
+    else
+        echo '[containers.process]'
+        echo "uid_base = $((200000 + $1 * 10000))"
+        echo "cgroup_parent = \"/ferrowhisk-$$-$1\""
+        echo "run_dir = \"$dir/sandboxes$1\""
+    fi
+}
+
 for n in 0 1 2; do
+    api_host=${gateways%% *}
+    if [ "$CLUSTER_ENGINE" = own ] && [ $n != 2 ]; then api_host=${api_host/127.0.0.1/172.30.255.1}; fi
     service invoker$n ferrowhisk-invoker <<TOML
 admin = "127.0.0.1:${ports[$((n + 8))]}"
-api_host = "${gateways%% *}"
+api_host = "$api_host"
 [invoker]
 id = $n
 name = "node$n"
 memory_mb = 1024
 ${CLUSTER_INVOKER:-}
-[containers.process]
-uid_base = $((200000 + n * 10000))
-cgroup_parent = "/ferrowhisk-$$-$n"
-run_dir = "$dir/sandboxes$n"
+$(where_actions_run $n)
 TOML
 done
 for name in "${!pids[@]}"; do ready "$name"; done
@@ -220,7 +272,12 @@ done
 say "The cluster is up"
 echo "To go on from another shell:"
 echo "    export WSK_CONFIG_FILE=$dir/wskprops"
-echo "    $bin/wsk action list"
+inside=
+if [ "$CLUSTER_ENGINE" = own ]; then
+    inside="nsenter --target $$ --net "
+    echo "    # two invokers use Docker, in a network of its own: DOCKER_HOST=$DOCKER_HOST docker ps"
+fi
+echo "    $inside$bin/wsk action list"
 echo "Logs are in $dir. Ctrl-C stops everything."
 sleep infinity &
 wait $!
