@@ -299,3 +299,74 @@ impl App {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wsk_bus::TopicConfig;
+
+    async fn subscribed(states: &[Owed]) -> Box<dyn Subscription> {
+        let bus = wsk_bus::open(&wsk_bus::Config::default()).unwrap();
+        bus.ensure_topic(&TopicConfig::queue("owed0")).await.unwrap();
+        for state in states {
+            bus.publish("owed0", state.clone().message(), Durability::Durable)
+                .await
+                .unwrap();
+        }
+        bus.subscribe("owed0", "controller0", 1).await.unwrap()
+    }
+
+    fn composition(step: u32) -> Owed {
+        let text = include_str!("../../golden/previous/owed-sequence.json");
+        let mut owed: Owed = serde_json::from_str(text).unwrap();
+        if let Owed::Composition(progress) = &mut owed {
+            progress.step = step;
+        }
+        owed
+    }
+
+    fn steps<'a>(kept: impl Iterator<Item = &'a (Arc<Owed>, Delivery)>) -> Vec<u32> {
+        kept.map(|(owed, _)| match &**owed {
+            Owed::Composition(progress) => progress.step,
+            Owed::Record(_) => panic!("no record was owed"),
+        })
+        .collect()
+    }
+
+    /// In whichever order they come; the others are committed, and do not come back.
+    #[tokio::test]
+    async fn only_the_newest_state_of_a_composition_counts() {
+        for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0]] {
+            let mut owed = subscribed(&order.map(composition)).await;
+            let mut backlog = Backlog::default();
+            while let Some(delivery) = next_left(&mut owed, "owed0").await {
+                backlog.add(delivery);
+            }
+            let kept: Vec<_> = backlog.newest().collect();
+            assert_eq!(steps(kept.iter()), [2], "{order:?}");
+            drop(kept);
+            let again = owed.next_of_backlog().await.unwrap();
+            assert!(owed.next_of_backlog().await.is_none(), "an older state came back");
+            again.commit();
+        }
+    }
+
+    /// A state that was passed on from another controller may come late and twice.
+    #[tokio::test]
+    async fn an_older_state_does_not_take_the_place_of_a_newer_one() {
+        let mut owed = subscribed(&[4, 3, 5].map(composition)).await;
+        let mut next = async || readable(owed.next_of_backlog().await.unwrap()).unwrap();
+        let (first, delivery) = next().await;
+        let Owed::Composition(progress) = &*first else {
+            panic!("a composition")
+        };
+        let mut open = Open::new(progress, Some(delivery));
+        open.hears(3, next().await.1);
+        assert_eq!(open.step, 4);
+        open.hears(5, next().await.1);
+        assert_eq!(open.step, 5);
+        drop(open);
+        let (left, delivery) = next().await;
+        assert_eq!(steps([(left, delivery)].iter()), [5]);
+    }
+}
