@@ -351,4 +351,13 @@ mod tests {
             Vec::<String>::new()
         );
     }
+
+    #[test]
+    fn the_reference_is_that_of_today() {
+        let page = include_str!("../../docs/configuration-controller.md");
+        assert!(
+            page.ends_with(&wsk_service::config::reference::<ServiceConfig>()),
+            "docs/configuration-controller.md is old: `ferrowhisk-controller --config-reference` prints its table"
+        );
+    }
 }

@@ -127,4 +127,13 @@ mod tests {
             Vec::<String>::new()
         );
     }
+
+    #[test]
+    fn the_reference_is_that_of_today() {
+        let page = include_str!("../../docs/configuration-gateway.md");
+        assert!(
+            page.ends_with(&wsk_service::config::reference::<ServiceConfig>()),
+            "docs/configuration-gateway.md is old: `ferrowhisk-gateway --config-reference` prints its table"
+        );
+    }
 }

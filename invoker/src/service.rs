@@ -194,4 +194,13 @@ mod tests {
             Vec::<String>::new()
         );
     }
+
+    #[test]
+    fn the_reference_is_that_of_today() {
+        let page = include_str!("../../docs/configuration-invoker.md");
+        assert!(
+            page.ends_with(&wsk_service::config::reference::<ServiceConfig>()),
+            "docs/configuration-invoker.md is old: `ferrowhisk-invoker --config-reference` prints its table"
+        );
+    }
 }

@@ -191,17 +191,23 @@ fn authorities(file: &std::path::Path, base: &Url) -> Result<Vec<Certificate>, E
 fn refusal(error: &reqwest::Error) -> Option<rustls::Error> {
     let mut cause = error.source();
     while let Some(error) = cause {
-        if let Some(refused) = error.downcast_ref::<rustls::Error>() {
-            return Some(refused.clone());
-        }
-        // The error inside an I/O error is not its source.
-        let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        if let Some(refused) = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-            return Some(refused.clone());
+        if let Some(refused) = inside(error) {
+            return Some(refused);
         }
         cause = error.source();
     }
     None
+}
+
+/// The error inside an I/O error, and inside that, is not its source.
+fn inside(error: &(dyn std::error::Error + 'static)) -> Option<rustls::Error> {
+    if let Some(refused) = error.downcast_ref::<rustls::Error>() {
+        return Some(refused.clone());
+    }
+    let inner = error
+        .downcast_ref::<std::io::Error>()
+        .and_then(std::io::Error::get_ref)?;
+    inside(inner)
 }
 
 /// Whether a server's greeting is that of a CouchDB, or of what has its interface.
