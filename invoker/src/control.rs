@@ -13,7 +13,7 @@ use indexmap::IndexMap;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use wsk_bus::messages::{ActivationMessage, Control, Printed, printed_topic, read};
-use wsk_bus::{Durability, Key, Message, Subscription};
+use wsk_bus::{Durability, Error, Key, Message, MessageBus, Subscription, TopicConfig};
 use wsk_containers::{Container, LogLine};
 use wsk_entities::{ActivationId, Namespace};
 
@@ -176,7 +176,7 @@ async fn tell(shared: &Shared, message: &ActivationMessage, container: &dyn Cont
             shared.metrics.lines_followed.inc_by(count);
             let message = Message::local(Key::Id(id.bits()), printed);
             // A line that is lost on the way is asked for again, or found in the record.
-            if let Err(error) = shared.bus.publish(&follow.topic, message, Durability::Volatile).await {
+            if let Err(error) = publish(&*shared.bus, &follow.topic, message).await {
                 tracing::debug!(%error, "lines of a followed activation cannot be told");
             }
         }
@@ -185,6 +185,17 @@ async fn tell(shared: &Shared, message: &ActivationMessage, container: &dyn Cont
         } else {
             tokio::time::sleep(LOOK_EVERY).await;
         }
+    }
+}
+
+/// Publishes to a controller that this process may not have met.
+async fn publish(bus: &dyn MessageBus, topic: &str, message: Message) -> Result<(), Error> {
+    match bus.publish(topic, message.clone(), Durability::Volatile).await {
+        Err(Error::UnknownTopic { .. }) => {
+            bus.ensure_topic(&TopicConfig::broadcast(topic)).await?;
+            bus.publish(topic, message, Durability::Volatile).await.map(drop)
+        }
+        sent => sent.map(drop),
     }
 }
 

@@ -168,7 +168,13 @@ def follows(cluster, controllers):
         return answer if answer.status == 200 else None
 
     answer = until("a log can be followed", 20, follow)
-    until("its second line", 20, lambda: b"line 2" in answer.read1(4096))
+    heard = []
+
+    def second_line():
+        heard.append(answer.read1(4096))
+        return b"line 2" in b"".join(heard)
+
+    until("its second line", 20, second_line)
     started = time.monotonic()
     for controller in controllers:
         os.kill(cluster.pid(controller), signal.SIGTERM)

@@ -12,6 +12,10 @@ pub use kafka::{Kafka, Mechanism, Sasl, Secret, Tls, Topics};
 /// Which adapter carries the messages.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
+#[cfg_attr(
+    feature = "kafka",
+    expect(clippy::large_enum_variant, reason = "there is one, read at the start")
+)]
 pub enum Config {
     /// Everything in this process; the shape for standalone, tests and simulations.
     InProcess(InProcess),
