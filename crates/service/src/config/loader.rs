@@ -136,7 +136,11 @@ impl Loader {
                 {
                     put(&mut tree, &key, Value::String(text));
                 }
-                Some(_) | None => return Err(self.explain(&key, &error.into_inner().to_string())),
+                Some(_) | None => {
+                    let reason = error.into_inner().to_string();
+                    let key = narrowed::<T>(&tree, &key, &reason).unwrap_or(key);
+                    return Err(self.explain(&key, &reason));
+                }
             }
         }
     }
@@ -230,6 +234,46 @@ fn typed(text: &str, default: Option<&Value>) -> Value {
             .ok()
             .and_then(|mut table| table.remove("value"))
             .unwrap_or_else(plain),
+    }
+}
+
+/// The value below `key` that is wrong. What has a type of its own among several, such as a store, says only that it is
+/// somewhere inside: it is the one without which there is no such error.
+fn narrowed<T: DeserializeOwned>(tree: &Table, key: &str, reason: &str) -> Option<String> {
+    let below = find(tree, key)?.as_table()?;
+    let mut leaves = Vec::new();
+    collect(key, below, &mut leaves);
+    leaves.into_iter().find(|leaf| {
+        let mut without = tree.clone();
+        remove(&mut without, leaf);
+        match serde_path_to_error::deserialize::<_, T>(Value::Table(without)) {
+            Ok(_) => true,
+            Err(error) => {
+                let other = error.into_inner().to_string();
+                other != reason && !other.starts_with("missing field")
+            }
+        }
+    })
+}
+
+fn collect(key: &str, table: &Table, leaves: &mut Vec<String>) {
+    for (name, value) in table {
+        let key = format!("{key}.{name}");
+        match value {
+            Value::Table(inner) if !inner.is_empty() => collect(&key, inner, leaves),
+            _ => leaves.push(key),
+        }
+    }
+}
+
+fn remove(table: &mut Table, key: &str) {
+    match key.split_once('.') {
+        None => drop(table.remove(key)),
+        Some((name, rest)) => {
+            if let Some(inner) = table.get_mut(name).and_then(Value::as_table_mut) {
+                remove(inner, rest);
+            }
+        }
     }
 }
 

@@ -30,6 +30,14 @@ struct Nothing {}
 #[serde(default, deny_unknown_fields)]
 struct Disk {
     pages: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cache: Option<Cache>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Cache {
+    size: u64,
 }
 
 impl Store {
@@ -167,6 +175,26 @@ fn an_unknown_key_of_another_crate_is_named_too() {
         "{error}"
     );
     assert!(error.ends_with("did you mean `store.pages`?"), "{error}");
+}
+
+#[test]
+fn a_wrong_value_inside_a_choice_of_another_crate_is_named() {
+    let error = error(&[("T_STORE__TYPE", "disk"), ("T_STORE__PAGES", "many")]);
+    assert!(
+        error.starts_with("configuration key `store.pages` in the environment (T_STORE__PAGES): invalid type"),
+        "{error}"
+    );
+    let (_keep, path) = file("[store]\ntype = 'disk'\npages = 4\n[store.cache]\nsise = 3\n");
+    let error = Loader::new("T")
+        .file(&path)
+        .unwrap()
+        .load::<Whole>()
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("`store.cache.sise`") && error.ends_with("did you mean `store.cache.size`?"),
+        "{error}"
+    );
 }
 
 #[test]
