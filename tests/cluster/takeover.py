@@ -20,7 +20,7 @@ import time
 import urllib.parse
 
 NAMESPACE = "/api/v1/namespaces/_"
-LOAD = 12  # seconds
+LOAD = 8  # seconds
 KILL = 4  # seconds into the load
 BOUND = 90  # seconds from the kill until everything has its record
 
@@ -91,12 +91,13 @@ def native(script):
 
 
 def furnish(cluster):
-    nap = "#!/bin/sh\nsleep 1\necho '{\"rested\": true}'\n"
+    nap = "#!/bin/sh\nsleep 0.5\necho '{\"rested\": true}'\n"
     long = "#!/bin/sh\nfor n in $(seq 100); do echo line $n; sleep 1; done\necho '{\"rested\": true}'\n"
     cluster.insist("PUT", "actions/nap?overwrite=true", native(nap))
     cluster.insist("PUT", "actions/long?overwrite=true", native(long) | {"limits": {"timeout": 120000}})
-    components = ["/_/nap"] * 3
-    cluster.insist("PUT", "actions/steps?overwrite=true", {"exec": {"kind": "sequence", "components": components}})
+    for sequence, components in [("steps", ["/_/nap"] * 3), ("march", ["/_/long"] * 2)]:
+        body = {"exec": {"kind": "sequence", "components": components}}
+        cluster.insist("PUT", f"actions/{sequence}?overwrite=true", body)
 
 
 def load(cluster, accepted, over):
@@ -139,7 +140,7 @@ def exactly_once(cluster, accepted):
 
 def cancels(cluster):
     """What runs and what is composed is cancelled through either gateway."""
-    for action in ["long", "steps"]:
+    for action in ["long", "march"]:
         activation = cluster.insist("POST", f"actions/{action}", {})["activationId"]
         time.sleep(1)
         started = time.monotonic()
