@@ -27,7 +27,9 @@ def quoted_texts():
     source = " ".join(path.read_text() for folder in CODE for path in (ROOT / folder).rglob("*.rs"))
     source = re.sub(r"\\\n\s*", "", source)
     for name, clients, log, *_ in rows():
-        for text in re.findall(r"`([^`]+ [^`]+)`", clients + " " + log):
+        # Every second part of a cell stands between backticks.
+        quotes = clients.split("`")[1::2] + log.split("`")[1::2]
+        for text in (quote for quote in quotes if " " in quote):
             if f'"{text}' not in source and f'{text}"' not in source:
                 yield f"failures.md: {name} quotes what no program says: {text}"
 

@@ -111,7 +111,7 @@ def collect(folder, command):
     threading.Thread(target=server.serve_forever, daemon=True).start()
     endpoint = f"http://127.0.0.1:{server.server_port}"
     services = ["GATEWAY", "CONTROLLER", "INVOKER"]
-    environment = {f"FERROWHISK_{service}_LOG_OTLP_ENDPOINT": endpoint for service in services}
+    environment = {f"FERROWHISK_{service}_LOG__OTLP_ENDPOINT": endpoint for service in services}
     # The SDK gathers spans for so long; a test should not wait.
     environment |= {"OTEL_BSP_SCHEDULE_DELAY": "300", "TRACES": str(folder / "spans")}
     sys.exit(subprocess.run(command, env=os.environ | environment).returncode)

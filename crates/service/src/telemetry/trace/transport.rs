@@ -36,12 +36,69 @@ impl Transport {
 #[async_trait]
 impl HttpClient for Transport {
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
-        let asked = self.client.request(request.map(Full::new));
+        let client = self.client.clone();
+        // All of it on the runtime: a client that is asked elsewhere finds none to work on.
         let exchange = async move {
-            let (head, body) = asked.await?.into_parts();
+            let (head, body) = client.request(request.map(Full::new)).await?.into_parts();
             let body = Limited::new(body, ANSWER).collect().await?.to_bytes();
             Ok::<_, HttpError>(Response::from_parts(head, body))
         };
         self.runtime.spawn(tokio::time::timeout(PATIENCE, exchange)).await??
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::pin::pin;
+    use std::sync::Arc;
+    use std::task::{Context, Poll, Wake, Waker};
+    use std::thread::Thread;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    struct Unpark(Thread);
+
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+
+    /// Waits as the SDK does: on a thread that belongs to no runtime.
+    fn wait<T>(future: impl Future<Output = T>) -> T {
+        let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+        let mut future = pin!(future);
+        loop {
+            match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+                Poll::Ready(value) => return value,
+                Poll::Pending => std::thread::park(),
+            }
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_batch_is_sent_from_a_thread_without_a_runtime() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let transport = Transport::new();
+        let sent = std::thread::spawn(move || {
+            let request = Request::post(format!("http://{address}/v1/traces"));
+            wait(transport.send_bytes(request.body(Bytes::from_static(b"spans")).unwrap()))
+        });
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut seen = Vec::new();
+        while !seen.ends_with(b"spans") {
+            assert_ne!(stream.read_buf(&mut seen).await.unwrap(), 0);
+        }
+        assert!(seen.starts_with(b"POST /v1/traces HTTP/1.1\r\n"));
+        stream
+            .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+            .await
+            .unwrap();
+        let answer = tokio::task::spawn_blocking(|| sent.join().unwrap())
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!(answer.status(), 200);
     }
 }
