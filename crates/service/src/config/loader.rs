@@ -17,6 +17,9 @@ pub struct Loader {
     texts: BTreeMap<String, String>,
 }
 
+/// Stands for a dot inside a name, which dots between names must not be taken for.
+const DOT: &str = "\u{1}";
+
 /// Where a value came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Origin {
@@ -125,7 +128,7 @@ impl Loader {
         // A text whose default does not tell its type was read as TOML; where that does not fit, it is a plain text.
         let mut plain = self.texts.clone();
         loop {
-            let error = match serde_path_to_error::deserialize(Value::Table(tree.clone())) {
+            let error = match serde_path_to_error::deserialize(Value::Table(dotted(&tree))) {
                 Ok(config) => return Ok(config),
                 Err(error) => error,
             };
@@ -147,7 +150,7 @@ impl Loader {
 
     fn lay(&mut self, prefix: &str, layer: Table, origin: &Origin) {
         for (name, value) in layer {
-            let key = format!("{prefix}{name}");
+            let key = format!("{prefix}{}", name.replace('.', DOT));
             match value {
                 Value::Table(inner) => {
                     if !matches!(find(&self.tree, &key), Some(Value::Table(_))) {
@@ -177,7 +180,7 @@ impl Loader {
             let key = path.to_owned();
             return Error::Value {
                 origin: self.origin(&key),
-                key,
+                key: key.replace(DOT, "."),
                 reason,
             };
         };
@@ -246,7 +249,7 @@ fn narrowed<T: DeserializeOwned>(tree: &Table, key: &str, reason: &str) -> Optio
     leaves.into_iter().find(|leaf| {
         let mut without = tree.clone();
         remove(&mut without, leaf);
-        match serde_path_to_error::deserialize::<_, T>(Value::Table(without)) {
+        match serde_path_to_error::deserialize::<_, T>(Value::Table(dotted(&without))) {
             Ok(_) => true,
             Err(error) => {
                 let other = error.into_inner().to_string();
@@ -254,6 +257,18 @@ fn narrowed<T: DeserializeOwned>(tree: &Table, key: &str, reason: &str) -> Optio
             }
         }
     })
+}
+
+/// With the names as they were written.
+fn dotted(table: &Table) -> Table {
+    let named = table.iter().map(|(name, value)| {
+        let value = match value {
+            Value::Table(inner) => Value::Table(dotted(inner)),
+            value => value.clone(),
+        };
+        (name.replace(DOT, "."), value)
+    });
+    named.collect()
 }
 
 fn collect(key: &str, table: &Table, leaves: &mut Vec<String>) {

@@ -32,6 +32,8 @@ struct Disk {
     pages: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     cache: Option<Cache>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    further: BTreeMap<String, String>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, serde::Deserialize)]
@@ -175,6 +177,27 @@ fn an_unknown_key_of_another_crate_is_named_too() {
         "{error}"
     );
     assert!(error.ends_with("did you mean `store.pages`?"), "{error}");
+}
+
+#[test]
+fn names_may_have_dots() {
+    let (_keep, path) = file("[store]\ntype = 'disk'\n[store.further]\n'socket.keepalive' = 'true'\n");
+    let loaded: Whole = Loader::new("T").file(&path).unwrap().load().unwrap();
+    let Store::Disk(disk) = loaded.store else {
+        panic!("{:?}", loaded.store)
+    };
+    assert_eq!(disk.further.get("socket.keepalive").map(String::as_str), Some("true"));
+    let (_keep, path) = file("[store]\ntype = 'disk'\n[store.further]\n'socket.keepalive' = true\n");
+    let error = Loader::new("T")
+        .file(&path)
+        .unwrap()
+        .load::<Whole>()
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.starts_with("configuration key `store.further.socket.keepalive` in /"),
+        "{error}"
+    );
 }
 
 #[test]
