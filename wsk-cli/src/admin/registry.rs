@@ -48,7 +48,7 @@ impl Registry {
     pub async fn run(self, store: &Store) -> Result<String, Refusal> {
         let subjects = store.open(None).await?.subjects;
         match self.command {
-            Command::Set(set) => set.run(&*subjects, &self.keys.vault(&store.folder)?).await,
+            Command::Set(set) => set.run(&*subjects, &self.keys.vault(store)?).await,
             Command::List { namespace } => list(&*subjects, &namespace).await,
             Command::Delete { namespace, registry } => delete(&*subjects, &namespace, &registry).await,
         }

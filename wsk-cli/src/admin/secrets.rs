@@ -4,7 +4,7 @@
 //! entity, so nobody who reads, writes or invokes it notices.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use wsk_entities::{Action, Entity, FullName, Package, Parameters, Trigger};
@@ -67,7 +67,7 @@ impl Secrets {
     pub async fn run(self, store: &Store, out: &mut Output) -> Result<String, Refusal> {
         let command = self.command;
         let stores = store.open(None).await?;
-        let vault = self.keys.vault(&store.folder)?;
+        let vault = self.keys.vault(store)?;
         match command {
             Command::Keys => keys(&stores, &vault).await,
             Command::Rotate => {
@@ -81,12 +81,16 @@ impl Secrets {
 }
 
 impl KeySource {
-    pub fn vault(self, folder: &Path) -> Result<Vault, Refusal> {
+    pub fn vault(self, store: &Store) -> Result<Vault, Refusal> {
         let keys = match (self.keys.filter(|keys| !keys.is_empty()), self.key_file) {
             (Some(_), Some(_)) => return Err(Refusal::usage("keys and a key file are both given; give one of them")),
             (Some(keys), None) => Keys::Given(keys.into()),
             (None, Some(file)) => Keys::File(file),
-            (None, None) => Keys::File(folder.join("secrets.keys")),
+            // A file of our own making would be understood by nobody else.
+            (None, None) if store.config.is_some() => {
+                return Err(Refusal::usage("name the cluster's keys with --key-file"));
+            }
+            (None, None) => Keys::File(store.folder.join("secrets.keys")),
         };
         Vault::open_with(keys).map_err(|error| Refusal::failed("read the keys", error))
     }
