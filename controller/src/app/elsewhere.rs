@@ -35,7 +35,12 @@ pub async fn place(app: Arc<App>, mut refused: Box<dyn Subscription>) {
         let app = app.clone();
         waiting.spawn(async move {
             match read::<ActivationMessage>(&delivery) {
-                Ok(message) => app.place_anew(&message, &delivery).await,
+                Ok(message) if !app.place_anew(&message, &delivery).await => {
+                    // It may have been taken all the same. Handed back, it counts as redelivered the next time.
+                    tokio::time::sleep(PAUSE).await;
+                    return;
+                }
+                Ok(_) => {}
                 Err(error) => tracing::error!(%error, "an activation to be placed anew cannot be read; it is skipped"),
             }
             delivery.commit();
@@ -44,8 +49,8 @@ pub async fn place(app: Arc<App>, mut refused: Box<dyn Subscription>) {
 }
 
 impl App {
-    /// Hands an activation to another invoker, or back; waits until that worked.
-    async fn place_anew(&self, message: &ActivationMessage, delivery: &Delivery) {
+    /// Hands an activation to another invoker, or back, once there is one; whether the bus took it.
+    async fn place_anew(&self, message: &ActivationMessage, delivery: &Delivery) -> bool {
         let mut detour = message.detour.as_deref().cloned().unwrap_or_default();
         let topic = self.other_place(message, &mut detour).await;
         let (id, last) = (message.activation_id, detour.last);
@@ -54,16 +59,11 @@ impl App {
             ..message.clone()
         });
         tracing::info!(activation_id = %id, topic = &*topic, last, "an activation was placed anew");
-        loop {
-            let copy = delivery.pass_on_as(again.clone());
-            match self.bus.publish(&topic, copy, Durability::Durable).await {
-                Ok(_) => return,
-                Err(error) => {
-                    tracing::warn!(activation_id = %id, %error, "an activation waits to be placed anew");
-                    tokio::time::sleep(PAUSE).await;
-                }
-            }
-        }
+        let copy = delivery.pass_on_as(again);
+        let published = self.bus.publish(&topic, copy, Durability::Durable).await;
+        published
+            .inspect_err(|error| tracing::warn!(activation_id = %id, %error, "an activation waits to be placed anew"))
+            .is_ok()
     }
 
     /// The topic of an invoker that is up, once there is one.
