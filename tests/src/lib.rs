@@ -17,6 +17,7 @@ mod follow;
 mod harness;
 mod hostile;
 mod operator;
+mod planted;
 mod program;
 mod secrets;
 mod shutdown;

@@ -1,31 +1,39 @@
 //! A cluster and its troubles.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http_body_util::BodyExt as _;
+use hyper::StatusCode;
 use hyper::header::CONTENT_TYPE;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
-use wsk_bus::MessageBus;
+use wsk_bus::{Durability, Message, MessageBus, TopicConfig};
 use wsk_containers::scripted;
 use wsk_controller::api::{ACTIVATION_ID, Request};
 use wsk_controller::{App, Duties, Parts};
-use wsk_entities::{ActivationId, Identity, Manifest, Namespace, TransactionId, UserLimits};
+use wsk_entities::{ActivationId, Entity, Identity, Manifest, Namespace, TransactionId, UserLimits};
 use wsk_identity::{Authenticator, Outcome};
 use wsk_invoker::Invoker;
 use wsk_service::clock;
 use wsk_store::Stores;
 
 use super::actions::{self, Book};
-use super::plan::{Cancel, Fault, Plan, TROUBLED, Weather, What};
-use super::seams::{self, Life, Seen, Sky};
+use super::plan::{Cancel, Fault, Plan, TROUBLED, Update, What};
+use super::seams::{self, Life, NOWHERE, Seen};
+use super::sky::Sky;
 
 const MANIFEST: &str = r#"{"runtimes":{"nodejs":[{"kind":"nodejs:20","image":{"name":"node"},"default":true,
     "stemCells":[{"initialCount":1,"memory":"256 MB"}]}]}}"#;
+
+/// The rule that is inactive.
+pub const OFF: &str = "off";
+/// How long a silent reader keeps its place in its group.
+const SESSION: Duration = Duration::from_secs(10);
 
 /// What happened, line by line.
 #[derive(Clone)]
@@ -35,6 +43,8 @@ pub struct History {
 }
 
 type Ids = Arc<Mutex<BTreeSet<ActivationId>>>;
+/// Versions of actions, by number, that some client was told it had written, in the order of telling.
+type Written = Arc<Mutex<Vec<(usize, u64)>>>;
 
 /// A controller, alive.
 pub struct Controller {
@@ -69,6 +79,9 @@ pub struct Cluster {
     cancelled: Ids,
     /// Answers that were never promised to last, see [`Controller::fleeting`].
     excused: BTreeSet<ActivationId>,
+    written: Written,
+    /// What ran when all was well again: which action, and the oldest version that it may have had.
+    pub probes: BTreeMap<ActivationId, (usize, u64)>,
     lives: u64,
 }
 
@@ -76,9 +89,12 @@ pub struct Cluster {
 enum Step {
     Ask(usize),
     Cancel(Cancel),
+    Update(Update, usize),
     Break(Fault),
     InvokerBack(usize),
     ControllerBack(usize),
+    InvokerThaws(usize),
+    ControllerThaws(usize),
 }
 
 impl History {
@@ -101,7 +117,7 @@ impl Controller {
 impl Cluster {
     pub async fn start(plan: Plan) -> Cluster {
         let memory = wsk_store::Config::Embedded(wsk_store::EmbeddedConfig::default());
-        let sky = Sky::new(Weather::fair(), StdRng::seed_from_u64(plan.seed ^ 0x5EED));
+        let sky = Sky::new(StdRng::seed_from_u64(plan.seed ^ 0x5EED));
         let namespace = Namespace::new("guest").expect("a good name");
         let identity = Identity::new("guesty", namespace, "guest-uuid", "key", UserLimits::default());
         let mut cluster = Cluster {
@@ -120,9 +136,13 @@ impl Cluster {
             ids: Ids::default(),
             cancelled: Ids::default(),
             excused: BTreeSet::new(),
+            written: Written::default(),
+            probes: BTreeMap::new(),
             lives: 0,
             plan,
         };
+        let nowhere = cluster.bus.ensure_topic(&TopicConfig::broadcast(NOWHERE)).await;
+        nowhere.expect("memory takes any topic");
         for which in 0..cluster.plan.controllers {
             let controller = cluster.new_controller(which).await;
             cluster.controllers.push(Some(controller));
@@ -177,6 +197,8 @@ impl Cluster {
                 .iter()
                 .map(|cancel| (cancel.at, Step::Cancel(*cancel))),
         );
+        let updates = self.plan.updates.iter().enumerate();
+        steps.extend(updates.map(|(n, update)| (update.at, Step::Update(*update, n))));
         for (at, fault) in &self.plan.faults {
             steps.push((*at, Step::Break(*fault)));
             let (back, step) = match *fault {
@@ -187,12 +209,14 @@ impl Cluster {
                     back_after,
                 } => (at + limit + back_after, Step::InvokerBack(which)),
                 Fault::Controller { which, back_after } => (at + back_after, Step::ControllerBack(which)),
-                Fault::Store { .. } => continue,
+                Fault::FrozenInvoker { which, thaw_after } => (at + thaw_after, Step::InvokerThaws(which)),
+                Fault::FrozenController { which, thaw_after } => (at + thaw_after, Step::ControllerThaws(which)),
+                Fault::Store { .. } | Fault::SlowStore { .. } | Fault::Bus { .. } | Fault::Clock { .. } => continue,
             };
             steps.push((back, step));
         }
         steps.sort_by_key(|(at, _)| *at);
-        for (at, step) in steps.into_iter().filter(|(at, _)| *at <= TROUBLED + 10_000) {
+        for (at, step) in steps.into_iter().filter(|(at, _)| *at <= TROUBLED + 12_000) {
             tokio::time::sleep_until(self.history.began + Duration::from_millis(at)).await;
             self.take(step).await;
         }
@@ -202,49 +226,126 @@ impl Cluster {
         match step {
             Step::Ask(request) => self.ask(request),
             Step::Cancel(cancel) => self.cancel(cancel),
+            Step::Update(update, n) => self.update(update, n),
             Step::Break(fault) => {
                 self.note(format!("{fault:?}"));
                 self.break_down(fault).await;
             }
             Step::InvokerBack(which) => self.start_invoker(which).await,
             Step::ControllerBack(which) => self.start_controller(which).await,
+            Step::InvokerThaws(which) => self.thaw_invoker(which),
+            Step::ControllerThaws(which) => self.thaw_controller(which),
         }
     }
 
     async fn break_down(&mut self, fault: Fault) {
         match fault {
-            Fault::Invoker { which, .. } => {
-                let machine = &mut self.machines[which];
-                machine.life.end();
-                machine.invoker = None;
-            }
+            Fault::Invoker { which, .. } => self.kill_invoker(which).await,
+            // One that stands still hears no word and is killed in the end.
+            Fault::Drain { which, .. } if self.machines[which].life.is_frozen() => self.kill_invoker(which).await,
             Fault::Drain { which, limit, .. } => {
                 if let Some(invoker) = self.machines[which].invoker.take() {
-                    let history = self.history.clone();
+                    let (history, sky) = (self.history.clone(), self.sky.clone());
+                    sky.silent(&reads(which));
                     tokio::spawn(async move {
                         let drained = invoker.drain(Duration::from_millis(limit)).await;
                         history.note(format!("invoker {which} {drained:?}"));
                     });
                 }
             }
-            Fault::Controller { which, .. } => {
-                if let Some(controller) = self.controllers[which].take() {
-                    controller.life.end();
-                    controller.clients.iter().for_each(JoinHandle::abort);
-                    self.excused
-                        .append(&mut controller.fleeting.lock().expect("no panic under this lock"));
-                    drop(controller.duties);
+            Fault::FrozenInvoker { which, .. } => {
+                if self.machines[which].invoker.is_some() {
+                    let life = self.machines[which].life.clone();
+                    self.sky.silent(&reads(which));
+                    self.freeze(life, reads(which));
                 }
             }
-            Fault::Store { back_after } => {
-                self.sky.store_away(true);
-                // By itself: a controller that starts meanwhile may wait for the store before anything else is done here.
-                let sky = self.sky.clone();
-                tokio::spawn(async move {
-                    tokio::time::sleep(Duration::from_millis(back_after)).await;
-                    sky.store_away(false);
-                });
+            Fault::Controller { which, .. } => self.kill_controller(which).await,
+            Fault::FrozenController { which, .. } => {
+                if let Some(controller) = &self.controllers[which] {
+                    self.freeze(controller.life.clone(), format!("owed{which}"));
+                }
             }
+            // These pass by themselves: a controller that starts meanwhile may wait for the store or the bus before anything
+            // else is done here.
+            Fault::Store { back_after } => self.for_a_while(back_after, Sky::store_away),
+            Fault::SlowStore { well_after } => self.for_a_while(well_after, Sky::store_slow),
+            Fault::Bus { back_after } => self.for_a_while(back_after, Sky::bus_away),
+            Fault::Clock { by } => step_clocks(by),
+        }
+    }
+
+    fn for_a_while(&self, millis: u64, is: impl Fn(&Sky, bool) + Send + 'static) {
+        is(&self.sky, true);
+        let sky = self.sky.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_millis(millis)).await;
+            is(&sky, false);
+        });
+    }
+
+    async fn kill_invoker(&mut self, which: usize) {
+        let machine = &mut self.machines[which];
+        if machine.invoker.is_none() {
+            return;
+        }
+        machine.life.end();
+        machine.invoker = None;
+        self.sky.silent(&reads(which));
+        self.lose_commits(&reads(which)).await;
+    }
+
+    async fn kill_controller(&mut self, which: usize) {
+        let Some(controller) = self.controllers[which].take() else {
+            return;
+        };
+        controller.life.end();
+        controller.clients.iter().for_each(JoinHandle::abort);
+        self.excused
+            .append(&mut controller.fleeting.lock().expect("no panic under this lock"));
+        drop(controller.duties);
+        for topic in ["completed", "owed"] {
+            self.lose_commits(&format!("{topic}{which}")).await;
+        }
+    }
+
+    /// What the reader of a topic finished last comes again: the broker had not heard of it.
+    async fn lose_commits(&self, topic: &str) {
+        if self.sky.chance(500) {
+            deliver_again(&self.bus, topic, self.sky.uncommitted(topic)).await;
+        }
+    }
+
+    /// Stops a node. When that lasts longer than the session of its place in a group, others may have what it holds.
+    fn freeze(&self, life: Life, topic: String) {
+        life.freeze();
+        let (sky, bus) = (self.sky.clone(), self.bus.clone());
+        tokio::spawn(async move {
+            tokio::time::sleep(SESSION).await;
+            if life.is_frozen() {
+                let open = sky.expel(&topic);
+                deliver_again(&bus, &topic, open).await;
+            }
+        });
+    }
+
+    fn thaw_invoker(&mut self, which: usize) {
+        if self.machines[which].life.is_frozen() {
+            self.machines[which].life.thaw();
+            self.sky.heard(&reads(which));
+            self.note(format!("invoker {which} goes on"));
+        }
+    }
+
+    fn thaw_controller(&mut self, which: usize) {
+        let frozen = self.controllers[which]
+            .as_ref()
+            .filter(|controller| controller.life.is_frozen());
+        if let Some(controller) = frozen {
+            controller.life.thaw();
+            self.sky.heard(&format!("owed{which}"));
+            self.sky.blind_for_a_while();
+            self.note(format!("controller {which} goes on"));
         }
     }
 
@@ -252,9 +353,11 @@ impl Cluster {
     pub async fn heal(&mut self) {
         self.sky.clear();
         for which in 0..self.controllers.len() {
+            self.thaw_controller(which);
             self.start_controller(which).await;
         }
         for which in 0..self.machines.len() {
+            self.thaw_invoker(which);
             self.start_invoker(which).await;
         }
         self.note("healed".to_owned());
@@ -265,10 +368,11 @@ impl Cluster {
             return;
         }
         let life = Life::new();
-        let (factory, containers) = actions::factory(&self.plan, &self.sky, &self.book, &self.history);
+        let memory = self.plan.invokers[which];
+        let (factory, containers) = actions::factory(&self.plan, memory, &self.sky, &self.book, &self.history);
         let config = wsk_invoker::Config {
             id: which as u32,
-            memory_mb: self.plan.invokers[which],
+            memory_mb: memory,
             pause_grace_ms: Some(1_500),
             idle_ms: 9_000,
             limits: wsk_entities::LimitBounds {
@@ -289,6 +393,7 @@ impl Cluster {
         machine.invoker = Some(started.expect("nothing refuses an invoker"));
         machine.life = life;
         machine.containers.push(containers);
+        self.sky.heard(&reads(which));
         self.note(format!("invoker {which} is up"));
     }
 
@@ -310,6 +415,7 @@ impl Cluster {
                 concurrent_invocations: Some(60),
                 max_action_concurrency: 8,
                 cluster_size: self.plan.controllers as u32,
+                takeover_after_ms: self.plan.takeover.then_some(12_000),
                 ..wsk_controller::Config::default()
             },
             manifest: self.manifest.clone(),
@@ -385,6 +491,80 @@ impl Cluster {
         }));
     }
 
+    /// A client that gives an action new code.
+    fn update(&mut self, planned: Update, n: usize) {
+        let action = planned.action;
+        let path = format!("actions/a{action}?overwrite=true");
+        let call = self.request("PUT", &path, self.action(action, &format!("update {n}")));
+        let (history, written) = (self.history.clone(), self.written.clone());
+        let Some(controller) = &mut self.controllers[planned.controller] else {
+            return self.note(format!("nobody is there to update a{action}"));
+        };
+        let app = controller.app.clone();
+        controller.clients.push(tokio::spawn(async move {
+            let response = app.handle(call).await;
+            let status = response.status();
+            history.note(format!("update {n} of a{action}: {status}"));
+            if status == StatusCode::OK {
+                let body = response.into_body().collect().await.expect("it is there").to_bytes();
+                let version = version_in(&body);
+                written
+                    .lock()
+                    .expect("no panic under this lock")
+                    .push((action, version));
+            }
+        }));
+    }
+
+    /// Versions of actions that some client was told it had written.
+    pub fn written(&self) -> Vec<(usize, u64)> {
+        self.written.lock().expect("no panic under this lock").clone()
+    }
+
+    /// The version of an action that is stored.
+    pub async fn version(&self, action: usize) -> u64 {
+        let name = format!("guest/a{action}").parse().expect("a good name");
+        let stored = self.stores.entities.get(&name).await.expect("memory answers");
+        match stored.map(|stored| stored.value) {
+            Some(Entity::Action(action)) => version_number(&action.version.to_string()),
+            other => panic!("{name} is {other:?}"),
+        }
+    }
+
+    /// Whether the bus was away for a while.
+    pub fn lost_the_bus(&self) -> bool {
+        let faults = &self.plan.faults;
+        faults.iter().any(|(_, fault)| matches!(fault, Fault::Bus { .. }))
+    }
+
+    /// Has a controller run an action, now that all is well; the last status when it does not within some minutes.
+    pub async fn probe(&mut self, controller: usize, action: usize) -> Result<(), StatusCode> {
+        let mut patience = 10;
+        loop {
+            let of_it = self.written().into_iter().filter(|(written, _)| *written == action);
+            let oldest = of_it.map(|(_, version)| version).max().unwrap_or(0);
+            let call = self.request("POST", &format!("actions/a{action}?blocking=true"), "{}".to_owned());
+            let app = self.controllers[controller]
+                .as_ref()
+                .expect("all were healed")
+                .app
+                .clone();
+            let response = app.handle(call).await;
+            let id = response.headers().get(ACTIVATION_ID);
+            let id: Option<ActivationId> = id.and_then(|id| id.to_str().ok()?.parse().ok());
+            if let Some(id) = id {
+                self.ids.lock().expect("no panic under this lock").insert(id);
+                self.probes.insert(id, (action, oldest));
+            }
+            match response.status() {
+                StatusCode::OK => return Ok(()),
+                status if patience == 0 => return Err(status),
+                _ => patience -= 1,
+            }
+            tokio::time::sleep(Duration::from_secs(30)).await;
+        }
+    }
+
     /// What some client was told has been cancelled.
     pub fn cancelled(&self) -> BTreeSet<ActivationId> {
         self.cancelled.lock().expect("no panic under this lock").clone()
@@ -409,18 +589,8 @@ impl Cluster {
 
     /// The actions, the sequence of two of them, and the trigger with its rules.
     async fn store_entities(&self) {
-        for (n, action) in self.plan.actions.clone().iter().enumerate() {
-            let once = if action.once {
-                r#"{"key":"max-attempts","value":1}"#
-            } else {
-                ""
-            };
-            let body = format!(
-                r#"{{"exec":{{"kind":"nodejs:20","code":"// {n}"}},"annotations":[{once}],
-                    "limits":{{"memory":{},"timeout":{},"concurrency":{}}}}}"#,
-                action.memory, action.timeout, action.concurrency
-            );
-            self.put(&format!("actions/a{n}"), body).await;
+        for n in 0..self.plan.actions.len() {
+            self.put(&format!("actions/a{n}"), self.action(n, "first")).await;
         }
         let chain = r#"{"exec":{"kind":"sequence","components":["/_/a0","/_/a1"]}}"#;
         self.put("actions/chain", chain.to_owned()).await;
@@ -429,11 +599,69 @@ impl Cluster {
             let body = format!(r#"{{"trigger":"/_/all","action":"/_/a{n}","status":"active"}}"#);
             self.put(&format!("rules/r{n}"), body).await;
         }
+        let off = r#"{"trigger":"/_/all","action":"/_/a0"}"#;
+        self.put(&format!("rules/{OFF}"), off.to_owned()).await;
+        let status = r#"{"status":"inactive"}"#;
+        self.does("POST", &format!("rules/{OFF}"), status.to_owned()).await;
+    }
+
+    /// An action's document, with this code.
+    fn action(&self, n: usize, code: &str) -> String {
+        let action = &self.plan.actions[n];
+        let once = match action.once {
+            true => r#"{"key":"max-attempts","value":1}"#,
+            false => "",
+        };
+        format!(
+            r#"{{"exec":{{"kind":"nodejs:20","code":"// {n} {code}"}},"annotations":[{once}],
+                "limits":{{"memory":{},"timeout":{},"concurrency":{}}}}}"#,
+            action.memory, action.timeout, action.concurrency
+        )
     }
 
     async fn put(&self, path: &str, body: String) {
-        let app = &self.controllers[0].as_ref().expect("it was just started").app;
-        let response = app.handle(self.request("PUT", path, body)).await;
-        assert_eq!(response.status(), 200, "PUT {path}");
+        self.does("PUT", path, body).await;
     }
+
+    async fn does(&self, verb: &str, path: &str, body: String) {
+        let app = &self.controllers[0].as_ref().expect("it was just started").app;
+        let response = app.handle(self.request(verb, path, body)).await;
+        assert_eq!(response.status(), 200, "{verb} {path}");
+    }
+}
+
+/// The topic that an invoker reads.
+fn reads(invoker: usize) -> String {
+    format!("invoker{invoker}")
+}
+
+async fn deliver_again(bus: &Arc<dyn MessageBus>, topic: &str, messages: Vec<Message>) {
+    for message in messages {
+        if let Some(message) = seams::again(bus, message).await {
+            let published = bus.publish(topic, message, Durability::Volatile).await;
+            published.expect("memory takes it");
+        }
+    }
+}
+
+/// The wall clocks of all machines are set; what measures time goes on.
+fn step_clocks(by: i64) {
+    let now = clock::since_epoch();
+    let step = Duration::from_millis(by.unsigned_abs());
+    clock::simulate(if by < 0 { now.saturating_sub(step) } else { now + step });
+}
+
+/// The version in an action's document: the last part, which every write raises.
+fn version_in(body: &[u8]) -> u64 {
+    let document: serde_json::Value = serde_json::from_slice(body).expect("a document");
+    version_number(document["version"].as_str().expect("a version"))
+}
+
+/// `0.0.7` is 7.
+pub fn version_number(version: &str) -> u64 {
+    version
+        .rsplit('.')
+        .next()
+        .and_then(|part| part.parse().ok())
+        .expect("three parts")
 }

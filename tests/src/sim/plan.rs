@@ -15,9 +15,12 @@ pub struct Plan {
     pub invokers: Vec<u32>,
     pub actions: Vec<Action>,
     pub requests: Vec<Request>,
+    pub updates: Vec<Update>,
     pub faults: Vec<(u64, Fault)>,
     pub cancels: Vec<Cancel>,
     pub weather: Weather,
+    /// Whether controllers take over what others have left for long.
+    pub takeover: bool,
 }
 
 /// An action, named `a<index>`.
@@ -51,6 +54,14 @@ pub enum What {
     Trigger,
 }
 
+/// A client that gives an action new code.
+#[derive(Debug, Clone, Copy)]
+pub struct Update {
+    pub at: u64,
+    pub controller: usize,
+    pub action: usize,
+}
+
 /// A client that has something ended.
 #[derive(Debug, Clone, Copy)]
 pub struct Cancel {
@@ -70,47 +81,79 @@ pub enum Fault {
     Drain { which: usize, limit: u64, back_after: u64 },
     /// A controller dies.
     Controller { which: usize, back_after: u64 },
+    /// An invoker is stopped in the middle of everything, and goes on as if nothing had been.
+    FrozenInvoker { which: usize, thaw_after: u64 },
+    /// The same of a controller.
+    FrozenController { which: usize, thaw_after: u64 },
     /// The store answers nobody.
     Store { back_after: u64 },
+    /// Every call of the store takes seconds.
+    SlowStore { well_after: u64 },
+    /// The bus takes nothing and gives nothing.
+    Bus { back_after: u64 },
+    /// Wall clocks are set forward, or back, by so many milliseconds.
+    Clock { by: i64 },
 }
 
 /// How bad things are in general. Chances are in thousands.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Weather {
     /// Longest delay of a bus publish and of a store call, in milliseconds.
     pub delay: u64,
+    /// A bus publish takes up to five seconds: it got lost, and the producer sent it again. Others overtake it.
+    pub late: u32,
     /// A bus publish is refused because the topic is full.
     pub full: u32,
-    /// An acknowledgement goes nowhere.
+    /// A durable publish takes effect, all of it or a part, and its publisher hears that it did not.
+    pub unknown: u32,
+    /// An acknowledgement is lost on the way.
     pub lost_ack: u32,
-    /// A record is written, but whoever wrote it hears that it was not.
+    /// A heartbeat is lost on the way.
+    pub lost_ping: u32,
+    /// The store fails before it has done anything.
+    pub store_error: u32,
+    /// Something is written, but whoever wrote it hears that it was not.
     pub lost_answer: u32,
+    /// A store call takes seconds.
+    pub slow: u32,
     /// A container cannot be made.
     pub no_start: u32,
     /// A container answers 503, refuses, dies, hangs or answers nonsense.
     pub bad_call: u32,
+    /// A container cannot be frozen or thawed.
+    pub bad_pause: u32,
 }
 
 impl Plan {
+    /// Every tenth seed is a large cluster, the others are small ones: what takes long odds takes many of them.
     pub fn of(seed: u64) -> Plan {
         let mut rng = StdRng::seed_from_u64(seed);
-        let controllers = rng.random_range(1..=3);
-        let invokers: Vec<u32> = (0..rng.random_range(1..=4))
-            .map(|_| 256 * rng.random_range(2..=8))
-            .collect();
+        let large = is_large(seed);
+        let (controllers, machines) = match large {
+            true => (3, 100),
+            false => (rng.random_range(1..=3), rng.random_range(1..=4)),
+        };
+        let sizes = if large { 2..=3 } else { 2..=8 };
+        let invokers: Vec<u32> = (0..machines).map(|_| 256 * rng.random_range(sizes.clone())).collect();
         let actions: Vec<Action> = (0..rng.random_range(2..=5)).map(|_| action(&mut rng)).collect();
         let calm = rng.random_bool(0.2);
-        let requests = requests(&mut rng, controllers, actions.len());
-        let faults = if calm {
-            Vec::new()
-        } else {
-            faults(&mut rng, controllers, invokers.len())
+        let requests = requests(&mut rng, controllers, actions.len(), if large { 300 } else { 150 });
+        let faults = match (calm, large) {
+            (true, _) => Vec::new(),
+            (false, true) => faults(&mut rng, controllers, invokers.len(), 10..=30),
+            (false, false) => faults(&mut rng, controllers, invokers.len(), 1..=7),
         };
-        let weather = if calm { Weather::fair() } else { Weather::of(&mut rng) };
+        let weather = if calm {
+            Weather::default()
+        } else {
+            Weather::of(&mut rng)
+        };
         Plan {
             seed,
             controllers,
+            takeover: seed % 2 == 0,
             requests,
+            updates: updates(&mut rng, controllers, actions.len()),
             faults,
             weather,
             cancels: cancels(&mut rng, controllers),
@@ -122,11 +165,21 @@ impl Plan {
     /// Times an invoker lost work that it had begun, at most: each is one more run that an activation may have had.
     pub fn interruptions(&self) -> u32 {
         let counts = self.faults.iter().map(|(_, fault)| match fault {
-            Fault::Invoker { .. } | Fault::Drain { .. } => 1,
-            Fault::Controller { .. } | Fault::Store { .. } => 0,
+            Fault::Invoker { .. } | Fault::Drain { .. } | Fault::FrozenInvoker { .. } => 1,
+            Fault::Controller { .. }
+            | Fault::FrozenController { .. }
+            | Fault::Store { .. }
+            | Fault::SlowStore { .. }
+            | Fault::Bus { .. }
+            | Fault::Clock { .. } => 0,
         });
         counts.sum()
     }
+}
+
+/// Whether a seed is a cluster of three controllers and a hundred invokers.
+pub fn is_large(seed: u64) -> bool {
+    seed % 10 == 9
 }
 
 fn action(rng: &mut StdRng) -> Action {
@@ -143,11 +196,11 @@ fn action(rng: &mut StdRng) -> Action {
     }
 }
 
-fn requests(rng: &mut StdRng, controllers: usize, actions: usize) -> Vec<Request> {
+fn requests(rng: &mut StdRng, controllers: usize, actions: usize, most: usize) -> Vec<Request> {
     let mut at = 2_000;
     let gap = [20, 100, 600][rng.random_range(0..3)];
     let mut requests = Vec::new();
-    while at < TROUBLED && requests.len() < 150 {
+    while at < TROUBLED && requests.len() < most {
         at += rng.random_range(0..=2 * gap);
         let what = match rng.random_range(0..10) {
             0 => What::Sequence,
@@ -165,6 +218,24 @@ fn requests(rng: &mut StdRng, controllers: usize, actions: usize) -> Vec<Request
     requests
 }
 
+fn updates(rng: &mut StdRng, controllers: usize, actions: usize) -> Vec<Update> {
+    let count = if rng.random_bool(0.6) {
+        rng.random_range(1..=12)
+    } else {
+        0
+    };
+    let mut updates = Vec::new();
+    while updates.len() < count {
+        let (at, action) = (rng.random_range(2_000..TROUBLED), rng.random_range(0..actions));
+        // Often two at the same moment, so that one of them must lose.
+        for _ in 0..rng.random_range(1..=2) {
+            let controller = rng.random_range(0..controllers);
+            updates.push(Update { at, controller, action });
+        }
+    }
+    updates
+}
+
 fn cancels(rng: &mut StdRng, controllers: usize) -> Vec<Cancel> {
     let count = if rng.random_bool(0.5) {
         rng.random_range(1..=25)
@@ -179,54 +250,80 @@ fn cancels(rng: &mut StdRng, controllers: usize) -> Vec<Cancel> {
     (0..count).map(cancel).collect()
 }
 
-fn faults(rng: &mut StdRng, controllers: usize, invokers: usize) -> Vec<(u64, Fault)> {
-    let count = rng.random_range(1..=6);
+fn faults(
+    rng: &mut StdRng,
+    controllers: usize,
+    invokers: usize,
+    count: std::ops::RangeInclusive<usize>,
+) -> Vec<(u64, Fault)> {
+    let count = rng.random_range(count);
     let mut faults: Vec<(u64, Fault)> = (0..count)
         .map(|_| {
-            let back_after = rng.random_range(10..=8_000);
-            let fault = match rng.random_range(0..8) {
-                0..=2 => Fault::Invoker {
-                    which: rng.random_range(0..invokers),
-                    back_after,
-                },
-                3 => Fault::Drain {
-                    which: rng.random_range(0..invokers),
-                    limit: rng.random_range(0..3_000),
-                    back_after,
-                },
-                4 | 5 => Fault::Controller {
-                    which: rng.random_range(0..controllers),
-                    back_after,
-                },
-                _ => Fault::Store { back_after },
-            };
-            (rng.random_range(2_500..TROUBLED), fault)
+            let at = rng.random_range(2_500..TROUBLED);
+            (at, fault(rng, controllers, invokers))
         })
         .collect();
     faults.sort_by_key(|(at, _)| *at);
     faults
 }
 
-impl Weather {
-    pub fn fair() -> Weather {
-        Weather {
-            delay: 0,
-            full: 0,
-            lost_ack: 0,
-            lost_answer: 0,
-            no_start: 0,
-            bad_call: 0,
-        }
+fn fault(rng: &mut StdRng, controllers: usize, invokers: usize) -> Fault {
+    let back_after = match rng.random_bool(0.2) {
+        true => rng.random_range(12_000..=26_000),
+        false => rng.random_range(10..=8_000),
+    };
+    let (invoker, controller) = (rng.random_range(0..invokers), rng.random_range(0..controllers));
+    let thaw_after = [2_000, 12_000, 30_000][rng.random_range(0..3)];
+    match rng.random_range(0..16) {
+        0..=4 => Fault::Invoker {
+            which: invoker,
+            back_after,
+        },
+        5 | 6 => Fault::Drain {
+            which: invoker,
+            limit: rng.random_range(0..3_000),
+            back_after,
+        },
+        7 | 8 => Fault::FrozenInvoker {
+            which: invoker,
+            thaw_after,
+        },
+        9 | 10 => Fault::Controller {
+            which: controller,
+            back_after,
+        },
+        11 => Fault::FrozenController {
+            which: controller,
+            thaw_after,
+        },
+        12 => Fault::Store {
+            back_after: back_after.min(8_000),
+        },
+        13 => Fault::SlowStore { well_after: back_after },
+        14 => Fault::Bus {
+            back_after: back_after.min(8_000),
+        },
+        _ => Fault::Clock {
+            by: [-300_000, -3_000, 3_000, 90_000][rng.random_range(0..4)],
+        },
     }
+}
 
+impl Weather {
     fn of(rng: &mut StdRng) -> Weather {
         Weather {
             delay: [0, 3, 40][rng.random_range(0..3)],
+            late: [0, 0, 20][rng.random_range(0..3)],
             full: rng.random_range(0..10),
+            unknown: [0, 0, 20][rng.random_range(0..3)],
             lost_ack: [0, 0, 15][rng.random_range(0..3)],
+            lost_ping: [0, 100][rng.random_range(0..2)],
+            store_error: rng.random_range(0..20),
             lost_answer: rng.random_range(0..60),
+            slow: [0, 0, 20][rng.random_range(0..3)],
             no_start: rng.random_range(0..50),
             bad_call: rng.random_range(0..50),
+            bad_pause: [0, 30][rng.random_range(0..2)],
         }
     }
 }

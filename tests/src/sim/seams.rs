@@ -1,20 +1,29 @@
 //! The bus and the stores as one node sees them: with delays and outages, and for as long as the node lives.
 //!
 //! A node's death cannot be asked of its tasks. Instead every call of a dead node unwinds the task that made it, as if the
-//! process had gone in the middle of it; what the task held, deliveries above all, goes back where it came from.
+//! process had gone in the middle of it; what the task held, deliveries above all, goes back where it came from. A frozen
+//! node's calls do not return, and nothing is delivered to it, until it is thawed.
+//!
+//! **What the bus does is what Kafka can do**, no more. A publish can be late, so that others overtake it; refused; or take
+//! effect and be reported as failed, a batch also in part. What is published without waiting for the broker can be lost
+//! where nobody relies on it: acknowledgements, heartbeats, orders. A message comes again, counted as redelivered, when its
+//! reader died or was silent for longer than a session; also when the reader had finished it and the broker had not heard. One
+//! reader's topic keeps the order in which publishes took effect. Not simulated, because Kafka with `acks=all` and an
+//! idempotent producer does not do it: a message that was confirmed and is lost, one that comes twice without anybody having
+//! failed, two messages of one publisher that change places.
 
 use std::future::Future;
 use std::panic::resume_unwind;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
 use async_trait::async_trait;
-use rand::RngExt as _;
-use rand::rngs::StdRng;
 use tokio::sync::watch;
-use wsk_bus::messages::HEALTH;
-use wsk_bus::{Durability, Error as BusError, Message, MessageBus, Receipt, Subscription, TopicConfig};
+use wsk_bus::messages::{CACHE_INVALIDATION, CONTROL, HEALTH};
+use wsk_bus::{
+    Delivery, Durability, Error as BusError, Message, MessageBus, Receipt, Standing, Subscription, TopicConfig,
+};
 use wsk_entities::{
     Activation, ActivationId, ActivationSummary, Attachment, Binding, Collection, Entity, EntityPath, FullName,
     Namespace,
@@ -24,21 +33,24 @@ use wsk_store::{
     Visibility,
 };
 
-use super::plan::Weather;
+use super::sky::Sky;
+
+/// A topic that nobody reads.
+pub const NOWHERE: &str = "nowhere";
 
 /// What a task of a dead node unwinds with.
 struct Dead;
 
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Alive,
+    Frozen,
+    Dead,
+}
+
 /// Whether a node lives.
 #[derive(Clone)]
-pub struct Life(watch::Sender<bool>);
-
-/// What the weather is like now. One for the whole cluster.
-pub struct Sky {
-    weather: Mutex<Weather>,
-    store_away: AtomicBool,
-    rng: Mutex<StdRng>,
-}
+pub struct Life(watch::Sender<State>);
 
 /// A seam as a node sees it.
 pub struct Seen<T: ?Sized> {
@@ -47,76 +59,63 @@ pub struct Seen<T: ?Sized> {
     sky: Arc<Sky>,
 }
 
+/// A subscription as a node sees it.
+struct Heard {
+    inner: Box<dyn Subscription>,
+    /// Where it is noted what was handed out; a guest's is not.
+    topic: Option<String>,
+    life: Life,
+    sky: Arc<Sky>,
+    /// Until the node is thawed and the bus is back.
+    gate: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+}
+
 impl Life {
     pub fn new() -> Life {
-        Life(watch::channel(true).0)
+        Life(watch::channel(State::Alive).0)
     }
 
     pub fn end(&self) {
-        self.0.send_replace(false);
+        self.0.send_replace(State::Dead);
+    }
+
+    pub fn freeze(&self) {
+        self.turn(State::Alive, State::Frozen);
+    }
+
+    pub fn thaw(&self) {
+        self.turn(State::Frozen, State::Alive);
+    }
+
+    pub fn is_frozen(&self) -> bool {
+        *self.0.borrow() == State::Frozen
+    }
+
+    fn turn(&self, from: State, to: State) {
+        self.0.send_if_modified(|state| {
+            let turns = *state == from;
+            *state = if turns { to } else { *state };
+            turns
+        });
+    }
+
+    async fn thawed(&self) {
+        let _ = self.0.subscribe().wait_for(|state| *state != State::Frozen).await;
     }
 
     /// Makes a call, unless the node is dead or dies meanwhile.
     async fn during<F: Future>(&self, call: F) -> F::Output {
         let mut life = self.0.subscribe();
+        let thawed = async {
+            self.thawed().await;
+            let output = call.await;
+            self.thawed().await;
+            output
+        };
         tokio::select! {
             biased;
-            _ = life.wait_for(|alive| !alive) => resume_unwind(Box::new(Dead)),
-            output = call => output,
-        }
-    }
-}
-
-impl Sky {
-    pub fn new(weather: Weather, rng: StdRng) -> Arc<Sky> {
-        let (weather, rng) = (Mutex::new(weather), Mutex::new(rng));
-        Arc::new(Sky {
-            weather,
-            rng,
-            store_away: AtomicBool::new(false),
-        })
-    }
-
-    pub fn set(&self, weather: Weather) {
-        *self.weather.lock().expect("no panic under this lock") = weather;
-    }
-
-    pub fn clear(&self) {
-        self.set(Weather::fair());
-        self.store_away(false);
-    }
-
-    pub fn store_away(&self, away: bool) {
-        self.store_away.store(away, Ordering::Relaxed);
-    }
-
-    pub fn weather(&self) -> Weather {
-        *self.weather.lock().expect("no panic under this lock")
-    }
-
-    pub fn chance(&self, in_thousand: u32) -> bool {
-        in_thousand > 0 && self.draw(1000) < u64::from(in_thousand)
-    }
-
-    /// A number below `bound`.
-    pub fn draw(&self, bound: u64) -> u64 {
-        self.rng
-            .lock()
-            .expect("no panic under this lock")
-            .random_range(0..bound.max(1))
-    }
-
-    async fn delay(&self) {
-        let longest = self.weather().delay;
-        if longest > 0 {
-            tokio::time::sleep(Duration::from_millis(self.draw(longest + 1))).await;
-        }
-    }
-
-    fn store_answers(&self) -> Result<(), StoreError> {
-        match self.store_away.load(Ordering::Relaxed) {
-            true => Err(StoreError::Unavailable("simulated outage".to_owned())),
-            false => Ok(()),
+            _ = life.wait_for(|state| *state == State::Dead) => resume_unwind(Box::new(Dead)),
+            output = thawed => output,
         }
     }
 }
@@ -135,11 +134,19 @@ impl<T: ?Sized> Seen<T> {
         F: Future<Output = Result<R, StoreError>> + 'a,
     {
         let asked = async {
-            self.sky.delay().await;
-            self.sky.store_answers()?;
+            self.sky.store_call().await?;
             call(&self.inner).await
         };
         self.life.during(asked).await
+    }
+
+    /// A call that changes something: it may have, whatever the caller hears.
+    async fn change<'a, F, R>(&'a self, call: impl FnOnce(&'a T) -> F) -> Result<R, StoreError>
+    where
+        F: Future<Output = Result<R, StoreError>> + 'a,
+    {
+        let answer = self.ask(call).await?;
+        self.sky.store_answer().map(|()| answer)
     }
 }
 
@@ -152,11 +159,82 @@ pub fn stores(inner: &Stores, life: &Life, sky: &Arc<Sky>) -> Stores {
     }
 }
 
+/// The same message as one that somebody may have had before.
+pub async fn again(bus: &Arc<dyn MessageBus>, message: Message) -> Option<Message> {
+    const SPARE: &str = "spare";
+    bus.ensure_topic(&TopicConfig::queue(SPARE)).await.ok()?;
+    let mut spare = bus.subscribe(SPARE, SPARE, 1).await.ok()?;
+    bus.publish(SPARE, message, Durability::Volatile).await.ok()?;
+    drop(spare.next().await?);
+    let delivery = spare.next().await?;
+    let message = delivery.pass_on();
+    delivery.commit();
+    Some(message)
+}
+
 fn full(topic: &str) -> BusError {
     BusError::TopicFull {
         topic: topic.to_owned(),
         messages: 0,
         bytes: 0,
+    }
+}
+
+fn silence(topic: &str) -> BusError {
+    BusError::Broker {
+        brokers: "simulated".to_owned(),
+        operation: "confirm a message for",
+        topic: topic.to_owned(),
+        reason: "no word in time".to_owned(),
+        transient: true,
+    }
+}
+
+impl Seen<dyn MessageBus> {
+    /// What a publish meets before it takes effect.
+    async fn on_the_way(&self, topic: &str) -> Result<(), BusError> {
+        self.sky.delay().await;
+        if topic == HEALTH || topic == CACHE_INVALIDATION {
+            // Nobody waits for the broker's word on these: the producer sends them again until they are through.
+            self.sky.bus_there().await;
+        }
+        if self.sky.is_bus_away() {
+            self.sky.pause(1_000, 2_000).await;
+            return Err(silence(topic));
+        }
+        let weather = self.sky.weather();
+        if self.sky.chance(weather.late) {
+            self.sky.pause(300, 5_000).await;
+        }
+        let refusable = topic != HEALTH && topic != CACHE_INVALIDATION;
+        match refusable && self.sky.chance(weather.full) {
+            true => Err(full(topic)),
+            false => Ok(()),
+        }
+    }
+
+    fn is_lost(&self, topic: &str) -> bool {
+        let weather = self.sky.weather();
+        match topic {
+            HEALTH => self.sky.chance(weather.lost_ping),
+            CONTROL => self.sky.chance(weather.lost_ack),
+            _ => topic.starts_with("completed") && self.sky.chance(weather.lost_ack),
+        }
+    }
+
+    fn hears(&self, topic: Option<&str>, inner: Box<dyn Subscription>) -> Box<dyn Subscription> {
+        let own = |topic: &&str| {
+            ["invoker", "completed", "owed"]
+                .iter()
+                .any(|kind| topic.starts_with(kind))
+        };
+        Box::new(Heard {
+            inner,
+            topic: topic.filter(own).map(str::to_owned),
+            life: self.life.clone(),
+            sky: self.sky.clone(),
+            gate: None,
+        })
     }
 }
 
@@ -168,34 +246,65 @@ impl MessageBus for Seen<dyn MessageBus> {
 
     async fn publish(&self, topic: &str, message: Message, durability: Durability) -> Result<Receipt, BusError> {
         let sent = async {
-            self.sky.delay().await;
-            if topic != HEALTH && self.sky.chance(self.sky.weather().full) {
-                return Err(full(topic));
+            self.sky.published(topic);
+            self.on_the_way(topic).await?;
+            if self.is_lost(topic) {
+                return self.inner.publish(NOWHERE, message, durability).await;
             }
-            if topic.starts_with("completed") && self.sky.chance(self.sky.weather().lost_ack) {
-                // Nobody listens there any more.
-                return Err(BusError::UnknownTopic {
-                    topic: topic.to_owned(),
-                });
+            if durability == Durability::Durable && self.sky.chance(self.sky.weather().unknown) {
+                self.sky.undecided([&message].into_iter());
+                self.inner.publish(topic, message, durability).await?;
+                self.sky.pause(1_000, 5_000).await;
+                return Err(silence(topic));
             }
             self.inner.publish(topic, message, durability).await
         };
         self.life.during(sent).await
     }
 
-    async fn publish_all(&self, batch: Vec<(Arc<str>, Message)>) -> Result<(), BusError> {
+    async fn publish_all(&self, mut batch: Vec<(Arc<str>, Message)>) -> Result<(), BusError> {
         let sent = async {
-            self.sky.delay().await;
-            if self.sky.chance(self.sky.weather().full) {
-                return Err(full("invoker0"));
+            batch.iter().for_each(|(topic, _)| self.sky.published(topic));
+            self.on_the_way("all of a batch").await?;
+            if !self.sky.chance(self.sky.weather().unknown) {
+                return self.inner.publish_all(batch).await;
             }
-            self.inner.publish_all(batch).await
+            self.sky.undecided(batch.iter().map(|(_, message)| message));
+            // Those that the broker has anyway; the order of what it has is that of the batch.
+            let kept = self.sky.draw(batch.len() as u64 + 1) as usize;
+            match self.sky.draw(2) {
+                0 => batch.truncate(kept),
+                _ => drop(batch.drain(..batch.len() - kept)),
+            }
+            self.inner.publish_all(batch).await?;
+            self.sky.pause(1_000, 5_000).await;
+            Err(silence("all of a batch"))
         };
         self.life.during(sent).await
     }
 
     async fn subscribe(&self, topic: &str, group: &str, max: usize) -> Result<Box<dyn Subscription>, BusError> {
-        self.life.during(self.inner.subscribe(topic, group, max)).await
+        let inner = self.life.during(self.inner.subscribe(topic, group, max)).await?;
+        Ok(self.hears(Some(topic), inner))
+    }
+
+    async fn stand_in(&self, topic: &str, group: &str, max: usize) -> Result<Box<dyn Subscription>, BusError> {
+        let inner = self.life.during(self.inner.stand_in(topic, group, max)).await?;
+        Ok(self.hears(None, inner))
+    }
+
+    async fn standings(&self) -> Result<Vec<Standing>, BusError> {
+        let mut standings = self.life.during(self.inner.standings()).await?;
+        for standing in &mut standings {
+            if self.sky.is_expelled(&standing.topic) {
+                standing.readers = standing.readers.saturating_sub(1);
+            }
+        }
+        Ok(standings)
+    }
+
+    async fn unfinished(&self, topic: &str) -> Result<u64, BusError> {
+        self.life.during(self.inner.unfinished(topic)).await
     }
 
     fn depth(&self, topic: &str) -> u64 {
@@ -204,6 +313,46 @@ impl MessageBus for Seen<dyn MessageBus> {
 
     async fn close(&self) -> Result<(), BusError> {
         self.inner.close().await
+    }
+}
+
+impl Heard {
+    fn poll_gate(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.gate.is_none() && (self.life.is_frozen() || self.sky.is_bus_away()) {
+            let (life, sky) = (self.life.clone(), self.sky.clone());
+            self.gate = Some(Box::pin(async move {
+                while life.is_frozen() || sky.is_bus_away() {
+                    life.thawed().await;
+                    sky.bus_there().await;
+                }
+            }));
+        }
+        if let Some(gate) = &mut self.gate {
+            ready!(gate.as_mut().poll(cx));
+            self.gate = None;
+        }
+        Poll::Ready(())
+    }
+
+    fn note(&self, delivery: Option<Delivery>) -> Option<Delivery> {
+        if let (Some(topic), Some(delivery)) = (&self.topic, &delivery) {
+            self.sky.handed(topic, delivery.message());
+        }
+        delivery
+    }
+}
+
+impl Subscription for Heard {
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Delivery>> {
+        ready!(self.poll_gate(cx));
+        let delivery = ready!(self.inner.poll_next(cx));
+        Poll::Ready(self.note(delivery))
+    }
+
+    fn poll_backlog(&mut self, cx: &mut Context<'_>) -> Poll<Option<Delivery>> {
+        ready!(self.poll_gate(cx));
+        let delivery = ready!(self.inner.poll_backlog(cx));
+        Poll::Ready(self.note(delivery))
     }
 }
 
@@ -218,7 +367,7 @@ impl EntityStore for Seen<dyn EntityStore> {
     }
 
     async fn put(&self, entity: &Entity, expected: Expected) -> Result<Stored<Entity>, StoreError> {
-        self.ask(|inner| inner.put(entity, expected)).await
+        self.change(|inner| inner.put(entity, expected)).await
     }
 
     async fn sealed(&self, after: Option<&FullName>, limit: u64) -> Result<Vec<Stored<Entity>>, StoreError> {
@@ -226,11 +375,11 @@ impl EntityStore for Seen<dyn EntityStore> {
     }
 
     async fn reseal(&self, entity: &Entity, at: &Revision) -> Result<bool, StoreError> {
-        self.ask(|inner| inner.reseal(entity, at)).await
+        self.change(|inner| inner.reseal(entity, at)).await
     }
 
     async fn delete(&self, name: &FullName, expected: &Revision) -> Result<(), StoreError> {
-        self.ask(|inner| inner.delete(name, expected)).await
+        self.change(|inner| inner.delete(name, expected)).await
     }
 
     async fn list(
@@ -260,11 +409,14 @@ impl EntityStore for Seen<dyn EntityStore> {
 #[async_trait]
 impl ActivationStore for Seen<dyn ActivationStore> {
     async fn store(&self, records: Vec<Arc<Activation>>) -> Result<(), StoreError> {
-        self.ask(|inner| inner.store(records)).await?;
-        match self.sky.chance(self.sky.weather().lost_answer) {
-            true => Err(StoreError::Unavailable("simulated loss of the answer".to_owned())),
-            false => Ok(()),
-        }
+        let ids: Vec<ActivationId> = records.iter().map(|record| record.activation_id).collect();
+        let stored = async {
+            self.sky.store_call().await?;
+            self.inner.store(records).await?;
+            self.sky.recorded(ids);
+            self.sky.store_answer()
+        };
+        self.life.during(stored).await
     }
 
     async fn get(&self, namespace: &Namespace, id: ActivationId) -> Result<Option<Activation>, StoreError> {
