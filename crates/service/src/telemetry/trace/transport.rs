@@ -37,13 +37,15 @@ impl Transport {
 impl HttpClient for Transport {
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
         let client = self.client.clone();
-        // All of it on the runtime: a client that is asked elsewhere finds none to work on.
+        // All of it on the runtime, the timer too: elsewhere there is none to work on.
         let exchange = async move {
-            let (head, body) = client.request(request.map(Full::new)).await?.into_parts();
-            let body = Limited::new(body, ANSWER).collect().await?.to_bytes();
+            let asked = tokio::time::timeout(PATIENCE, client.request(request.map(Full::new)));
+            let (head, body) = asked.await??.into_parts();
+            let body = Limited::new(body, ANSWER).collect();
+            let body = tokio::time::timeout(PATIENCE, body).await??.to_bytes();
             Ok::<_, HttpError>(Response::from_parts(head, body))
         };
-        self.runtime.spawn(tokio::time::timeout(PATIENCE, exchange)).await??
+        self.runtime.spawn(exchange).await?
     }
 }
 
@@ -85,7 +87,8 @@ mod tests {
             let request = Request::post(format!("http://{address}/v1/traces"));
             wait(transport.send_bytes(request.body(Bytes::from_static(b"spans")).unwrap()))
         });
-        let (mut stream, _) = listener.accept().await.unwrap();
+        let accepted = tokio::time::timeout(PATIENCE, listener.accept()).await;
+        let (mut stream, _) = accepted.expect("somebody connects").unwrap();
         let mut seen = Vec::new();
         while !seen.ends_with(b"spans") {
             assert_ne!(stream.read_buf(&mut seen).await.unwrap(), 0);
