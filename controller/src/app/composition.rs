@@ -240,7 +240,8 @@ impl Run {
 
     /// Publishes the next activation, or ends.
     async fn move_on(&mut self, app: &Arc<App>) -> Moved {
-        if let Some(pending) = self.progress.pending.clone().filter(|_| !planted(Bug::ForgetsComponent)) {
+        let pending = self.progress.pending.clone();
+        if let Some(pending) = pending.filter(|_| !planted(Bug::ForgetsComponent)) {
             return self.rejoin(app, &pending).await;
         }
         self.before = self.durable.then(|| self.progress.machine.clone());

@@ -6,6 +6,7 @@
 //!
 //! `golden/previous` is what the release before this one writes, `golden/openwhisk` OpenWhisk's form. How to change a message
 //! is in `docs/how-to/change-a-message.md`.
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::fmt::Debug;
 use std::path::{Path, PathBuf};

@@ -14,31 +14,33 @@
 //! on the topic it was passed on from is a header of its record.
 
 mod log;
+mod member;
 mod offsets;
 mod reader;
 mod refusal;
 mod sent;
 mod settings;
+mod standing;
 mod topics;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, RwLock};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
+use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, ResourceSpecifier};
-use rdkafka::client::{Client, DefaultClientContext};
+use rdkafka::client::DefaultClientContext;
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Header, Headers as _, Message as _, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
-use rdkafka::{ClientConfig, ClientContext};
 
-use crate::delivery::{Delivery, Published, Receipt, Subscription};
+use crate::delivery::{Published, Receipt, Subscription};
 use crate::in_process::Seat;
 use crate::{Durability, Error, Key, Message, MessageBus, Standing, TopicConfig, TopicKind, config};
-use log::{Group, Joining, Log};
+use log::{Joining, Log};
+use member::Member;
 pub(crate) use reader::Fetch;
 pub(crate) use sent::Sent;
 use sent::{Outcome, Reports};
@@ -67,37 +69,9 @@ struct Shared {
     client: ClientConfig,
 }
 
-/// One subscriber.
-struct Member {
-    seat: Arc<Seat>,
-    /// Keeps the reader going.
-    _group: Arc<Group>,
-}
-
 impl Shared {
     fn timeout(&self) -> Duration {
         Duration::from_millis(self.config.timeout_ms)
-    }
-
-    /// Every topic of this cluster with the members of its group. Blocks.
-    fn standings(&self, client: &Client<impl ClientContext>) -> Result<Vec<Standing>, Error> {
-        let failed = |error: KafkaError| self.error("tell who reads", "all topics", &error);
-        let metadata = client.fetch_metadata(None, self.timeout()).map_err(failed)?;
-        let groups = client.fetch_group_list(None, self.timeout()).map_err(failed)?;
-        let mut readers: HashMap<&str, usize> = HashMap::new();
-        for group in groups.groups() {
-            let members = group.members().iter();
-            let ours = &self.config.instance;
-            let others = members.filter(|member| ours.is_empty() || member.client_id() != ours);
-            readers.insert(group.name(), others.count());
-        }
-        let ours = metadata.topics().iter().filter_map(|topic| {
-            Some(Standing {
-                topic: topic.name().strip_prefix(&self.config.topic_prefix)?.to_owned(),
-                readers: readers.get(topic.name()).copied().unwrap_or(0),
-            })
-        });
-        Ok(ours.collect())
     }
 
     /// A refusal of the brokers, or of the library on their behalf.
@@ -416,25 +390,5 @@ impl MessageBus for Bus {
         };
         blocking(move || logs.iter().for_each(|log| log.close())).await;
         self.flush().await
-    }
-}
-
-impl Subscription for Member {
-    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Delivery>> {
-        self.seat
-            .poll_next(cx)
-            .map(|delivery| delivery.map(|inner| Delivery { inner }))
-    }
-
-    fn poll_backlog(&mut self, cx: &mut Context<'_>) -> Poll<Option<Delivery>> {
-        self.seat
-            .poll_backlog(cx)
-            .map(|delivery| delivery.map(|inner| Delivery { inner }))
-    }
-}
-
-impl Drop for Member {
-    fn drop(&mut self) {
-        self.seat.leave();
     }
 }
