@@ -1,9 +1,10 @@
 //! Controller to invoker: run this.
 
-use std::sync::Arc;
+use std::cell::RefCell;
+use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use wsk_entities::{ActivationId, EntityName, EntityPath, FullName, Identity, Json, TransactionId, Version};
 
 use crate::Payload;
@@ -36,6 +37,7 @@ pub struct ActivationMessage {
     /// Revision of the action the controller saw.
     pub revision: Arc<str>,
     /// The invoking identity.
+    #[serde(serialize_with = "identity")]
     pub user: Arc<Identity>,
     pub activation_id: ActivationId,
     pub root_controller_index: ControllerIndex,
@@ -73,6 +75,23 @@ impl ControllerIndex {
     }
 }
 
+/// An identity is half of a message's text, and messages of one caller come in rows: its text is made once for a row.
+fn identity<S: Serializer>(user: &Arc<Identity>, serializer: S) -> Result<S::Ok, S::Error> {
+    thread_local! {
+        /// The identity whose text was wanted last. It is not kept alive, but its address is not given to another one.
+        static LAST: RefCell<Option<(Weak<Identity>, Json)>> = const { RefCell::new(None) };
+    }
+    let text = LAST.with_borrow_mut(|last| match last {
+        Some((of, text)) if of.as_ptr() == Arc::as_ptr(user) => text.clone(),
+        Some(_) | None => {
+            let text = Json::of(&**user);
+            *last = Some((Arc::downgrade(user), text.clone()));
+            text
+        }
+    });
+    text.serialize(serializer)
+}
+
 impl Payload for ActivationMessage {
     fn encode(&self) -> Bytes {
         super::encode(self)
@@ -80,5 +99,24 @@ impl Payload for ActivationMessage {
 
     fn size(&self) -> usize {
         1024 + self.content.as_ref().map_or(0, |c| c.as_str().len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_message_carries_its_own_caller() {
+        let golden = include_str!("../../golden/previous/activation.json");
+        let one: ActivationMessage = serde_json::from_str(golden).unwrap();
+        let mut other = one.clone();
+        let mut identity = Identity::clone(&one.user);
+        identity.subject = "somebody-else".into();
+        other.user = Arc::new(identity);
+        for message in [&one, &other, &one, &one, &other] {
+            let read: ActivationMessage = serde_json::from_slice(&message.encode()).unwrap();
+            assert_eq!(read, *message);
+        }
     }
 }
