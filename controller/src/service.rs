@@ -264,20 +264,20 @@ impl std::fmt::Display for Unfit {
 impl Door {
     /// Who is calling, as a gateway found it. A request that no gateway signed is nobody's; one that was signed in another
     /// way than here is the platform's fault, not the caller's.
-    fn caller(&self, head: &mut Head) -> Result<Outcome, Response> {
+    fn caller(&self, head: &mut Head) -> Result<Outcome, Box<Response>> {
         let Some(header) = head.headers.remove(HEADER) else {
             tracing::warn!("a request came without a gateway's word on who is calling");
-            return Err(text(
+            return Err(Box::new(text(
                 StatusCode::UNAUTHORIZED,
                 "The request was not vouched for by a gateway; the log of this controller says why.",
-            ));
+            )));
         };
         self.signer.verify(header.as_bytes(), clock::now()).map_err(|error| {
             tracing::warn!(%error, "a gateway's word on who is calling is not believed");
-            text(
+            Box::new(text(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "The controller does not believe the gateway; the logs of both say why.",
-            )
+            ))
         })
     }
 
@@ -307,7 +307,7 @@ impl Handler for Door {
         }
         let caller = match self.caller(&mut head) {
             Ok(caller) => caller,
-            Err(refusal) => return refusal,
+            Err(refusal) => return *refusal,
         };
         let verdict = self.phases.current().verdict(Listener::Api);
         if verdict == Verdict::Refuse {

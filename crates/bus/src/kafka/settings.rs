@@ -189,7 +189,8 @@ mod tests {
 
     #[test]
     fn what_cannot_work_is_refused_by_its_key() {
-        let cases: &[(&str, fn(&mut Kafka))] = &[
+        type Change = fn(&mut Kafka);
+        let cases: &[(&str, Change)] = &[
             ("`bus.brokers`: `kafka` is no address of a broker", |c| {
                 c.brokers = "kafka".into()
             }),

@@ -86,6 +86,10 @@ pub(super) fn request<'a>(full: &'a str, settings: &'a [(&'static str, String)],
 
 /// Whether a topic that is there keeps what must be kept, in order; the text says what to do.
 pub(super) fn fits(full: &str, name: &str, config: &Kafka, found: &Found) -> Result<(), String> {
+    if found.partitions == 0 {
+        // So new that the brokers do not tell of it yet: whoever made it just now did so as we would.
+        return Ok(());
+    }
     if found.partitions != 1 {
         return Err(format!(
             "topic `{full}` has {} partitions, but only one keeps the order of messages; delete it so that it is made anew, or choose another `bus.topic_prefix`",
@@ -198,6 +202,11 @@ mod tests {
             fits("health", "health", &more, &found(&[]))
                 .unwrap_err()
                 .contains("`bus.replication` = 3")
+        );
+        assert_eq!(
+            fits("health", "health", &more, &Found::default()),
+            Ok(()),
+            "it is being made"
         );
         let kept = found(&[
             ("retention.ms", "-1"),

@@ -258,9 +258,11 @@ mod tests {
         Connection::new(&config).err().unwrap().to_string()
     }
 
+    type Change = fn(&mut Config);
+
     #[test]
     fn what_cannot_work_is_refused_by_its_key() {
-        let cases: &[(&str, fn(&mut Config))] = &[
+        let cases: &[(&str, Change)] = &[
             ("`store.url`: `couch:5984` is no address", |c| {
                 c.url = "couch:5984".into()
             }),
