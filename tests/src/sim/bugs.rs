@@ -39,7 +39,12 @@ fn look_for_all(bugs: &[Bug]) -> Vec<(Bug, Option<Clue>)> {
     let work = || {
         let mut looked = Vec::new();
         while let Some(bug) = bugs.get(next.fetch_add(1, Ordering::Relaxed)) {
-            looked.push((*bug, look_for(*bug)));
+            let clue = look_for(*bug);
+            match &clue {
+                Some(Clue { seed, what }) => println!("{:24} found after {:3} seeds: {what}", bug.name(), seed + 1),
+                None => println!("{:24} NOT FOUND in {BUDGET} seeds", bug.name()),
+            }
+            looked.push((*bug, clue));
         }
         looked
     };
@@ -62,12 +67,6 @@ fn planted_bugs_are_found() {
         .collect();
     assert!(!bugs.is_empty(), "no bug is called {wanted:?}");
     let looked = look_for_all(&bugs);
-    for (bug, clue) in &looked {
-        match clue {
-            Some(Clue { seed, what }) => println!("{:24} found after {:3} seeds: {what}", bug.name(), seed + 1),
-            None => println!("{:24} NOT FOUND in {BUDGET} seeds", bug.name()),
-        }
-    }
     let found = looked.iter().filter(|(_, clue)| clue.is_some()).count();
     assert!(
         found >= FOUND.min(bugs.len()),

@@ -116,7 +116,10 @@ impl Controller {
 
 impl Cluster {
     pub async fn start(plan: Plan) -> Cluster {
-        let memory = wsk_store::Config::Embedded(wsk_store::EmbeddedConfig::default());
+        let memory = wsk_store::Config::Embedded(wsk_store::EmbeddedConfig {
+            retain_ms: 24 * 60 * 60 * 1000,
+            ..wsk_store::EmbeddedConfig::default()
+        });
         let sky = Sky::new(StdRng::seed_from_u64(plan.seed ^ 0x5EED));
         let namespace = Namespace::new("guest").expect("a good name");
         let identity = Identity::new("guesty", namespace, "guest-uuid", "key", UserLimits::default());

@@ -148,6 +148,10 @@ impl Plan {
         } else {
             Weather::of(&mut rng)
         };
+        let faults = match seed % 5 {
+            3 => followed(faults, seed as usize % controllers),
+            _ => faults,
+        };
         Plan {
             seed,
             controllers,
@@ -263,6 +267,25 @@ fn faults(
             (at, fault(rng, controllers, invokers))
         })
         .collect();
+    faults.sort_by_key(|(at, _)| *at);
+    faults
+}
+
+/// The same, with a controller that dies while the store is away or slow: what it promised a moment ago is not kept yet.
+fn followed(mut faults: Vec<(u64, Fault)>, which: usize) -> Vec<(u64, Fault)> {
+    let stores = faults.iter().filter_map(|(at, fault)| match fault {
+        Fault::Store { .. } | Fault::SlowStore { .. } => Some(*at + 700),
+        Fault::Invoker { .. }
+        | Fault::Drain { .. }
+        | Fault::FrozenInvoker { .. }
+        | Fault::Controller { .. }
+        | Fault::FrozenController { .. }
+        | Fault::Bus { .. }
+        | Fault::Clock { .. } => None,
+    });
+    let back_after = 4_000;
+    let dies: Vec<_> = stores.map(|at| (at, Fault::Controller { which, back_after })).collect();
+    faults.extend(dies);
     faults.sort_by_key(|(at, _)| *at);
     faults
 }
