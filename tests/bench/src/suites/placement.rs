@@ -42,7 +42,6 @@ struct World {
 struct Cluster {
     balancer: Balancer,
     held: VecDeque<Slot>,
-    wants: Wants,
     at: usize,
 }
 
@@ -119,7 +118,6 @@ impl Cluster {
         let mut cluster = Cluster {
             balancer,
             held: VecDeque::new(),
-            wants: Wants::default(),
             at: 0,
         };
         let held = (invokers as f64 * ROOM as f64 * share) as usize;
