@@ -282,14 +282,16 @@ impl App {
         durability: Durability,
     ) -> Result<Receipt, Error> {
         metrics::ACTIVATIONS.inc();
-        let mut span = trace::Span::child("publish", trace::Kind::Producer, trace::current().as_ref());
-        span.note("ferrowhisk.activation_id", || id.to_string());
-        span.note("messaging.destination.name", || topic.to_owned());
-        let published = self.bus.publish(topic, message, durability).await;
-        if published.is_err() {
-            span.fail("the bus refused the message");
-        }
-        drop(span);
+        let published = {
+            let mut span = trace::Span::child("publish", trace::Kind::Producer, trace::current().as_ref());
+            span.note("ferrowhisk.activation_id", || id.to_string());
+            span.note("messaging.destination.name", || topic.to_owned());
+            let published = self.bus.publish(topic, message, durability).await;
+            if published.is_err() {
+                span.fail("the bus refused the message");
+            }
+            published
+        };
         match &published {
             Ok(_) => self.work.flights.depart(id),
             Err(_) => self.work.flights.cancel(id),
