@@ -52,7 +52,14 @@ const EDGES: &[(&str, &[&str])] = &[
     ),
     (
         "wsk-cli",
-        &["wsk-catalog", "wsk-entities", "wsk-client", "wsk-store", "wsk-identity", "wsk-secrets"],
+        &[
+            "wsk-catalog",
+            "wsk-entities",
+            "wsk-client",
+            "wsk-store",
+            "wsk-identity",
+            "wsk-secrets",
+        ],
     ),
     (
         "wsk-standalone",
@@ -89,10 +96,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "wsk-demo",
         ],
     ),
-    (
-        "wsk-bench",
-        &["wsk-store", "wsk-bus", "wsk-entities", "wsk-controller"],
-    ),
+    ("wsk-bench", &["wsk-store", "wsk-bus", "wsk-entities", "wsk-controller"]),
 ];
 
 /// The package with bugs to switch on, behind its feature `bugs`.

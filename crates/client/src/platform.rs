@@ -56,7 +56,10 @@ impl Client {
             None => call,
         };
         let answer = self.send(call).await?;
-        Ok((answer.status.as_u16(), serde_json::from_slice(&answer.body).unwrap_or_default()))
+        Ok((
+            answer.status.as_u16(),
+            serde_json::from_slice(&answer.body).unwrap_or_default(),
+        ))
     }
 
     /// A file the platform hands out below its root.
