@@ -34,8 +34,8 @@ impl Trace {
             }
         }
         Trace {
-            record: Span::default(),
             activation,
+            ..Trace::default()
         }
     }
 

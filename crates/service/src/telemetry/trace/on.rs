@@ -25,7 +25,7 @@ pub struct Context(SpanContext);
 
 /// A span under way, or nothing. Dropping it ends it.
 #[derive(Debug, Default)]
-pub struct Span(Option<opentelemetry_sdk::trace::Span>);
+pub struct Span(Option<Box<opentelemetry_sdk::trace::Span>>);
 
 /// Traces of this process.
 #[derive(Debug)]
@@ -171,7 +171,7 @@ impl Span {
         };
         let parent = TraceContextPropagator::new().extract_with_context(&Place::new(), &HeaderExtractor(&head.headers));
         let builder = tracer.span_builder(head.method.to_string()).with_kind(SpanKind::Server);
-        let mut span = Span(Some(tracer.build_with_context(builder, &parent)));
+        let mut span = Span(Some(Box::new(tracer.build_with_context(builder, &parent))));
         span.note("http.request.method", || head.method.to_string());
         span.note("url.path", || head.uri.path().to_owned());
         span
@@ -201,7 +201,7 @@ impl Span {
         if let Some(begun) = begun {
             builder = builder.with_start_time(begun);
         }
-        Span(Some(tracer.build_with_context(builder, &parent.place())))
+        Span(Some(Box::new(tracer.build_with_context(builder, &parent.place()))))
     }
 
     /// Where its children belong.
