@@ -4,6 +4,7 @@
 //! away records are kept and offered again; the queue is bounded in number and bytes, so that the invoker then takes no more
 //! work instead of losing any. A record that the store cannot take as it is, is replaced by one that says so.
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -34,7 +35,7 @@ pub(crate) struct Ticket {
     delivery: Option<Delivery>,
     open: Arc<Open>,
     /// When it came, in milliseconds since the epoch, where that is traced.
-    taken: Option<u64>,
+    taken: Option<NonZeroU64>,
     trace: Trace,
 }
 
@@ -89,7 +90,7 @@ impl Ticket {
         Ticket {
             delivery: Some(delivery),
             open,
-            taken: trace::is_on().then(clock::now),
+            taken: trace::is_on().then(clock::now).and_then(NonZeroU64::new),
             trace: Trace::default(),
         }
     }
@@ -101,7 +102,7 @@ impl Ticket {
 
     /// When the activation came, where that is traced.
     pub fn taken(&self) -> Option<u64> {
-        self.taken
+        self.taken.map(NonZeroU64::get)
     }
 
     /// With spans that end when the activation does.
