@@ -1,9 +1,12 @@
 //! Writes of entities, and who hears of them.
 //!
 //! A write reads the store afresh rather than the cache, so that what another controller wrote a moment ago is not mistaken
-//! for a lost race. It then goes to the store, to this controller's cache, and over the bus to everybody else's.
+//! for a lost race. It then goes to the store, to this controller's cache, and over the bus to everybody else's. What the bus
+//! does not take is announced again until it does; so is a write of which the store has not said whether it took place.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use wsk_bus::messages::{CACHE_INVALIDATION, CacheInvalidation, CacheKey, read};
 use wsk_bus::{Durability, Key, Message, Subscription};
@@ -20,6 +23,40 @@ use super::{App, Error};
 pub enum Overwrite {
     Allowed,
     Refused,
+}
+
+/// Changes that others have not heard of.
+#[derive(Debug, Default)]
+pub struct Unannounced(Mutex<BTreeSet<String>>);
+
+/// Most changes remembered one by one; beyond it others are told that everything may have changed.
+const MOST: usize = 10_000;
+/// No entity's name, so that whoever reads it forgets all it knows.
+const EVERYTHING: &str = "*";
+/// How long a write waits for the bus to take its announcement.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// How often the bus is tried again.
+const AGAIN: Duration = Duration::from_secs(1);
+
+impl Unannounced {
+    fn add(&self, name: String) {
+        let mut names = self.lock();
+        if names.len() >= MOST {
+            names.clear();
+            names.insert(EVERYTHING.to_owned());
+        }
+        if !names.contains(EVERYTHING) {
+            names.insert(name);
+        }
+    }
+
+    fn take(&self) -> BTreeSet<String> {
+        std::mem::take(&mut *self.lock())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl App {
@@ -57,6 +94,7 @@ impl App {
             Ok(stored) => stored,
             Err(error) => {
                 self.cache.forget(&name);
+                self.announce_unless_refused(&name, &error);
                 return Err(error.into());
             }
         };
@@ -69,15 +107,33 @@ impl App {
     pub(super) async fn erase(&self, name: &FullName, revision: &Revision) -> Result<(), Error> {
         let outcome = self.entities.delete(name, revision).await;
         self.cache.forget(name);
-        outcome?;
+        if let Err(error) = outcome {
+            self.announce_unless_refused(name, &error);
+            return Err(error.into());
+        }
         self.announce(name).await;
         Ok(())
     }
 
-    /// Tells the other controllers, and the invokers. A message that cannot be sent costs them freshness, not us the write.
+    /// Tells the other controllers, and the invokers; what cannot be sent now is sent later.
     async fn announce(&self, name: &FullName) {
+        let published = tokio::time::timeout(PATIENCE, self.publish_change(name.to_string())).await;
+        if !matches!(published, Ok(Ok(_))) {
+            tracing::warn!(entity = %name, "a change could not be announced; it will be");
+            self.work.unannounced.add(name.to_string());
+        }
+    }
+
+    /// A store that did not answer may have written all the same.
+    fn announce_unless_refused(&self, name: &FullName, error: &wsk_store::Error) {
+        if error.retryable() {
+            self.work.unannounced.add(name.to_string());
+        }
+    }
+
+    async fn publish_change(&self, main_id: String) -> Result<wsk_bus::Receipt, wsk_bus::Error> {
         let key = CacheKey {
-            main_id: name.to_string(),
+            main_id,
             secondary_id: None,
         };
         let message = Arc::new(CacheInvalidation {
@@ -85,18 +141,28 @@ impl App {
             instance_id: self.instance(),
         });
         let message = Message::local(Key::None, message);
-        if let Err(error) = self
-            .bus
-            .publish(CACHE_INVALIDATION, message, Durability::Volatile)
-            .await
-        {
-            tracing::warn!(%error, entity = %name, "a change could not be announced");
-        }
+        self.bus.publish(CACHE_INVALIDATION, message, Durability::Durable).await
     }
 
     /// The name under which this controller signs its announcements.
     fn instance(&self) -> String {
         format!("controller{}", self.config.id)
+    }
+}
+
+/// Announces what could not be announced when it happened.
+pub(super) async fn announce_again(app: Arc<App>) {
+    loop {
+        tokio::time::sleep(AGAIN).await;
+        let mut left = app.work.unannounced.take().into_iter();
+        for name in left.by_ref() {
+            if let Err(error) = app.publish_change(name.clone()).await {
+                tracing::warn!(%error, "changes still cannot be announced");
+                app.work.unannounced.add(name);
+                break;
+            }
+        }
+        left.for_each(|name| app.work.unannounced.add(name));
     }
 }
 
@@ -123,5 +189,23 @@ pub(super) async fn follow(app: Arc<App>, mut changes: Box<dyn Subscription>) {
             }
         }
         delivery.commit();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn too_many_changes_are_everything() {
+        let changes = Unannounced::default();
+        (0..MOST).for_each(|n| changes.add(format!("guest/a{n}")));
+        changes.add("guest/a0".to_owned());
+        changes.add("guest/more".to_owned());
+        assert_eq!(changes.take().into_iter().collect::<Vec<_>>(), [EVERYTHING]);
+        assert!(EVERYTHING.parse::<FullName>().is_err());
+        changes.add("guest/a".to_owned());
+        assert_eq!(changes.take().len(), 1, "what was taken is gone");
+        assert!(changes.take().is_empty());
     }
 }

@@ -18,6 +18,7 @@ use wsk_service::telemetry::trace;
 use super::acks::Flights;
 use super::balancer::Health;
 use super::cancel::Cancels;
+use super::changes::Unannounced;
 use super::events::Events;
 use super::follow::Feeds;
 use super::owed::Ledger;
@@ -37,6 +38,7 @@ pub struct Work {
     pub ledger: Ledger,
     pub events: Events,
     pub cancels: Cancels,
+    pub unannounced: Unannounced,
     pub feeds: Feeds,
     pub index: ControllerIndex,
     /// The compositions under way, a task each.
@@ -58,6 +60,7 @@ impl Work {
             ledger: Ledger::new(config),
             events: Events::new(config),
             cancels: Cancels::new(config),
+            unannounced: Unannounced::default(),
             feeds: Feeds::new(config),
             index: ControllerIndex::new(&config.id),
             tasks: Mutex::default(),
@@ -147,6 +150,7 @@ impl App {
             tokio::spawn(super::follow::hear_lines(self.clone(), lines)),
             tokio::spawn(sweep(self.clone())),
             tokio::spawn(super::changes::follow(self.clone(), changes)),
+            tokio::spawn(super::changes::announce_again(self.clone())),
             tokio::spawn(super::owed::settle(self.clone(), owed)),
             tokio::spawn(super::elsewhere::place(self.clone(), elsewhere)),
         ];

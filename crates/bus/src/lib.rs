@@ -114,7 +114,8 @@ pub trait MessageBus: Send + Sync {
     /// [`Error::KindMismatch`] when it exists as the other kind, [`Error::Closed`].
     async fn ensure_topic(&self, topic: &TopicConfig) -> Result<(), Error>;
 
-    /// Publishes one message; on a broadcast topic `durability` is ignored, nothing there outlives its subscribers.
+    /// Publishes one message. On a broadcast topic, where nothing outlives its subscribers, `Durable` only waits until nothing
+    /// keeps the message from those there are.
     ///
     /// # Errors
     /// [`Error::UnknownTopic`], [`Error::TopicFull`], [`Error::TooLarge`], [`Error::Closed`]; with `Durable` also

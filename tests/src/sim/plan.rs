@@ -155,7 +155,7 @@ impl Plan {
         Plan {
             seed,
             controllers,
-            takeover: seed % 2 == 0,
+            takeover: seed.is_multiple_of(2),
             requests,
             updates: updates(&mut rng, controllers, actions.len()),
             faults,

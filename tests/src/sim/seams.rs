@@ -20,7 +20,7 @@ use std::task::{Context, Poll, ready};
 
 use async_trait::async_trait;
 use tokio::sync::watch;
-use wsk_bus::messages::{CACHE_INVALIDATION, CONTROL, HEALTH};
+use wsk_bus::messages::{CONTROL, HEALTH};
 use wsk_bus::{
     Delivery, Durability, Error as BusError, Message, MessageBus, Receipt, Standing, Subscription, TopicConfig,
 };
@@ -194,7 +194,7 @@ impl Seen<dyn MessageBus> {
     /// What a publish meets before it takes effect.
     async fn on_the_way(&self, topic: &str) -> Result<(), BusError> {
         self.sky.delay().await;
-        if topic == HEALTH || topic == CACHE_INVALIDATION {
+        if topic == HEALTH {
             // Nobody waits for the broker's word on these: the producer sends them again until they are through.
             self.sky.bus_there().await;
         }
@@ -206,8 +206,7 @@ impl Seen<dyn MessageBus> {
         if self.sky.chance(weather.late) {
             self.sky.pause(300, 5_000).await;
         }
-        let refusable = topic != HEALTH && topic != CACHE_INVALIDATION;
-        match refusable && self.sky.chance(weather.full) {
+        match topic != HEALTH && self.sky.chance(weather.full) {
             true => Err(full(topic)),
             false => Ok(()),
         }

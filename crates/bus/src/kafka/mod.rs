@@ -325,11 +325,11 @@ impl MessageBus for Bus {
         log.admit(1, message.size())?;
         let sent = self.send(&log, &message)?;
         match (log.kind, durability) {
-            (TopicKind::Broadcast, _) => Ok(Receipt::settled()),
+            (TopicKind::Broadcast, Durability::Volatile) => Ok(Receipt::settled()),
             (TopicKind::Queue, Durability::Volatile) => Ok(Receipt {
                 inner: Published::Sent(sent),
             }),
-            (TopicKind::Queue, Durability::Durable) => {
+            (TopicKind::Queue | TopicKind::Broadcast, Durability::Durable) => {
                 sent.confirmed().await?;
                 Ok(Receipt::settled())
             }
