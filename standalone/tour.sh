@@ -4,7 +4,8 @@
 #
 # usage: tour.sh FOLDER_OF_THE_PROGRAMS
 # FERROWHISK_DATA names the data folder (default: .data), FERROWHISK_LISTEN the address (default: 127.0.0.1:3233),
-# TOUR_ONLY=1 stops the platform after the tour.
+# TOUR_ONLY=1 stops the platform after the tour. TOUR_HOST and TOUR_KEY name a platform that is up: the tour
+# goes through that one and leaves it as it is.
 set -euo pipefail
 
 bin=${1:?folder of the programs}
@@ -30,19 +31,29 @@ trap 'exit 0' INT TERM
 have_node=1; interpreter node nodejs || have_node=0
 have_python=1; interpreter python3 python3 || have_python=0
 
-say "Starting the platform (data in $data)"
-rm -f "$data/api.url"
-"$bin/ferrowhisk" serve --data "$data" --listen "$listen" &
-server=$!
-for _ in $(seq 200); do
-    [ -s "$data/api.url" ] && break
-    kill -0 "$server" 2>/dev/null || { wait "$server" || true; server=; echo "The platform did not start; it says why above." >&2; exit 1; }
-    sleep 0.05
-done
-[ -s "$data/api.url" ] || { echo "The platform did not answer within ten seconds." >&2; exit 1; }
+# start: until the platform answers.
+start() {
+    say "Starting the platform (data in $data)"
+    rm -f "$data/api.url"
+    "$bin/ferrowhisk" serve --data "$data" --listen "$listen" &
+    server=$!
+    for _ in $(seq 200); do
+        [ -s "$data/api.url" ] && break
+        kill -0 "$server" 2>/dev/null || { wait "$server" || true; server=; echo "The platform did not start; it says why above." >&2; exit 1; }
+        sleep 0.05
+    done
+    [ -s "$data/api.url" ] || { echo "The platform did not answer within ten seconds." >&2; exit 1; }
+}
 
-export WSK_CONFIG_FILE=$data/wskprops
-wsk property set --apihost "$(cat "$data/api.url")" --auth "$(cat "$data/guest.auth")" >/dev/null
+if [ -z "${TOUR_HOST:-}" ]; then
+    start
+    TOUR_HOST=$(cat "$data/api.url") TOUR_KEY=$(cat "$data/guest.auth")
+    export WSK_CONFIG_FILE=$data/wskprops
+else
+    TOUR_ONLY=1
+    export WSK_CONFIG_FILE=$work/wskprops
+fi
+wsk property set --apihost "$TOUR_HOST" --auth "$TOUR_KEY" >/dev/null
 chmod 600 "$WSK_CONFIG_FILE"
 
 # first NAME FILE PARAMETERS...: creates an action from a file, invokes it, shows its result and its logs.
@@ -51,7 +62,7 @@ first() {
     show action update "$name" "$file" $kind
     show action invoke "$name" --result "$@"
     # The record follows the answer by a moment.
-    for _ in $(seq 100); do wsk activation list --limit 1 2>/dev/null | grep -q "$name" && break; sleep 0.05; done
+    for _ in $(seq 300); do wsk activation list --limit 1 2>/dev/null | grep -q "$name" && break; sleep 0.05; done
     wsk activation logs --last >"$work/logs"
     echo '$ wsk activation logs --last'; cat "$work/logs"
 }
@@ -89,12 +100,12 @@ echo '{"greeting": "Hello from a shell script!"}'
 SH
 kind=--native first hello-native "$work/hello.sh" --param name Linus
 
-say "The platform is up at $(cat "$data/api.url")"
+if [ "${TOUR_ONLY:-}" = 1 ]; then exit 0; fi
+say "The platform is up at $TOUR_HOST"
 cat <<EOT
 To go on from another shell:
     export WSK_CONFIG_FILE=$(cd "$data" && pwd)/wskprops
     $bin/wsk action list
 Ctrl-C stops it; what you created stays in $data.
 EOT
-if [ "${TOUR_ONLY:-}" = 1 ]; then exit 0; fi
 wait "$server"

@@ -1,6 +1,8 @@
 //! Controllers on the other side of the network.
 //!
-//! A request goes to a controller that is ready, the least busy of them as seen from here. Whether one is ready, its own
+//! A request goes to a controller that is ready, the least busy of them as seen from here. What reads or writes the entities of
+//! a namespace goes to the same one from every gateway, so that who has changed something sees it in the next request, though
+//! controllers hear of each other's changes a moment later. Whether one is ready, its own
 //! `/ready` says every second; one that cannot be connected to is left alone until it says so again, and the request goes to
 //! the next. A request that may have been begun is never sent twice, unless it only reads.
 
@@ -17,6 +19,7 @@ use hyper::{Method, Request, StatusCode, Uri};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use sha2::{Digest as _, Sha256};
 use wsk_identity::{DOUBT, HEADER, Outcome, Signer};
 use wsk_service::clock;
 use wsk_service::http::{Body, Rejection, Response, text};
@@ -104,14 +107,18 @@ impl Remote {
         }
     }
 
-    /// Places of the controllers in the order in which to try them.
-    fn order(&self) -> Vec<usize> {
+    /// Places of the controllers in the order in which to try them; those for the entities of `home`'s namespace.
+    fn order(&self, home: Option<&str>) -> Vec<usize> {
         let (count, turn) = (self.peers.len(), self.turn.fetch_add(1, Ordering::Relaxed));
         let mut order: Vec<usize> = (0..count).map(|n| (turn + n) % count).collect();
         // Stable: among equals the turn decides. Those that are not ready come last, should all others fail.
         order.sort_by_key(|at| {
             let peer = &self.peers[*at];
-            (!peer.ready.load(Ordering::Acquire), peer.open.load(Ordering::Relaxed))
+            let rank = match home {
+                Some(namespace) => rank(namespace, peer.authority.as_str()),
+                None => peer.open.load(Ordering::Relaxed) as u64,
+            };
+            (!peer.ready.load(Ordering::Acquire), rank)
         });
         order
     }
@@ -172,6 +179,30 @@ impl Peer {
     }
 }
 
+/// The namespace whose entities a request reads or writes; none for one that runs something, or reads records.
+fn home<'a>(head: &'a Head, caller: &'a Outcome) -> Option<&'a str> {
+    let mut segments = head.uri.path().strip_prefix("/api/v1/namespaces/")?.split('/');
+    let (namespace, collection) = (segments.next()?, segments.next()?);
+    let of_entities = match collection {
+        "packages" | "rules" => true,
+        "actions" | "triggers" => head.method != Method::POST,
+        _ => false,
+    };
+    let own = || Some(caller.identity()?.namespace.name.as_str());
+    match namespace {
+        _ if !of_entities => None,
+        "_" => own(),
+        named => Some(named),
+    }
+}
+
+/// Where a controller stands for a namespace: the same in every gateway, whatever the order of its list, and most namespaces
+/// stay where they are when one comes or goes.
+fn rank(namespace: &str, controller: &str) -> u64 {
+    let digest = Sha256::digest(format!("{namespace} {controller}"));
+    digest.iter().take(8).fold(0, |rank, byte| rank << 8 | u64::from(*byte))
+}
+
 /// Headers that are meant for more than the next hop. The caller's own identity header, if it forged one, is not among them.
 fn end_to_end(headers: &HeaderMap) -> HeaderMap {
     let mut kept = headers.clone();
@@ -208,7 +239,7 @@ impl Controllers for Remote {
         let identity = self.signer.sign(&caller, clock::now());
         let began = std::time::Instant::now();
         let reads = matches!(head.method, Method::GET | Method::HEAD | Method::OPTIONS);
-        for at in self.order() {
+        for at in self.order(home(&head, &caller)) {
             let peer = &self.peers[at];
             let request = match self.request(peer, &head, &body, &identity) {
                 Ok(request) => request,
@@ -303,13 +334,72 @@ mod tests {
             remote.peers[at].ready.store(ready, Ordering::Release);
             remote.peers[at].open.store(open, Ordering::Relaxed);
         }
-        assert_eq!(remote.order(), [2, 0, 1]);
+        assert_eq!(remote.order(None), [2, 0, 1]);
         remote.peers[0].open.store(1, Ordering::Relaxed);
-        let firsts: Vec<usize> = (0..3).map(|_| remote.order()[0]).collect();
+        let firsts: Vec<usize> = (0..3).map(|_| remote.order(None)[0]).collect();
         assert!(
             firsts.contains(&0) && firsts.contains(&2),
             "equals take turns: {firsts:?}"
         );
+    }
+
+    #[test]
+    fn entities_of_a_namespace_are_at_home_with_one_controller() {
+        let remote_of = |controllers: &[&str]| {
+            let remote = remote(controllers).unwrap();
+            remote
+                .peers
+                .iter()
+                .for_each(|peer| peer.ready.store(true, Ordering::Release));
+            remote
+        };
+        let (one, other) = (remote_of(&["a:1", "b:2", "c:3"]), remote_of(&["c:3", "a:1", "b:2"]));
+        let first = |remote: &Remote, namespace: &str| remote.peers[remote.order(Some(namespace))[0]].authority.clone();
+        let homes: Vec<_> = (0..30).map(|n| first(&one, &format!("n{n}"))).collect();
+        for (n, home) in homes.iter().enumerate() {
+            assert_eq!(first(&one, &format!("n{n}")), *home, "always");
+            assert_eq!(first(&other, &format!("n{n}")), *home, "for every gateway");
+        }
+        assert_eq!(
+            homes.iter().collect::<std::collections::HashSet<_>>().len(),
+            3,
+            "{homes:?}"
+        );
+        let away = one.order(Some("n0"))[0];
+        one.peers[away].ready.store(false, Ordering::Release);
+        assert_ne!(one.order(Some("n0"))[0], away, "another serves while it is away");
+        assert_eq!(one.order(Some("n0"))[2], away);
+    }
+
+    #[test]
+    fn what_is_about_entities() {
+        let at = |method: &str, path: &str| {
+            let (head, ()) = Request::builder()
+                .method(method)
+                .uri(path)
+                .body(())
+                .unwrap()
+                .into_parts();
+            home(&head, &Outcome::Missing).map(str::to_owned)
+        };
+        for (method, path) in [
+            ("PUT", "/api/v1/namespaces/ada/actions/a"),
+            ("GET", "/api/v1/namespaces/ada/triggers"),
+            ("POST", "/api/v1/namespaces/ada/rules/r"),
+            ("DELETE", "/api/v1/namespaces/ada/packages/p?force=true"),
+        ] {
+            assert_eq!(at(method, path).as_deref(), Some("ada"), "{method} {path}");
+        }
+        for (method, path) in [
+            ("POST", "/api/v1/namespaces/ada/actions/a"),
+            ("POST", "/api/v1/namespaces/ada/triggers/t"),
+            ("GET", "/api/v1/namespaces/ada/activations"),
+            ("GET", "/api/v1/web/ada/default/a"),
+            ("PUT", "/api/v1/namespaces/_/actions/a"),
+            ("GET", "/ping"),
+        ] {
+            assert_eq!(at(method, path), None, "{method} {path}");
+        }
     }
 
     #[test]

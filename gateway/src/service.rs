@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::net::TcpListener;
 use wsk_identity::{Authenticator, Signer};
 use wsk_service::config::{Duration as Span, Secret};
 use wsk_service::program::{Fault, Process, Settings, listen, wait_for};
@@ -11,7 +12,7 @@ use wsk_service::{http, telemetry};
 
 use crate::apis::target::Scheme;
 use crate::remote::Remote;
-use crate::{Config, Gateway, Parts, Shows};
+use crate::{Config, Face, Gateway, Parts, Shows, tls};
 
 wsk_service::settings! {
     /// Configuration of `ferrowhisk-gateway`.
@@ -54,6 +55,7 @@ pub async fn live(config: ServiceConfig, mut process: Process) -> Result<(), Fau
     let remote = Remote::new(&config.controllers, signer)?;
     crate::metrics::show();
     let listener = listen("gateway", &config.listen).await?;
+    let encrypting = encrypting(&config.gateway.tls).await?;
     process.admin(&config.admin).await?;
     let (stores, apis) = wait_for("the store", wsk_store::Error::retryable, || {
         wsk_store::open_all(&config.store)
@@ -85,14 +87,73 @@ pub async fn live(config: ServiceConfig, mut process: Process) -> Result<(), Fau
         apis,
         hosts: config.hosts.clone(),
     })?;
-    serve(&mut process, listener, Arc::new(gateway), config.drain.0.mul_f64(0.8));
+    let (gateway, drain) = (Arc::new(gateway), config.drain.0.mul_f64(0.8));
+    if let Some((listener, acceptor)) = encrypting {
+        look_after(&mut process, acceptor.clone());
+        let face = gateway.face(Scheme::Https, Shows::Everything);
+        serve(&mut process, "https", listener, acceptor, face, drain);
+    }
+    let face = gateway.face(Scheme::Http, Shows::Everything);
+    serve(&mut process, "api", listener, http::Plain, face, drain);
     process.supervisor.linger(config.linger.0);
     process.run(config.drain.0).await
 }
 
-fn serve(process: &mut Process, listener: tokio::net::TcpListener, gateway: Arc<Gateway<Remote>>, drain: Duration) {
+/// The encrypting listener, where one is configured. Gateways before which clients are balanced show the same certificate, so
+/// none makes one of its own.
+async fn encrypting(config: &tls::Config) -> Result<Option<(TcpListener, tls::Acceptor)>, Fault> {
+    if config.listen.is_empty() {
+        return Ok(None);
+    }
+    if config.certificate.as_os_str().is_empty() || config.key.as_os_str().is_empty() {
+        return Err(
+            "`gateway.tls.listen` is set; name the files of a certificate with `gateway.tls.certificate` and \
+                    `gateway.tls.key`, the same for all gateways"
+                .into(),
+        );
+    }
+    let files = tls::Files {
+        certificate: config.certificate.clone(),
+        key: config.key.clone(),
+    };
+    let acceptor = tls::Acceptor::new(files).map_err(|error| format!("`gateway.tls`: {error}"))?;
+    let listener = TcpListener::bind(&config.listen).await.map_err(|error| {
+        format!(
+            "cannot listen on {}: {error}; name another address with the key `gateway.tls.listen`",
+            config.listen
+        )
+    })?;
+    println!("https https://{}", listener.local_addr()?);
+    Ok(Some((listener, acceptor)))
+}
+
+/// Notices when the certificate's files change.
+fn look_after(process: &mut Process, acceptor: tls::Acceptor) {
     let task = Task {
-        name: "api",
+        name: "certificate",
+        stage: Stage::Edge,
+        on_cancel: OnCancel::Abort,
+        on_failure: OnFailure::Report,
+    };
+    process.supervisor.spawn(task, move |_| {
+        let acceptor = acceptor.clone();
+        async move {
+            acceptor.watch().await;
+            Ok::<_, Fault>(())
+        }
+    });
+}
+
+fn serve<A: http::Accept + Clone>(
+    process: &mut Process,
+    name: &'static str,
+    listener: TcpListener,
+    accept: A,
+    face: Arc<Face<Remote>>,
+    drain: Duration,
+) {
+    let task = Task {
+        name,
         stage: Stage::Edge,
         on_cancel: OnCancel::Finish,
         on_failure: OnFailure::Stop,
@@ -103,14 +164,10 @@ fn serve(process: &mut Process, listener: tokio::net::TcpListener, gateway: Arc<
     };
     let mut listener = Some(listener);
     process.supervisor.spawn(task, move |cancel| {
-        let (listener, limits, face) = (
-            listener.take(),
-            limits.clone(),
-            gateway.face(Scheme::Http, Shows::Everything),
-        );
+        let (listener, accept, limits, face) = (listener.take(), accept.clone(), limits.clone(), face.clone());
         async move {
             let listener = listener.ok_or("the listener was taken once already")?;
-            http::serve(listener, limits, face, cancel).await;
+            http::serve_over(listener, accept, limits, face, cancel).await;
             Ok::<_, Fault>(())
         }
     });
