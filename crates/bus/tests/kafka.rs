@@ -151,7 +151,11 @@ async fn of_two_with_one_name_the_first_loses_its_subscription() {
     first.publish(&topic, message(), Durability::Durable).await.unwrap();
     next(&mut former).await.unwrap().commit();
     let mut latter = second.subscribe(&topic, &topic, 10).await.unwrap();
-    assert!(next(&mut former).await.is_none(), "the first goes on beside the second");
+    // What it finished a moment ago may come again before it gives up.
+    while let Some(delivery) = next(&mut former).await {
+        assert!(delivery.redelivered(), "the first goes on beside the second");
+        delivery.commit();
+    }
     first.publish(&topic, message(), Durability::Durable).await.unwrap();
     next(&mut latter).await.unwrap().commit();
 }
