@@ -120,6 +120,7 @@ impl Worker {
             .map_err(|source| failed("make control group", source))?;
         let mut started = self.start(order, group.as_ref(), Entry::Born);
         if started.as_ref().is_err_and(cannot_be_born_there) {
+            remove_folder(order);
             started = self.start(order, group.as_ref(), Entry::Joined);
         }
         match started {
