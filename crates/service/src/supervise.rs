@@ -222,7 +222,7 @@ impl Supervisor {
             tracing::error!(%error, "shutting down");
         }
         self.phases.advance(Phase::Draining);
-        if failed.is_none() {
+        if failed.is_none() && !self.linger.is_zero() {
             tokio::select! {
                 () = tokio::time::sleep(self.linger) => {}
                 name = signals.next() => tracing::warn!(signal = name, "a second signal: not waiting for balancers to notice"),
