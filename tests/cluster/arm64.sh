@@ -129,4 +129,7 @@ for name in program-arm program-amd; do
     done
     [ "$count" = 3 ] || fail "$name has $count records for 3 activations"
 done
+moved=$(cat "$CLUSTER_DIR"/controller*.log | grep -c 'an activation was placed anew' || true)
+[ "$moved" -gt 0 ] || fail "no activation was handed from one invoker to another"
+echo "arm64: $moved activations were handed from one invoker to another"
 echo "arm64: an arm64 invoker and three of amd64 share a cluster"
