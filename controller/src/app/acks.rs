@@ -12,6 +12,7 @@
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use dashmap::DashMap;
+use dashmap::mapref::entry::Entry;
 use tokio::sync::oneshot;
 use wsk_bus::messages::{Acknowledgement, Completed, Ping};
 use wsk_entities::{Activation, ActivationId, FullName, Namespace, Timestamp};
@@ -82,7 +83,8 @@ impl Flights {
         }
     }
 
-    /// Waits for an activation that a former life of this controller published. It holds no capacity here.
+    /// Waits for an activation that a former life of this controller published. It holds no capacity here, unless it was this
+    /// life after all, which had let go of the promise and got it back: then its entry stays, with what it holds.
     pub fn expect(
         &self,
         id: ActivationId,
@@ -91,18 +93,22 @@ impl Flights {
         force_at: Timestamp,
     ) -> oneshot::Receiver<Answer> {
         let (sender, receiver) = oneshot::channel();
-        self.board(
-            id,
-            Boarding {
-                slot: None,
-                permit: None,
-                waiter: Some(sender),
-                action,
-                namespace,
-                force_at,
-                departed: true,
-            },
-        );
+        match self.table.entry(id) {
+            // Whoever waited so far waits for nothing any more.
+            Entry::Occupied(mut flight) => flight.get_mut().waiter = Some(sender),
+            Entry::Vacant(place) => {
+                metrics::INFLIGHT.inc();
+                place.insert(Boarding {
+                    slot: None,
+                    permit: None,
+                    waiter: Some(sender),
+                    action,
+                    namespace,
+                    force_at,
+                    departed: true,
+                });
+            }
+        }
         receiver
     }
 
@@ -229,5 +235,55 @@ fn answer(response: &Completed) -> Answer {
     match response {
         Completed::Record(record) => Answer::Record(record.clone()),
         Completed::Id(_) => Answer::Stored,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wsk_bus::messages::InvokerInstance;
+
+    use super::*;
+    use crate::app::balancer::Wants;
+
+    /// A promise that came back to the life that had published its component: what the component holds is given back all the
+    /// same, and whoever waits now is told.
+    #[test]
+    fn an_activation_of_this_life_that_is_expected_again_keeps_what_it_holds() {
+        let (flights, id) = (Flights::new(1), ActivationId::from_bits(7));
+        let (namespace, action) = (
+            Namespace::new("guest").unwrap(),
+            "guest/echo".parse::<FullName>().unwrap(),
+        );
+        flights.balancer().ping(&InvokerInstance::new(0, 512), true, 0);
+        let wants = Wants::default();
+        let demand = Demand {
+            namespace: &namespace,
+            action: &action,
+            memory: 128,
+            concurrency: 1,
+            wants: &wants,
+            refused: &[],
+        };
+        let free = flights.balancer().memory(false);
+        let placement = flights.place(&demand, 1, 0).unwrap();
+        let (former, _gone) = oneshot::channel();
+        flights.board(
+            id,
+            Boarding {
+                slot: Some(placement.slot),
+                permit: None,
+                waiter: Some(former),
+                action: action.clone(),
+                namespace: namespace.clone(),
+                force_at: 100,
+                departed: true,
+            },
+        );
+        let mut answer = flights.expect(id, action, namespace, 200);
+        flights.unexpect(id);
+        assert_eq!(flights.len(), 1, "its slot is still busy");
+        flights.force_overdue(100);
+        assert!(matches!(answer.try_recv(), Ok(Answer::Stored)));
+        assert_eq!((flights.len(), flights.balancer().memory(false)), (0, free));
     }
 }

@@ -35,6 +35,9 @@ pub use progress::Progress;
 /// Pause before an accepted composition tries again what the platform refused.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 
+/// Longest wait until the record of a composition that has ended is safe, beyond its caller's own.
+const SAFE: Duration = Duration::from_secs(30);
+
 /// A composition that runs in this process.
 pub struct Run {
     progress: Progress,
@@ -44,7 +47,7 @@ pub struct Run {
     receipt: Option<Receipt>,
     /// The machine before its last step, while the run is a promise: a step that cannot be taken now is taken later.
     before: Option<Composition>,
-    ended: Option<Arc<Activation>>,
+    ended: bool,
 }
 
 /// What a run does after it was moved on.
@@ -104,13 +107,31 @@ impl App {
             durable: false,
             receipt: None,
             before: None,
-            ended: None,
+            ended: false,
         }));
         let (sender, receiver) = oneshot::channel();
         self.work.spawn(self.clone().see_through(run.clone(), sender));
-        match tokio::time::timeout(limit, receiver).await {
+        self.await_end(&run, receiver, limit).await
+    }
+
+    /// Waits for a run, so long; then it is a promise. One that has ended by then needs a moment until its record is safe.
+    async fn await_end(
+        self: &Arc<App>,
+        run: &Mutex<Run>,
+        mut safe: oneshot::Receiver<Arc<Activation>>,
+        limit: Duration,
+    ) -> Result<Started, Error> {
+        if let Ok(Ok(record)) = tokio::time::timeout(limit, &mut safe).await {
+            return Ok(Started::Ended(record));
+        }
+        if let Some(accepted) = run.lock().await.accept(self).await? {
+            return Ok(accepted);
+        }
+        match tokio::time::timeout(SAFE, safe).await {
             Ok(Ok(record)) => Ok(Started::Ended(record)),
-            Ok(Err(_)) | Err(_) => run.lock().await.accept(self).await,
+            Ok(Err(_)) | Err(_) => Err(Error::Unavailable(
+                "it has ended, and its record cannot be kept at the moment".into(),
+            )),
         }
     }
 
@@ -151,12 +172,11 @@ impl App {
         let record = finish(&self, &run).await;
         let (id, terms) = (record.activation_id, run.lock().await.progress.terms());
         // On a bus that is a log of its own the record is safe before anybody has the answer, though nobody waits for a disk.
-        let unpromised = terms.keep(&self.config, &record) && !self.promise(&record).await;
-        // Whoever waited may have gone away, or have been told that it runs on.
-        let _ = waiter.send(record.clone());
-        if unpromised {
-            self.keep(record).await;
+        if terms.keep(&self.config, &record) && !self.promise(&record).await {
+            self.keep(record.clone()).await;
         }
+        // Whoever waited may have gone away, or have been told that it runs on.
+        let _ = waiter.send(record);
         self.work.ledger.close(id);
     }
 }
@@ -210,7 +230,7 @@ impl Run {
             durable: true,
             receipt: None,
             before: None,
-            ended: None,
+            ended: false,
         }
     }
 
@@ -218,10 +238,10 @@ impl Run {
         finish(app, &Mutex::new(self)).await
     }
 
-    /// Makes the run a promise, because its caller stops waiting.
-    async fn accept(&mut self, app: &Arc<App>) -> Result<Started, Error> {
-        if let Some(record) = &self.ended {
-            return Ok(Started::Ended(record.clone()));
+    /// Makes the run a promise, because its caller stops waiting; not one that has ended.
+    async fn accept(&mut self, app: &Arc<App>) -> Result<Option<Started>, Error> {
+        if self.ended {
+            return Ok(None);
         }
         let id = self.progress.machine.id();
         if let Some(receipt) = &self.receipt {
@@ -235,7 +255,7 @@ impl Run {
             .publish(app.work.ledger.topic(), message, Durability::Durable)
             .await;
         self.durable = true;
-        published.map(|_| Started::Accepted(id)).map_err(refused)
+        published.map(|_| Some(Started::Accepted(id))).map_err(refused)
     }
 
     /// Publishes the next activation, or ends.
@@ -356,7 +376,7 @@ impl Run {
         let record = Arc::new(self.progress.machine.leave(&self.progress.identity, now()));
         app.work.events.ended(&self.progress.identity, &record);
         if self.progress.machine.is_over() {
-            self.ended = Some(record.clone());
+            self.ended = true;
             return Moved::Ended(record);
         }
         if self.progress.terms().keep(&app.config, &record) {

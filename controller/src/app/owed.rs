@@ -270,13 +270,17 @@ impl App {
         }
     }
 
-    /// Puts a record on the ledger, from where it is stored; whether the bus took it.
+    /// Puts a record on the ledger, from where it is stored; whether the bus has it.
     pub(super) async fn promise(&self, record: &Arc<Activation>) -> bool {
         let message = Owed::Record(record.clone()).message();
-        let promised = self
+        let published = self
             .bus
             .publish(self.work.ledger.topic(), message, Durability::Volatile)
             .await;
+        let promised = match published {
+            Ok(receipt) => receipt.arrived().await,
+            Err(error) => Err(error),
+        };
         promised
             .inspect_err(|error| tracing::warn!(%error, "the ledger does not take a record; it is stored without"))
             .is_ok()

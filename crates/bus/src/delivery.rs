@@ -122,6 +122,19 @@ impl Receipt {
         }
     }
 
+    /// Waits until the message has reached a bus that is a log of its own, where it outlives this process. The bus inside the
+    /// process has it already, on disk or not.
+    ///
+    /// # Errors
+    /// As for a durable publish. The message did not get there.
+    pub async fn arrived(&self) -> Result<(), Error> {
+        match &self.inner {
+            Published::Settled | Published::Volatile(_) => Ok(()),
+            #[cfg(feature = "kafka")]
+            Published::Sent(sent) => sent.confirmed().await,
+        }
+    }
+
     /// Makes a volatile message durable after the fact, unless it is committed or durable already.
     ///
     /// # Errors

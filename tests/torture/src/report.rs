@@ -140,7 +140,7 @@ impl Report<'_> {
         )?;
         writeln!(
             page,
-            "- {runs} runs of actions; {again} activations ran more than once, after something had happened to an invoker or Kafka."
+            "- {runs} runs of actions; {again} activations ran more than once, after something had happened to an invoker, a controller or Kafka."
         )?;
         writeln!(
             page,
