@@ -8,59 +8,26 @@ mod frame;
 mod machine;
 mod plot;
 mod progress;
+mod run;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Mutex, oneshot};
-use wsk_bus::{Durability, Receipt};
-use wsk_entities::{
-    Action, Activation, ActivationId, Exec, FullName, Identity, Json, Parameters, StatusCode, StorePolicy, Timestamp,
-    TransactionId,
-};
-use wsk_planted::{Bug, planted};
+use wsk_bus::Durability;
+use wsk_entities::{Action, Activation, Exec, Identity, Json, Parameters, StatusCode, StorePolicy, TransactionId};
 
-use super::acks::Answer;
-use super::cancel::is_cancelled;
-use super::invoke::{GRACE, Launch, Ready, Started, arguments, refused};
+use super::invoke::{Started, refused};
 use super::owed::Owed;
 use super::retry::Policy;
 use super::wait::Wait;
-use super::{App, Caller, Error, ResolvedAction, now};
+use super::{App, Caller, Error, ResolvedAction};
 pub use machine::Composition;
-use machine::{Next, Outcome};
-use progress::Pending;
 pub use progress::Progress;
-
-/// Pause before an accepted composition tries again what the platform refused.
-const TRY_AGAIN: Duration = Duration::from_secs(1);
+pub use run::Run;
 
 /// Longest wait until the record of a composition that has ended is safe, beyond its caller's own.
 const SAFE: Duration = Duration::from_secs(30);
-
-/// A composition that runs in this process.
-pub struct Run {
-    progress: Progress,
-    /// Whether each step goes to disk.
-    durable: bool,
-    /// Of the component under way, when it was published in memory only.
-    receipt: Option<Receipt>,
-    /// The machine before its last step, while the run is a promise: a step that cannot be taken now is taken later.
-    before: Option<Composition>,
-    ended: bool,
-}
-
-/// What a run does after it was moved on.
-enum Moved {
-    Waiting {
-        id: ActivationId,
-        answer: oneshot::Receiver<Answer>,
-        patience: Duration,
-    },
-    Pausing(Duration),
-    Again,
-    Ended(Arc<Activation>),
-}
 
 /// Whether an action is run by the controller, as a sequence or a composition.
 pub fn is_composed(action: &Action) -> bool {
@@ -102,13 +69,7 @@ impl App {
                 .map_err(refused)?;
             return Ok(Started::Accepted(id));
         };
-        let run = Arc::new(Mutex::new(Run {
-            progress,
-            durable: false,
-            receipt: None,
-            before: None,
-            ended: false,
-        }));
+        let run = Arc::new(Mutex::new(Run::awaited(progress)));
         let (sender, receiver) = oneshot::channel();
         self.work.spawn(self.clone().see_through(run.clone(), sender));
         self.await_end(&run, receiver, limit).await
@@ -169,8 +130,8 @@ impl App {
     }
 
     async fn see_through(self: Arc<App>, run: Arc<Mutex<Run>>, waiter: oneshot::Sender<Arc<Activation>>) {
-        let record = finish(&self, &run).await;
-        let (id, terms) = (record.activation_id, run.lock().await.progress.terms());
+        let record = run::finish(&self, &run).await;
+        let (id, terms) = (record.activation_id, run.lock().await.terms());
         // On a bus that is a log of its own the record is safe before anybody has the answer, though nobody waits for a disk.
         if terms.keep(&self.config, &record) && !self.promise(&record).await {
             self.keep(record.clone()).await;
@@ -178,241 +139,5 @@ impl App {
         // Whoever waited may have gone away, or have been told that it runs on.
         let _ = waiter.send(record);
         self.work.ledger.close(id);
-    }
-}
-
-async fn finish(app: &Arc<App>, run: &Mutex<Run>) -> Arc<Activation> {
-    let watch = app.watch(&run.lock().await.progress);
-    loop {
-        if watch.is_asked() {
-            run.lock().await.progress.machine.cancel();
-        }
-        let moved = run.lock().await.move_on(app).await;
-        let (id, answer, patience) = match moved {
-            Moved::Ended(record) => return record,
-            Moved::Again => continue,
-            Moved::Pausing(pause) => {
-                tokio::select! {
-                    () = tokio::time::sleep(pause) => {}
-                    () = watch.asked() => {}
-                }
-                continue;
-            }
-            Moved::Waiting { id, answer, patience } => (id, answer, patience),
-        };
-        let namespace = run.lock().await.progress.identity.namespace.name.clone();
-        let record = tokio::select! {
-            biased;
-            record = app.await_answer(&namespace, id, answer, patience) => record,
-            () = watch.end_component(id) => None,
-        };
-        let outcome = record.as_deref().map_or(Outcome::Unanswered(id), Outcome::of);
-        app.work.flights.unexpect(id);
-        let mut run = run.lock().await;
-        run.progress.pending = None;
-        run.receipt = None;
-        let cancelled = record.as_deref().map(is_cancelled);
-        if watch.is_asked() && cancelled != Some(false) {
-            run.progress.machine.cancel();
-        }
-        run.progress.machine.absorb(outcome, &namespace);
-        if cancelled == Some(true) {
-            run.progress.machine.forgo_retry();
-        }
-    }
-}
-
-impl Run {
-    /// Goes on with a composition that was accepted.
-    pub fn accepted(progress: Progress) -> Run {
-        Run {
-            progress,
-            durable: true,
-            receipt: None,
-            before: None,
-            ended: false,
-        }
-    }
-
-    pub async fn finish(self, app: &Arc<App>) -> Arc<Activation> {
-        finish(app, &Mutex::new(self)).await
-    }
-
-    /// Makes the run a promise, because its caller stops waiting; not one that has ended.
-    async fn accept(&mut self, app: &Arc<App>) -> Result<Option<Started>, Error> {
-        if self.ended {
-            return Ok(None);
-        }
-        let id = self.progress.machine.id();
-        if let Some(receipt) = &self.receipt {
-            receipt.persist().await.map_err(refused)?;
-        }
-        app.work.ledger.hold(&self.progress);
-        self.progress.step += 1;
-        let message = Owed::Composition(Box::new(self.progress.clone())).message();
-        let published = app
-            .bus
-            .publish(app.work.ledger.topic(), message, Durability::Durable)
-            .await;
-        self.durable = true;
-        published.map(|_| Some(Started::Accepted(id))).map_err(refused)
-    }
-
-    /// Publishes the next activation, or ends.
-    async fn move_on(&mut self, app: &Arc<App>) -> Moved {
-        let pending = self.progress.pending.clone();
-        if let Some(pending) = pending.filter(|_| !planted(Bug::ForgetsComponent)) {
-            return self.rejoin(app, &pending).await;
-        }
-        self.before = self.durable.then(|| self.progress.machine.clone());
-        match self.progress.machine.next() {
-            Next::Over => self.leave(app).await,
-            Next::Pause(pause) => Moved::Pausing(Duration::from_millis(pause)),
-            Next::Conductor { name, input, cause } => match app.resolve_action(&self.progress.caller(), &name).await {
-                Ok(target) => self.launch(app, &target, input, cause).await,
-                Err(error) => self.absorb(Outcome::Unpublished, &error),
-            },
-            Next::Component { name, input, cause } => match app.resolve_action(&self.progress.caller(), &name).await {
-                Ok(target) if is_composed(&target.action) => {
-                    self.progress.enter(app.chance.activation_id(), name, &target, input);
-                    Moved::Again
-                }
-                Ok(target) => self.launch(app, &target, input, cause).await,
-                Err(error) => {
-                    let outcome = app.unresolved(&name, &error).await;
-                    self.absorb(outcome, &error)
-                }
-            },
-        }
-    }
-
-    /// Takes in that the next activation could not be started. What was accepted waits out a platform that is overloaded
-    /// or not all there yet.
-    fn absorb(&mut self, outcome: Outcome, error: &Error) -> Moved {
-        tracing::debug!(transid = %self.progress.transid, %error, ?outcome, "a component cannot run");
-        if let (Error::Unavailable(_), Some(before)) = (error, self.before.take()) {
-            self.progress.machine = before;
-            return Moved::Pausing(TRY_AGAIN);
-        }
-        let namespace = self.progress.identity.namespace.name.clone();
-        self.progress.machine.absorb(outcome, &namespace);
-        Moved::Again
-    }
-
-    /// Waits for a component that was published before, by this process or a former one.
-    async fn rejoin(&mut self, app: &Arc<App>, pending: &Pending) -> Moved {
-        let (id, patience) = (pending.id, Duration::from_millis(pending.patience));
-        let force_at: Timestamp = now() + pending.patience;
-        // Entered first, so that an end between the two looks is not missed.
-        let namespace = self.progress.identity.namespace.name.clone();
-        let action = pending.action.clone();
-        let answer = app.work.flights.expect(id, action, namespace.clone(), force_at);
-        match app.activations.get(&namespace, id).await {
-            Ok(Some(record)) => {
-                app.work.flights.unexpect(id);
-                self.progress.pending = None;
-                self.progress.machine.absorb(Outcome::of(&record), &namespace);
-                Moved::Again
-            }
-            Ok(None) | Err(_) => Moved::Waiting { id, answer, patience },
-        }
-    }
-
-    async fn launch(
-        &mut self,
-        app: &Arc<App>,
-        target: &ResolvedAction,
-        input: Option<Json>,
-        cause: ActivationId,
-    ) -> Moved {
-        let launch = Launch {
-            caller: &self.progress.caller(),
-            target,
-            arguments: arguments(target, input),
-            sealed: &self.progress.sealed,
-            cause: Some(cause),
-            blocking: true,
-        };
-        let ready = match app.check_runnable(target).and_then(|()| app.prepare(&launch)) {
-            Ok(ready) => ready,
-            Err(error) => return self.absorb(Outcome::Unpublished, &error),
-        };
-        let patience = Duration::from_millis(target.action.limits.timeout.into()) + GRACE;
-        self.progress.step += 1;
-        self.progress.pending = Some(Pending {
-            id: ready.id,
-            action: target.full_name(),
-            patience: u64::try_from(patience.as_millis()).unwrap_or(u64::MAX),
-        });
-        let id = ready.id;
-        match self.publish(app, ready).await {
-            Ok(answer) => Moved::Waiting { id, answer, patience },
-            Err(error) => {
-                self.progress.pending = None;
-                self.absorb(Outcome::Unpublished, &error)
-            }
-        }
-    }
-
-    /// Publishes a component; in an accepted composition together with the state that waits for it.
-    async fn publish(&mut self, app: &Arc<App>, ready: Ready) -> Result<oneshot::Receiver<Answer>, Error> {
-        let Ready {
-            id,
-            topic,
-            message,
-            answer,
-        } = ready;
-        if self.durable {
-            let state = Owed::Composition(Box::new(self.progress.clone())).message();
-            let batch = vec![(topic, message), (app.work.ledger.topic().clone(), state)];
-            app.publish_batch(&[id], batch).await?;
-        } else {
-            self.receipt = Some(app.publish(id, &topic, message, Durability::Volatile).await?);
-        }
-        Ok(answer)
-    }
-
-    async fn leave(&mut self, app: &Arc<App>) -> Moved {
-        let record = Arc::new(self.progress.machine.leave(&self.progress.identity, now()));
-        app.work.events.ended(&self.progress.identity, &record);
-        if self.progress.machine.is_over() {
-            self.ended = true;
-            return Moved::Ended(record);
-        }
-        if self.progress.terms().keep(&app.config, &record) {
-            app.keep(record).await;
-        }
-        Moved::Again
-    }
-}
-
-impl App {
-    /// Why a component cannot run, as its composition is told.
-    async fn unresolved(&self, name: &FullName, error: &Error) -> Outcome {
-        match error {
-            Error::Forbidden(_) => Outcome::NotEntitled,
-            // A package that is not there refuses before the action is looked for.
-            Error::Missing => match name.package_name() {
-                Some(package) if matches!(self.find(&package).await, Ok(None)) => Outcome::NotEntitled,
-                Some(_) | None => Outcome::Missing,
-            },
-            Error::Conflict(_) => Outcome::Missing,
-            _ => Outcome::Unpublished,
-        }
-    }
-
-    /// Publishes prepared activations and what is owed with them in one group write, or none of it.
-    pub(super) async fn publish_batch(
-        &self,
-        ids: &[ActivationId],
-        batch: Vec<(Arc<str>, wsk_bus::Message)>,
-    ) -> Result<(), Error> {
-        crate::metrics::ACTIVATIONS.inc_by(ids.len() as u64);
-        let published = self.bus.publish_all(batch).await;
-        ids.iter().for_each(|id| match &published {
-            Ok(()) => self.work.flights.depart(*id),
-            Err(_) => self.work.flights.cancel(*id),
-        });
-        published.map_err(refused)
     }
 }
