@@ -6,8 +6,8 @@
 //! and shapes the reply; `app` applies the rules and knows nothing of HTTP.
 //!
 //! Invariants: an accepted activation is on disk before its 202; a slot or a throttle's count that was taken is given back
-//! exactly once; nothing foreign is told apart from nothing there. Upstream behaviour honoured: `rest-api.md` of the
-//! compatibility facts, section 9 before all others.
+//! exactly once; nothing foreign is told apart from nothing there. Upstream behaviour honoured: OpenWhisk's
+//! REST API to its texts and statuses; `docs/differences.md` lists where it is not, on purpose.
 
 pub mod api;
 pub mod app;

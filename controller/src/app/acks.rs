@@ -7,7 +7,7 @@
 //! that there is such an activation, and nothing is promised about it.
 //!
 //! Invariant: slot and permit live in the entry and leave with it, hence are given back exactly once. Upstream behaviour
-//! honoured: §6.5 (what each acknowledgement means) and forced completion of §7.1.
+//! honoured: what each kind of acknowledgement ends, and after how long a completion is forced.
 
 use std::sync::{Arc, Mutex, MutexGuard};
 

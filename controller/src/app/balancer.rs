@@ -9,7 +9,8 @@
 //! invoker that is offline, unhealthy or unresponsive gets no work, but for one trial a minute while it is unhealthy; one whose
 //! machine cannot run a program gets it only when no other can, and is told so ([`Placement::last`]). Where all invokers
 //! are alike, an action's home and the order of probing are what they are without wants.
-//! Upstream behaviour honoured: §7.1 of the facts, hash included; annotations of the queue-based scheduler.
+//! Upstream behaviour honoured: pools, hash, steps and over-commitment of the sharding balancer, and its rules of an invoker's
+//! health; annotations of the queue-based scheduler.
 
 mod invoker;
 mod pool;

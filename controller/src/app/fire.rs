@@ -2,7 +2,7 @@
 //!
 //! Nothing is told to the caller before that write is on disk. Each rule is judged as an invocation of its own, charged
 //! to the caller and refused with the texts of an invocation; a refusal is a line in the record, not a failure of the
-//! fire. Upstream behaviour honoured: §2.5, with one batch in the place of a request to itself per rule.
+//! fire. Upstream behaviour honoured: the record, with one batch in the place of a request to itself per rule.
 
 use std::sync::Arc;
 

@@ -6,7 +6,7 @@
 //! the table by the namespaces active in one minute or in flight.
 //!
 //! Invariant: every [`Permit`] lowers the count it raised exactly once, when it is dropped. Upstream behaviour honoured:
-//! §5.1 of the facts; several controllers share a limit after raising it by a fifth.
+//! windows, texts and who is charged; several controllers share a limit after raising it by a fifth.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};

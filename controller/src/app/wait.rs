@@ -1,6 +1,6 @@
 //! Waiting for an activation: the acknowledgement tells, and where it does not the store is looked at now and then.
 //!
-//! Upstream behaviour honoured: §4.2 of the facts.
+//! Upstream behaviour honoured: a look every 15 seconds, and four quick ones once an acknowledgement came without the record.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -4,7 +4,7 @@
 //! A composition is a stack of frames, the innermost on top: a sequence, a conductor or an action that is run again when
 //! it fails, each with the account that its record will give. Budgets: a sequence counts atomic actions with those of the
 //! sequences inside it; a conductor counts components and its own turns with those of the compositions inside it.
-//! Upstream behaviour honoured: §4.6 and §4.7.
+//! Upstream behaviour honoured: when a sequence stops, what a conductor's answer means, budgets, records and texts of both.
 
 use std::sync::Arc;
 
