@@ -1,4 +1,4 @@
-//! Promises P1, P2 and P5 under `kill -9`: what was accepted ends in exactly one record, what was acknowledged is there,
+//! Promises P1, P2 and P5 of `docs/specification.md` under `kill -9`: what was accepted ends in exactly one record, what was acknowledged is there,
 //! and the platform serves again at once.
 
 use std::collections::HashSet;
