@@ -1,7 +1,7 @@
 //! Activation records on their way to the store: in groups, behind the reply.
 //!
-//! **Invariant (P1 of `docs/specification.md`).** A bus delivery is committed only after the record of its activation is durable. While the store is
-//! away records are kept and offered again; the queue is bounded in number and bytes, so that the invoker then takes no more
+//! **Invariant (P1 of `docs/specification.md`).** A bus delivery is committed only after the record of its activation is
+//! durable. While the store is away records are kept and offered again; the queue is bounded in number and bytes, so that the invoker then takes no more
 //! work instead of losing any. A record that the store cannot take as it is, is replaced by one that says so.
 
 use std::num::NonZeroU64;
