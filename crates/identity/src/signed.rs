@@ -29,7 +29,7 @@ const VERSION: &str = "v1.";
 /// How long a signature is good for: it need only outlive the way to the controller.
 const LIFETIME_MS: u64 = 30_000;
 
-/// How far the clocks of a gateway and a controller may be apart.
+/// How far a gateway's clock may be ahead of a controller's. It may be behind by as much and the lifetime of a signature.
 const SKEW_MS: u64 = 10_000;
 
 /// Signs and verifies with one shared secret.
