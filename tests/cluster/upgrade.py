@@ -2,7 +2,7 @@
 """Replaces every service of a cluster, one after another, while clients call it: not one request may fail, and everything
 that was accepted must have its record. Runs inside cluster.sh, which names the cluster in the environment; upgrade.sh calls it.
 
-usage: upgrade.py FOLDER_OF_THE_NEW_PROGRAMS [--rate N] [--seconds N]
+usage: upgrade.py FOLDER_OF_THE_NEW_PROGRAMS [--rate N] [--pause SECONDS]
 
 Clients reach the gateways as through a load balancer, which this plays. It asks each gateway's /ready every 200 ms and sends
 to those that are ready. It hides from clients exactly this, and nothing else:
