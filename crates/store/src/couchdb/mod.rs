@@ -2,8 +2,8 @@
 //! as it is, and the original's tools read ours.
 //!
 //! [`client`] speaks HTTP, [`exact`] keeps what a JSON database would round, [`views`] are the design documents; the other
-//! modules are one seam each. Plain HTTP: `couch_rs` takes no authority of an operator's for `https://`, and its typed documents
-//! know neither attachments nor numbers beyond 64 bits, nor the answers of a bulk write one by one.
+//! modules are one seam each. HTTP and HTTPS without a driver: `couch_rs` takes no authority of an operator's for the latter, and its
+//! typed documents know neither attachments nor numbers beyond 64 bits, nor the answers of a bulk write one by one.
 //!
 //! **Differences that an operator may see.** Code is always an attachment named `couch:...`, written with its document in one
 //! request; `mem:...` of the original is read. A document that a JSON database would not give back to the digit carries its
