@@ -4,7 +4,8 @@
 //! a namespace goes to the same one from every gateway, so that who has changed something sees it in the next request, though
 //! controllers hear of each other's changes a moment later. Whether one is ready, its own
 //! `/ready` says every second; one that cannot be connected to is left alone until it says so again, and the request goes to
-//! the next. A request that may have been begun is never sent twice, unless it only reads.
+//! the next. A request that may have been begun is never sent twice, unless it only reads; what a web action does with a `GET`
+//! is its own affair.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -19,7 +20,10 @@ use hyper::{Method, Request, StatusCode, Uri};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use percent_encoding::percent_decode_str;
 use sha2::{Digest as _, Sha256};
+use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
 use wsk_identity::{DOUBT, HEADER, Outcome, Signer};
 use wsk_service::clock;
 use wsk_service::http::{Body, Rejection, Response, text};
@@ -93,16 +97,13 @@ impl Remote {
     pub fn watch(&self) -> impl Future<Output = ()> + Send + use<> {
         let (peers, client, signer) = (self.peers.clone(), self.client.clone(), self.signer.clone());
         async move {
+            let mut looks = tokio::time::interval(LOOK);
+            looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
-                for peer in peers.iter() {
-                    let ready = peer.asked(&client, &signer).await;
-                    if peer.ready.swap(ready, Ordering::AcqRel) != ready {
-                        tracing::info!(controller = %peer.authority, ready, "a controller has changed");
-                    }
-                }
+                looks.tick().await;
+                look(&peers, &client, &signer).await;
                 let ready = peers.iter().filter(|peer| peer.ready.load(Ordering::Relaxed)).count();
                 metrics::CONTROLLERS_READY.set(i64::try_from(ready).unwrap_or(i64::MAX));
-                tokio::time::sleep(LOOK).await;
             }
         }
     }
@@ -146,6 +147,22 @@ impl Remote {
         }
         Ok(request)
     }
+}
+
+/// Asks all controllers at once: one that does not answer must not keep from us what became of the others.
+async fn look(peers: &Arc<[Peer]>, client: &Client<HttpConnector, Whole>, signer: &Signer) {
+    let mut looks = JoinSet::new();
+    for at in 0..peers.len() {
+        let (peers, client, signer) = (peers.clone(), client.clone(), signer.clone());
+        looks.spawn(async move {
+            let peer = &peers[at];
+            let ready = peer.asked(&client, &signer).await;
+            if peer.ready.swap(ready, Ordering::AcqRel) != ready {
+                tracing::info!(controller = %peer.authority, ready, "a controller has changed");
+            }
+        });
+    }
+    looks.join_all().await;
 }
 
 impl Peer {
@@ -196,6 +213,14 @@ fn home<'a>(head: &'a Head, caller: &'a Outcome) -> Option<&'a str> {
     }
 }
 
+/// Whether a request changes nothing, however often it is carried out. Web actions run for any method; their paths are told by
+/// the one segment, as a controller resolves dots and needless escapes before it looks for a route.
+fn only_reads(head: &Head) -> bool {
+    let safe = matches!(head.method, Method::GET | Method::HEAD | Method::OPTIONS);
+    let is_web = |segment| percent_decode_str(segment).eq(*b"web");
+    safe && !head.uri.path().split('/').any(is_web)
+}
+
 /// Where a controller stands for a namespace: the same in every gateway, whatever the order of its list, and most namespaces
 /// stay where they are when one comes or goes.
 fn rank(namespace: &str, controller: &str) -> u64 {
@@ -238,7 +263,7 @@ impl Controllers for Remote {
         let Forwarded { head, body, caller } = request;
         let identity = self.signer.sign(&caller, clock::now());
         let began = std::time::Instant::now();
-        let reads = matches!(head.method, Method::GET | Method::HEAD | Method::OPTIONS);
+        let reads = only_reads(&head);
         for at in self.order(home(&head, &caller)) {
             let peer = &self.peers[at];
             let request = match self.request(peer, &head, &body, &identity) {
@@ -320,6 +345,9 @@ impl hyper::body::Body for Whole {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
     use super::*;
 
     fn remote(controllers: &[&str]) -> Result<Remote, String> {
@@ -400,6 +428,79 @@ mod tests {
         ] {
             assert_eq!(at(method, path), None, "{method} {path}");
         }
+    }
+
+    /// A controller that loses whatever it is sent, or one that answers; with the number of its requests.
+    async fn controller(answer: Option<&'static str>) -> (String, Arc<AtomicUsize>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (address, requests) = (
+            listener.local_addr().unwrap().to_string(),
+            Arc::new(AtomicUsize::new(0)),
+        );
+        let seen = requests.clone();
+        tokio::spawn(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let (mut head, mut part) = (Vec::new(), [0; 1024]);
+                while !head.windows(4).any(|end| end == b"\r\n\r\n") {
+                    let read = stream.read(&mut part).await.unwrap();
+                    assert_ne!(read, 0, "the head is sent whole");
+                    head.extend_from_slice(&part[..read]);
+                }
+                seen.fetch_add(1, Ordering::Relaxed);
+                if let Some(answer) = answer {
+                    stream.write_all(answer.as_bytes()).await.unwrap();
+                }
+            }
+        });
+        (address, requests)
+    }
+
+    #[tokio::test]
+    async fn what_a_lost_controller_may_have_begun_is_sent_again_only_if_it_reads() {
+        let (losing, began) = controller(None).await;
+        let (other, again) = controller(Some(
+            "HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
+        ))
+        .await;
+        let remote = remote(&[&losing, &other]).unwrap();
+        for (method, path, status, resent) in [
+            ("GET", "/api/v1/namespaces/_/activations", 200, 1),
+            ("HEAD", "/api/v1/namespaces/_/activations", 200, 1),
+            ("POST", "/api/v1/namespaces/_/triggers/t", 503, 0),
+            ("GET", "/api/v1/web/ada/default/a", 503, 0),
+            ("HEAD", "/api/v1/web/ada/default/a.json", 503, 0),
+            ("OPTIONS", "/api/v1/web/ada/default/a", 503, 0),
+            ("GET", "/api/v1/x/../%77eb/ada/default/a", 503, 0),
+        ] {
+            remote.peers[0].ready.store(true, Ordering::Release);
+            remote.peers[1].ready.store(false, Ordering::Release);
+            let request = Request::builder().method(method).uri(path).body(()).unwrap();
+            let asked = Forwarded {
+                head: request.into_parts().0,
+                body: Bytes::new(),
+                caller: Outcome::Missing,
+            };
+            let answer = remote.call(asked).await;
+            assert_eq!(answer.status(), status, "{method} {path}");
+            assert_eq!(began.swap(0, Ordering::Relaxed), 1, "{method} {path}");
+            assert_eq!(again.swap(0, Ordering::Relaxed), resent, "{method} {path}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn controllers_that_do_not_answer_are_waited_for_together() {
+        let frozen = [0; 4].map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
+        let addresses = frozen.each_ref().map(|one| one.local_addr().unwrap().to_string());
+        let remote = remote(&addresses.each_ref().map(String::as_str)).unwrap();
+        remote
+            .peers
+            .iter()
+            .for_each(|peer| peer.ready.store(true, Ordering::Release));
+        let began = tokio::time::Instant::now();
+        look(&remote.peers, &remote.client, &remote.signer).await;
+        assert!(began.elapsed() < 2 * LOOK, "{:?}", began.elapsed());
+        assert!(remote.peers.iter().all(|peer| !peer.ready.load(Ordering::Acquire)));
     }
 
     #[test]
