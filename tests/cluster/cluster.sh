@@ -57,6 +57,7 @@ fi
 
 dir=$(mktemp -d)
 secret=$(head -c 32 /dev/urandom | base64 | tr -d '=+/\n')
+(umask 077 && head -c 32 /dev/urandom | base64 >"$dir/secrets.keys")
 prefix=cluster_$(head -c 4 /dev/urandom | od -An -tx1 | tr -d ' \n')_
 declare -A pids=()
 controller_lines='linger = "2500ms"' gateway_lines='linger = "1s"'
@@ -123,6 +124,8 @@ service() {
         echo "url = \"$FERROWHISK_TEST_COUCHDB\""
         echo "prefix = \"$prefix\""
         if [ "$program" != ferrowhisk-gateway ]; then
+            echo '[secrets]'
+            echo "key_file = \"$dir/secrets.keys\""
             echo '[bus]'
             echo 'type = "kafka"'
             echo "brokers = \"$FERROWHISK_TEST_KAFKA\""
