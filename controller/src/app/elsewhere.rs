@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use wsk_bus::messages::{ActivationMessage, Detour, invoker_topic, read};
 use wsk_bus::{Delivery, Durability, Subscription};
 use wsk_entities::Action;
+use wsk_service::clock;
 
 use super::balancer::{Demand, Placement, Refusal, Wants};
 use super::cache::Value;
@@ -33,7 +34,7 @@ pub async fn place(app: Arc<App>, mut refused: Box<dyn Subscription>) {
     while let Some(delivery) = refused.next().await {
         while waiting.try_join_next().is_some() {}
         let app = app.clone();
-        waiting.spawn(async move {
+        let anew = async move {
             match read::<ActivationMessage>(&delivery) {
                 Ok(message) if !app.place_anew(&message, &delivery).await => {
                     // It may have been taken all the same. Handed back, it counts as redelivered the next time.
@@ -44,7 +45,8 @@ pub async fn place(app: Arc<App>, mut refused: Box<dyn Subscription>) {
                 Err(error) => tracing::error!(%error, "an activation to be placed anew cannot be read; it is skipped"),
             }
             delivery.commit();
-        });
+        };
+        clock::spawn_into(&mut waiting, anew);
     }
 }
 

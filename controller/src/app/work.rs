@@ -13,6 +13,7 @@ use wsk_bus::messages::{
     invoker_topic, read,
 };
 use wsk_bus::{Subscription, TopicConfig};
+use wsk_service::clock;
 use wsk_service::telemetry::trace;
 
 use super::acks::Flights;
@@ -71,7 +72,7 @@ impl Work {
     pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let mut tasks = self.tasks.lock().expect("no panic under this lock");
         while tasks.try_join_next().is_some() {}
-        tasks.spawn(trace::inherit(task));
+        clock::spawn_into(&mut tasks, trace::inherit(task));
     }
 
     fn stop(&self) {
@@ -144,23 +145,23 @@ impl App {
             .await?;
         let lines = self.subscribe(&printed.name, &group, ACKS_IN_FLIGHT).await?;
         let mut tasks = vec![
-            tokio::spawn(self.take_up_cancels(cancels).await),
-            tokio::spawn(hear_acknowledgements(self.clone(), acks)),
-            tokio::spawn(hear_pings(self.clone(), pings)),
-            tokio::spawn(super::follow::hear_lines(self.clone(), lines)),
-            tokio::spawn(sweep(self.clone())),
-            tokio::spawn(super::changes::follow(self.clone(), changes)),
-            tokio::spawn(super::changes::announce_again(self.clone())),
-            tokio::spawn(super::owed::settle(self.clone(), owed)),
-            tokio::spawn(super::elsewhere::place(self.clone(), elsewhere)),
+            clock::spawn(self.take_up_cancels(cancels).await),
+            clock::spawn(hear_acknowledgements(self.clone(), acks)),
+            clock::spawn(hear_pings(self.clone(), pings)),
+            clock::spawn(super::follow::hear_lines(self.clone(), lines)),
+            clock::spawn(sweep(self.clone())),
+            clock::spawn(super::changes::follow(self.clone(), changes)),
+            clock::spawn(super::changes::announce_again(self.clone())),
+            clock::spawn(super::owed::settle(self.clone(), owed)),
+            clock::spawn(super::elsewhere::place(self.clone(), elsewhere)),
         ];
         if let Some(after) = self.config.takeover_after_ms {
             let after = Duration::from_millis(after);
-            tasks.push(tokio::spawn(super::takeover::watch(self.clone(), after)));
+            tasks.push(clock::spawn(super::takeover::watch(self.clone(), after)));
         }
         if let Some(waiting) = self.work.events.take() {
             self.declare(TopicConfig::broadcast(EVENTS)).await?;
-            tasks.push(tokio::spawn(super::events::publish(self.clone(), waiting)));
+            tasks.push(clock::spawn(super::events::publish(self.clone(), waiting)));
         }
         Ok(Duties {
             tasks,

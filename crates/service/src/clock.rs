@@ -1,22 +1,38 @@
 //! The wall clock, replaceable by a simulated one.
 //!
 //! Durations are measured on tokio's clock, which tests pause. What is written into records and compared with clock minutes
-//! comes from here; after [`simulate`] it follows tokio's clock as well, so that a simulation of hours is exact.
+//! comes from here; after [`simulate`] it follows tokio's clock as well, so that a simulation of hours is exact. A simulation of
+//! several machines gives each a [`Machine`] of its own, which the tasks of that machine hand on to those that they [`spawn`].
 
 use std::cell::Cell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
+
+/// How far the wall clock of a simulated machine is off.
+#[derive(Clone, Debug, Default)]
+pub struct Machine(Arc<AtomicI64>);
 
 thread_local! {
     static SIMULATED: Cell<Option<(Duration, Instant)>> = const { Cell::new(None) };
+}
+
+tokio::task_local! {
+    static HERE: Machine;
 }
 
 /// Time since the Unix epoch.
 pub fn since_epoch() -> Duration {
     match SIMULATED.get() {
         None => SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
-        Some((start, at)) => start + at.elapsed(),
+        Some((start, at)) => {
+            let off = HERE.try_with(Machine::off).unwrap_or_default();
+            let (right, by) = (start + at.elapsed(), Duration::from_millis(off.unsigned_abs()));
+            if off < 0 { right.saturating_sub(by) } else { right + by }
+        }
     }
 }
 
@@ -29,4 +45,67 @@ pub fn now() -> u64 {
 /// simulations on one thread.
 pub fn simulate(start: Duration) {
     SIMULATED.set(Some((start, Instant::now())));
+}
+
+/// Spawns a task that goes by the same clock as the one that spawns it.
+pub fn spawn<F>(task: F) -> JoinHandle<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    match HERE.try_with(Clone::clone) {
+        Ok(machine) => tokio::spawn(machine.runs(task)),
+        Err(_) => tokio::spawn(task),
+    }
+}
+
+/// As [`spawn`], into a set.
+pub fn spawn_into(set: &mut JoinSet<()>, task: impl Future<Output = ()> + Send + 'static) {
+    match HERE.try_with(Clone::clone) {
+        Ok(machine) => set.spawn(machine.runs(task)),
+        Err(_) => set.spawn(task),
+    };
+}
+
+impl Machine {
+    /// A clock that is so many milliseconds before the others, or behind them.
+    pub fn off_by(millis: i64) -> Machine {
+        Machine(Arc::new(millis.into()))
+    }
+
+    /// Sets it forward by so many milliseconds, or back.
+    pub fn step(&self, millis: i64) {
+        self.0.fetch_add(millis, Ordering::Relaxed);
+    }
+
+    /// Runs what is on this machine; only a simulated clock is off.
+    pub fn runs<F: Future>(&self, future: F) -> impl Future<Output = F::Output> + use<F> {
+        HERE.scope(self.clone(), future)
+    }
+
+    fn off(&self) -> i64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn machines_have_their_own_time_and_hand_it_on() {
+        simulate(Duration::from_secs(1_000));
+        let (late, early) = (Machine::off_by(-500), Machine::off_by(0));
+        early.step(2_000);
+        let spawned = async { spawn(async { now() }).await.unwrap() };
+        assert_eq!(late.runs(spawned).await, 999_500);
+        let into_set = async {
+            let (told, hears) = tokio::sync::oneshot::channel();
+            let mut set = JoinSet::new();
+            spawn_into(&mut set, async { told.send(now()).unwrap() });
+            hears.await.unwrap()
+        };
+        assert_eq!(early.runs(into_set).await, 1_002_000);
+        assert_eq!(spawn(async { now() }).await.unwrap(), 1_000_000);
+    }
 }
