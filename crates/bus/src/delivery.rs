@@ -39,7 +39,14 @@ pub(crate) enum Published {
     /// On its way to the broker.
     #[cfg(feature = "kafka")]
     Sent(crate::kafka::Sent),
+    /// Decided on by a test.
+    #[cfg(any(test, feature = "test-util"))]
+    Undecided(Word),
 }
+
+/// What becomes of a message, once that is known.
+#[cfg(any(test, feature = "test-util"))]
+type Word = tokio::sync::watch::Receiver<Option<Result<(), Error>>>;
 
 impl dyn Subscription {
     /// The next message, waiting for one to come and for the number in flight to fall below the bound.
@@ -122,6 +129,33 @@ impl Receipt {
         }
     }
 
+    /// The receipt of a bus that is a log of its own, which has its word from a test.
+    #[cfg(any(test, feature = "test-util"))]
+    pub fn undecided(word: Word) -> Self {
+        Self {
+            inner: Published::Undecided(word),
+        }
+    }
+
+    /// Whether it is open yet if the message reaches a bus that is a log of its own.
+    pub fn is_on_its_way(&self) -> bool {
+        match &self.inner {
+            Published::Settled | Published::Volatile(_) => false,
+            #[cfg(feature = "kafka")]
+            Published::Sent(sent) => !sent.is_decided(),
+            #[cfg(any(test, feature = "test-util"))]
+            Published::Undecided(word) => word.borrow().is_none(),
+        }
+    }
+
+    /// Waits until it turns out that the message did not get there, and says why; for ever where it did. Cancel-safe.
+    pub async fn lost(&self) -> Error {
+        match self.arrived().await {
+            Err(error) => error,
+            Ok(()) => std::future::pending().await,
+        }
+    }
+
     /// Waits until the message has reached a bus that is a log of its own, where it outlives this process. The bus inside the
     /// process has it already, on disk or not.
     ///
@@ -132,6 +166,8 @@ impl Receipt {
             Published::Settled | Published::Volatile(_) => Ok(()),
             #[cfg(feature = "kafka")]
             Published::Sent(sent) => sent.confirmed().await,
+            #[cfg(any(test, feature = "test-util"))]
+            Published::Undecided(word) => decided(word).await,
         }
     }
 
@@ -145,6 +181,16 @@ impl Receipt {
             Published::Volatile(message) => message.persist().await,
             #[cfg(feature = "kafka")]
             Published::Sent(sent) => sent.confirmed().await,
+            #[cfg(any(test, feature = "test-util"))]
+            Published::Undecided(word) => decided(word).await,
         }
     }
+}
+
+/// What a test decides; a test that does not any more has lost the message.
+#[cfg(any(test, feature = "test-util"))]
+async fn decided(word: &Word) -> Result<(), Error> {
+    let mut word = word.clone();
+    let decided = word.wait_for(Option::is_some).await.map_err(|_| Error::Closed)?;
+    decided.clone().expect("it was waited for")
 }

@@ -31,6 +31,15 @@ pub(crate) static DROPPED: LazyLock<IntCounter> = LazyLock::new(|| {
     )
 });
 
+/// Messages that Kafka does not have any more.
+#[cfg(feature = "kafka")]
+pub(crate) static LOST: LazyLock<IntCounter> = LazyLock::new(|| {
+    counter(
+        "ferrowhisk_bus_lost_total",
+        "Messages that Kafka deleted before they were read or done.",
+    )
+});
+
 /// Writes of the journal that failed.
 pub(crate) static JOURNAL_FAILURES: LazyLock<IntCounter> = LazyLock::new(|| {
     counter(

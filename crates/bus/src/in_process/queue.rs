@@ -176,6 +176,12 @@ impl Queue {
         drop(forgotten);
     }
 
+    /// Messages were lost on their way here.
+    #[cfg(feature = "kafka")]
+    pub(crate) fn missed(&self, messages: u64) {
+        self.lock().lost += messages;
+    }
+
     /// All of the backlog has arrived.
     #[cfg(feature = "kafka")]
     pub(crate) fn caught_up(&self) {

@@ -108,6 +108,13 @@ impl Place {
         self.done.get(index).is_some_and(|range| range.contains(&offset))
     }
 
+    /// How many messages from `start` to before `end` no earlier reader has finished.
+    pub fn unfinished(&self, start: i64, end: i64) -> u64 {
+        let within = |from: i64, to: i64| (end.min(to) - start.max(from)).max(0);
+        let done: i64 = self.done.iter().map(|done| within(*done.start(), done.end() + 1)).sum();
+        u64::try_from(within(i64::MIN, i64::MAX) - done).unwrap_or(0)
+    }
+
     /// The commit's metadata.
     pub fn metadata(&self) -> String {
         let mut text = format!(
@@ -219,6 +226,17 @@ mod tests {
         assert_eq!((place.seen, place.finished(6)), (30, true));
         let foreign = Place::read(5, "somebody else's", 30);
         assert_eq!((foreign.seen, foreign.done.len()), (30, 0));
+    }
+
+    #[test]
+    fn what_is_gone_was_lost_where_nobody_had_finished_it() {
+        let place = Place::read(5, "1 left seen=20 done=7-9,12,30-40", 50);
+        assert_eq!(place.unfinished(5, 5), 0);
+        assert_eq!(place.unfinished(5, 3), 0, "nothing is gone");
+        assert_eq!(place.unfinished(5, 7), 2);
+        assert_eq!(place.unfinished(5, 9), 2);
+        assert_eq!(place.unfinished(8, 14), 3);
+        assert_eq!(place.unfinished(7, 10), 0);
     }
 
     #[test]

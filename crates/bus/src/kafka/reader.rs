@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Message as _};
-use rdkafka::{ClientConfig, ClientContext, Offset, TopicPartitionList};
+use rdkafka::{ClientContext, Offset, TopicPartitionList};
 
-use super::Shared;
 use super::log::{Joining, Log};
 use super::offsets::{Place, Progress};
+use super::{Shared, settings};
 use crate::in_process::{Held, Queue};
 use crate::{Error, Key, Message, TopicKind, metrics};
 
@@ -98,7 +98,7 @@ pub(super) fn start(
     stop: Arc<AtomicBool>,
 ) -> Result<JoinHandle<()>, Error> {
     let failed = |error: KafkaError| shared.error("take a subscription to", &log.name, &error);
-    let consumer: BaseConsumer<Assignment> = settings(shared, log, joining)
+    let consumer: BaseConsumer<Assignment> = settings::consumer(shared, log, joining)
         .create_with_context(Assignment::default())
         .map_err(failed)?;
     let mut reader = Reader {
@@ -120,26 +120,6 @@ pub(super) fn start(
     let thread = std::thread::Builder::new().name(format!("bus-{}", log.name));
     let started = thread.spawn(move || reader.run());
     started.map_err(|error| Error::Configuration(format!("no thread for topic `{}`: {error}", log.name)))
-}
-
-fn settings(shared: &Shared, log: &Log, joining: Joining) -> ClientConfig {
-    let mut client = shared.client.clone();
-    client
-        .set("group.id", &log.full)
-        .set("enable.auto.commit", "false")
-        .set("enable.auto.offset.store", "false")
-        .set("auto.offset.reset", "earliest")
-        .set("fetch.wait.max.ms", "100")
-        .set("session.timeout.ms", shared.config.session_timeout_ms.to_string())
-        .set(
-            "heartbeat.interval.ms",
-            (shared.config.session_timeout_ms / 5).max(1).to_string(),
-        );
-    if joining == Joining::Owner && log.kind == TopicKind::Queue && !shared.config.instance.is_empty() {
-        // A member that restarts gets its place back without waiting for the session of its former life to end.
-        client.set("group.instance.id", &shared.config.instance);
-    }
-    client
 }
 
 impl Reader {
@@ -172,7 +152,7 @@ impl Reader {
         self.turn = None;
         self.queue.clear();
         let failed = |error: KafkaError| self.shared.error("take a subscription to", &self.log.name, &error);
-        self.consumer = settings(&self.shared, &self.log, self.joining)
+        self.consumer = settings::consumer(&self.shared, &self.log, self.joining)
             .create_with_context(Assignment::default())
             .map_err(failed)?;
         let session = Duration::from_millis(self.shared.config.session_timeout_ms) + MARGIN;
@@ -241,24 +221,7 @@ impl Reader {
         }
         let timeout = self.shared.timeout();
         let (low, end) = self.consumer.fetch_watermarks(&self.log.full, 0, timeout)?;
-        let committed = self.consumer.committed(timeout)?;
-        let place = match committed
-            .elements()
-            .first()
-            .map(|place| (place.offset(), place.metadata()))
-        {
-            // What was not finished may be older than the topic keeps anything.
-            Some((Offset::Offset(offset), metadata)) => Place {
-                offset: offset.max(low),
-                ..Place::read(offset, metadata, end)
-            },
-            // Nobody has read this topic yet.
-            Some(_) | None => Place {
-                offset: low,
-                seen: low,
-                ..Place::default()
-            },
-        };
+        let place = self.left(low, end)?;
         // From here on a reader that is killed may have handed out messages; the next one must know. What an earlier one
         // finished stays in the commit until it was fetched again.
         let reading = Place {
@@ -271,6 +234,41 @@ impl Reader {
         self.consumer.seek_partitions(from, timeout)?;
         self.begin(place, end);
         Ok(())
+    }
+
+    /// Where an earlier reader came to on the topic, which has the messages from `low` to `end`.
+    fn left(&self, low: i64, end: i64) -> Result<Place, KafkaError> {
+        let committed = self.consumer.committed(self.shared.timeout())?;
+        let elements = committed.elements();
+        match elements.first().map(|place| (place.offset(), place.metadata())) {
+            Some((Offset::Offset(offset), metadata)) => {
+                let place = Place::read(offset, metadata, end);
+                self.miss(place.unfinished(offset, low));
+                Ok(Place {
+                    offset: offset.max(low),
+                    ..place
+                })
+            }
+            // Nobody has read this topic yet.
+            Some(_) | None => Ok(Place {
+                offset: low,
+                seen: low,
+                ..Place::default()
+            }),
+        }
+    }
+
+    /// Says what Kafka has deleted before it was read or done, which nothing brings back.
+    fn miss(&self, messages: u64) {
+        if messages == 0 {
+            return;
+        }
+        metrics::LOST.inc_by(messages);
+        let topic = &self.log.full;
+        tracing::error!(%topic, messages, "Kafka has deleted messages that were not read or not done; let the topic keep them longer");
+        if self.log.kind == TopicKind::Broadcast {
+            self.queue.missed(messages);
+        }
     }
 
     fn begin(&mut self, place: Place, end: i64) {
@@ -310,10 +308,11 @@ impl Reader {
         let Some(Turn { place, fetch, end }) = &self.turn else {
             return;
         };
-        let offset = message.offset();
-        if offset < fetch.progress().next() {
+        let (offset, next) = (message.offset(), fetch.progress().next());
+        if offset < next {
             return;
         }
+        self.miss(place.unfinished(next, offset));
         let finished = place.finished(offset);
         fetch.progress().fetched(offset, finished);
         // Before it can be seen to wait, so that nothing is counted twice.
@@ -335,7 +334,7 @@ impl Reader {
                 metrics::REDELIVERED.inc();
             }
         }
-        if offset + 1 == *end {
+        if next < *end && offset + 1 >= *end {
             self.queue.caught_up();
         }
     }

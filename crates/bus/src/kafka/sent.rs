@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message as _;
 use rdkafka::producer::{DeliveryResult, ProducerContext};
 use tokio::sync::Notify;
@@ -35,6 +35,11 @@ pub(super) struct Reports {
 }
 
 impl Sent {
+    /// Whether the brokers have spoken.
+    pub(crate) fn is_decided(&self) -> bool {
+        self.0.result.get().is_some()
+    }
+
     /// Waits until all replicas in sync have the record.
     pub(crate) async fn confirmed(&self) -> Result<(), Error> {
         loop {
@@ -58,6 +63,19 @@ impl Outcome {
     }
 }
 
+/// Why a message of `size` bytes was not taken.
+pub(super) fn refused(shared: &Shared, log: &Log, error: &KafkaError, size: usize) -> Error {
+    match error.rdkafka_error_code() {
+        // Somebody has lowered the topic's or the brokers' own limit; how far is not said.
+        Some(RDKafkaErrorCode::MessageSizeTooLarge) => Error::TooLarge {
+            topic: log.name.to_string(),
+            size,
+            limit: size.saturating_sub(1),
+        },
+        Some(_) | None => shared.error("take a message for", &log.name, error),
+    }
+}
+
 impl ClientContext for Reports {
     fn error(&self, error: KafkaError, reason: &str) {
         self.words.heard(&error, reason);
@@ -77,14 +95,39 @@ impl ProducerContext for Reports {
                 outcome.log.sent(Some(message.offset()));
                 Ok(())
             }
-            Err((error, _)) => {
+            Err((error, message)) => {
                 outcome.log.sent(None);
-                let error = outcome.shared.error("take a message for", &outcome.log.name, error);
+                let size = message.payload().map_or(0, <[u8]>::len);
+                let error = refused(&outcome.shared, &outcome.log, error, size);
                 tracing::warn!(%error, "a message did not reach Kafka");
                 Err(error)
             }
         };
         outcome.result.set(result).expect("one report for one record");
         outcome.told.notify_waiters();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::TopicConfig;
+
+    #[test]
+    fn a_message_that_the_brokers_find_too_large_is_that_and_not_worth_another_try() {
+        let shared = Arc::new(Shared {
+            config: crate::Kafka::default(),
+            client: rdkafka::ClientConfig::new(),
+        });
+        let log = Log::new(shared.clone(), &TopicConfig::queue("invoker0"));
+        let of = |code| refused(&shared, &log, &KafkaError::MessageProduction(code), 10);
+        let error = of(RDKafkaErrorCode::MessageSizeTooLarge);
+        assert!(
+            matches!(&error, Error::TooLarge { topic, size: 10, limit: 9 } if topic == "invoker0"),
+            "{error}"
+        );
+        assert!(!error.retryable());
+        let error = of(RDKafkaErrorCode::MessageTimedOut);
+        assert!(matches!(error, Error::Broker { transient: true, .. }), "{error}");
     }
 }

@@ -5,8 +5,10 @@ use std::path::Path;
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
 
-use crate::Error;
+use super::Shared;
+use super::log::{Joining, Log};
 use crate::config::{Kafka, Mechanism, Sasl, Tls};
+use crate::{Error, TopicKind};
 
 /// Settings of librdkafka that have a key of ours, and which.
 const OWN: &[(&str, &str)] = &[
@@ -174,6 +176,27 @@ fn sasl(client: &mut ClientConfig, sasl: &Sasl, encrypted: bool) -> Result<(), E
         .set("sasl.username", &sasl.username)
         .set("sasl.password", sasl.password.reveal());
     Ok(())
+}
+
+/// The settings of a member of a topic's group, or of a follower of a broadcast.
+pub(super) fn consumer(shared: &Shared, log: &Log, joining: Joining) -> ClientConfig {
+    let mut client = shared.client.clone();
+    client
+        .set("group.id", &log.full)
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        .set("auto.offset.reset", "earliest")
+        .set("fetch.wait.max.ms", "100")
+        .set("session.timeout.ms", shared.config.session_timeout_ms.to_string())
+        .set(
+            "heartbeat.interval.ms",
+            (shared.config.session_timeout_ms / 5).max(1).to_string(),
+        );
+    if joining == Joining::Owner && log.kind == TopicKind::Queue && !shared.config.instance.is_empty() {
+        // A member that restarts gets its place back without waiting for the session of its former life to end.
+        client.set("group.instance.id", &shared.config.instance);
+    }
+    client
 }
 
 #[cfg(test)]
