@@ -1,9 +1,12 @@
-//! Bad input and bad actions: each ends with a clear answer, nothing hangs, and the platform serves on.
+//! Bad input and bad actions: each ends with a clear answer, nothing hangs, nothing is left behind, and the platform serves
+//! on.
 
 use hyper::Method;
 use serde_json::{Value, json};
 
-use crate::harness::{Platform, node, python, shell};
+use crate::harness::{LONG, Platform, node, python, shell};
+use crate::leaks::{clean, descendants};
+use crate::wait;
 
 async fn refused(platform: &Platform, method: Method, path: &str, body: Option<&Value>, status: u16, text: &str) {
     let answer = platform.call(method, path, body).await;
@@ -15,7 +18,8 @@ async fn refused(platform: &Platform, method: Method, path: &str, body: Option<&
 
 #[tokio::test]
 async fn bad_requests_get_the_texts_of_the_specification() {
-    let p = &Platform::start().await;
+    let platform = Platform::start().await;
+    let p = &platform;
     let put = Method::PUT;
     let long = "n".repeat(257);
     let action = json!({"exec": shell("true")});
@@ -108,6 +112,7 @@ async fn bad_requests_get_the_texts_of_the_specification() {
         "Activation id length is 4 but must be 32.",
     )
     .await;
+    clean(platform).await;
 }
 
 #[tokio::test]
@@ -134,6 +139,7 @@ async fn malformed_json_is_told_apart_from_missing_keys() {
             .expect("a text")
             .starts_with("The request content was malformed:\n")
     );
+    clean(p).await;
 }
 
 /// Creates an action, invokes it, and checks how it ended.
@@ -149,7 +155,8 @@ async fn ends(p: &Platform, name: &str, exec: Value, limits: Value, status: u16,
 
 #[tokio::test]
 async fn misbehaving_native_actions_end_with_a_verdict() {
-    let p = &Platform::start().await;
+    let platform = Platform::start().await;
+    let p = &platform;
     let limits = || json!({"timeout": 2000, "memory": 128});
     let invalid = "The action did not return a dictionary or array.";
     ends(p, "scalar", shell("echo 1"), limits(), 502, invalid).await;
@@ -158,7 +165,7 @@ async fn misbehaving_native_actions_end_with_a_verdict() {
     let hung = ends(
         p,
         "hangs",
-        shell("sleep 60"),
+        shell("sleep 600"),
         limits(),
         502,
         "exceeded its time limits of 2000 milliseconds",
@@ -170,19 +177,26 @@ async fn misbehaving_native_actions_end_with_a_verdict() {
         .iter()
         .find(|a| a["key"] == "timeout");
     assert_eq!(timeout.map(|a| &a["value"]), Some(&json!(true)), "{hung}");
-    let forks = "i=0; while [ $i -lt 3000 ]; do sleep 30 & i=$((i+1)); done; echo '{}'";
+    let forks = "i=0; while [ $i -lt 3000 ]; do sleep 600 & i=$((i+1)); done; echo '{}'";
     p.put_action("forks", shell(forks), limits()).await;
     let answer = p.invoke("forks", &json!({})).await;
     assert!(matches!(answer.status, 200 | 502), "{answer:?}");
+    wait::until(LONG, async || match descendants(p.pid().as_raw(), "sleep") {
+        0 => Ok(()),
+        left => Err(format!("{left} children of an action that has ended still sleep")),
+    })
+    .await;
     // Whatever it did, others still run.
     p.put_action("fine", shell("echo '{\"ok\":true}'"), json!({"memory": 128}))
         .await;
     assert_eq!(p.invoke("fine", &json!({})).await.status, 200);
+    clean(platform).await;
 }
 
 #[tokio::test]
 async fn misbehaving_node_actions_end_with_a_verdict() {
-    let p = &Platform::start().await;
+    let platform = Platform::start().await;
+    let p = &platform;
     let limits = || json!({"timeout": 10000, "memory": 128, "logs": 1});
     ends(
         p,
@@ -235,11 +249,13 @@ async fn misbehaving_node_actions_end_with_a_verdict() {
         "{last}"
     );
     assert!(logs.iter().map(|l| l.as_str().map_or(0, str::len)).sum::<usize>() < 2 * 1024 * 1024);
+    clean(platform).await;
 }
 
 #[tokio::test]
 async fn misbehaving_python_actions_end_with_a_verdict() {
-    let p = &Platform::start().await;
+    let platform = Platform::start().await;
+    let p = &platform;
     let limits = || json!({"timeout": 10000, "memory": 128});
     let generate = "The action failed to generate or locate a binary. See logs for details.";
     ends(p, "syntax", python("def main(args:\n"), limits(), 502, generate).await;
@@ -271,6 +287,7 @@ async fn misbehaving_python_actions_end_with_a_verdict() {
         "The action exhausted its memory and was aborted.",
     )
     .await;
+    clean(platform).await;
 }
 
 /// A zip made by Python, which writes whatever names it is told.
@@ -288,7 +305,8 @@ fn zipped(script: &str) -> String {
 
 #[tokio::test]
 async fn hostile_archives_are_refused() {
-    let p = &Platform::start().await;
+    let platform = Platform::start().await;
+    let p = &platform;
     let limits = || json!({"timeout": 20000, "memory": 256});
     let native = |code: String| json!({"kind": "blackbox", "image": "openwhisk/dockerskeleton", "code": code});
     let escape = zipped("z.writestr('exec','#!/bin/sh\\necho {}')\nz.writestr('../../escaped','x')");
@@ -306,4 +324,5 @@ async fn hostile_archives_are_refused() {
     p.put_action("good", native(good), limits()).await;
     let answer = p.invoke("good", &json!({})).await;
     assert_eq!(answer.status, 200, "{answer:?}");
+    clean(platform).await;
 }

@@ -6,7 +6,7 @@ use hyper::Method;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use serde_json::json;
 
-use crate::harness::{Folder, LONG, shell};
+use crate::harness::{Folder, LONG, shell, skip};
 use crate::wait;
 
 /// A small file system of its own over a folder.
@@ -40,8 +40,7 @@ async fn a_full_disk_refuses_and_recovers() {
     let disk = match SmallDisk::over(&folder.path()) {
         Ok(disk) => disk,
         Err(error) => {
-            eprintln!("skipped: a small disk cannot be mounted here ({error}); it takes root");
-            return;
+            return skip(&format!("a small disk cannot be mounted here ({error}); it takes root"));
         }
     };
     let platform = folder.start().await;
