@@ -130,6 +130,34 @@ fn undeploy_takes_away_what_is_there() {
 }
 
 #[test]
+fn undeploy_says_which_routes_stay() {
+    const GONE: (u16, &str) = (502, r#"{"error":"API deletion failure: API '/b' does not exist."}"#);
+    let refused = (
+        502,
+        r#"{"error":"API deletion failure: Unable to delete the API Gateway (status code 503): away"}"#,
+    );
+    let platform = Platform::answering([GONE, (200, "{}"), MISSING, GONE, refused, (200, "{}"), (200, "{}")]);
+    let routes = "
+packages:
+  default:
+    actions: {hello: {function: hello.js, web: yes}}
+    apis: {club: {b: {one: {hello: {method: get}}, two: {hello: {method: get}}}}}
+";
+    platform.file("manifest.yaml", routes);
+    platform.file("hello.js", "code");
+    platform
+        .wsk("project undeploy")
+        .printed("Success: Undeployment completed successfully.\n");
+    platform.requests();
+    let text = "Error: Undeployment did not complete successfully.\n[ERROR_WHISK_CLIENT_ERROR]: Unable to delete API \
+                [GET /b/two]: API deletion failure: Unable to delete the API Gateway (status code 503): away\n";
+    platform.wsk("project undeploy").failed(1, text);
+    let requests = platform.requests();
+    let last = format!("DELETE {ACTIONS}/hello");
+    assert_eq!(requests.last(), Some(&last), "the rest is removed: {requests:?}");
+}
+
+#[test]
 fn sync_removes_what_left_the_project() {
     let platform = Platform::answering([
         (200, INFORMATION),

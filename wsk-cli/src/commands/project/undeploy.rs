@@ -4,7 +4,7 @@ use wsk_client::ApiQuery;
 
 use super::calls::{Platform, Sort};
 use super::entities::{self, all};
-use super::{Job, broken};
+use super::{Job, broken, refused};
 use crate::commands::api;
 use crate::context::Context;
 use crate::failure::Failure;
@@ -17,7 +17,13 @@ pub async fn run(cx: &mut Context, job: &Job) -> Result<(), Failure> {
 }
 
 async fn everything(cx: &mut Context, job: &Job) -> Result<(), Failure> {
-    apis(cx, job).await;
+    // Routes that stay keep nothing else from being removed.
+    let routes = apis(cx, job).await;
+    stored(cx, job).await?;
+    routes
+}
+
+async fn stored(cx: &mut Context, job: &Job) -> Result<(), Failure> {
     let manifest = &job.manifest;
     for (_, rule) in all(manifest, |package| &package.rules) {
         remove(cx, job, Sort::Rule, &rule.name).await?;
@@ -40,17 +46,32 @@ async fn everything(cx: &mut Context, job: &Job) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Routes that are not there, or a gateway that is not, keep nothing else from being removed.
-async fn apis(cx: &mut Context, job: &Job) {
-    let Ok(tenant) = api::tenant(cx) else { return };
+/// Takes away all routes that can be; what kept the first of the others is the error. Routes that are not there, or on a platform
+/// without an API gateway, are no mistake.
+async fn apis(cx: &mut Context, job: &Job) -> Result<(), Failure> {
+    let mut result = Ok(());
     for (_, api) in all(&job.manifest, |package| &package.apis) {
         let query = ApiQuery {
             base: api.base.clone(),
             path: api.path.clone(),
             verb: api.verb.clone(),
         };
-        let _ = job.client.delete_api(&tenant, &query).await;
+        match job.client.delete_api(&api::tenant(cx)?, &query).await {
+            Ok(()) => {}
+            Err(error) if is_missing(&error) => {}
+            Err(error) => {
+                let text = format!("Unable to delete API [{} {}{}]: {error}", api.verb, api.base, api.path);
+                result = result.and(Err(refused("ERROR_WHISK_CLIENT_ERROR", text)));
+            }
+        }
     }
+    result
+}
+
+/// Whether a route is not there: the API gateway's actions say so in words, with the status of any failure of an action.
+fn is_missing(error: &wsk_client::Error) -> bool {
+    let told = matches!(error, wsk_client::Error::Application { .. }) && error.to_string().contains("does not exist");
+    told || error.not_found()
 }
 
 async fn remove(cx: &mut Context, job: &Job, sort: Sort, name: &str) -> Result<(), Failure> {
