@@ -260,3 +260,30 @@ async fn all_parameters_can_be_encrypted_at_rest() {
         assert_eq!(holders(&folder.path(), needle), Vec::<String>::new());
     }
 }
+
+/// Keys that the environment gives are enough, and stay there: no key file is made, and no file or log has them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_may_come_from_the_environment() {
+    let encode = |byte: u8| base64::engine::general_purpose::STANDARD.encode([byte; 32]);
+    let keys = [encode(7), encode(8)];
+    let variable = "FERROWHISK_SECRETS__KEYS";
+    let folder = Folder::with_config("[log]\nlevel = \"trace\"\n").with_variable(variable, &keys.join(","));
+    let platform = folder.start().await;
+    mirror(&platform, "mirror").await;
+    assert_eq!(invoke(&platform, "mirror").await["result"], seen());
+    let platform = platform.kill().await.start().await;
+    assert_eq!(invoke(&platform, "mirror").await["result"], seen());
+    let folder = platform.kill().await;
+    assert!(!folder.path().join("secrets.keys").exists(), "a key file was made");
+    for needle in [SECRET, &keys[0], &keys[1]] {
+        assert_eq!(holders(&folder.path(), needle), Vec::<String>::new());
+        assert!(!folder.log().contains(needle), "the log holds {needle}");
+    }
+    // The first one encrypted: without it nothing is opened, with it alone everything.
+    let platform = folder.with_variable(variable, &keys[1]).start().await;
+    let response = invoke(&platform, "mirror").await;
+    assert_eq!(response["status"], "whisk internal error", "{response}");
+    let folder = platform.kill().await.with_variable(variable, &keys[0]);
+    let platform = folder.start().await;
+    assert_eq!(invoke(&platform, "mirror").await["result"], seen());
+}
