@@ -7,7 +7,7 @@ use wsk_bus::messages::{
     Acknowledgement, ActivationEvent, ActivationMessage, Completed, EVENTS, Event, EventBody, InvokerInstance,
     completed_topic,
 };
-use wsk_bus::{Durability, Error, Key, Message, MessageBus, TopicConfig};
+use wsk_bus::{Durability, Error, Key, Message, MessageBus, Receipt, TopicConfig};
 use wsk_entities::{Activation, ActivationId, StatusCode};
 use wsk_service::clock;
 
@@ -19,6 +19,18 @@ pub(crate) struct Acks {
     instance: InvokerInstance,
     /// Topics of the controllers met so far: a handful.
     topics: RwLock<Vec<(Arc<str>, Arc<str>)>>,
+    attempts: u32,
+    metrics: &'static Metrics,
+}
+
+/// One acknowledgement on its way.
+struct Post {
+    bus: Arc<dyn MessageBus>,
+    topic: Arc<str>,
+    id: ActivationId,
+    ack: Arc<Acknowledgement>,
+    /// How many were begun, and how many there may be.
+    attempt: u32,
     attempts: u32,
     metrics: &'static Metrics,
 }
@@ -98,39 +110,19 @@ impl Acks {
     }
 
     async fn publish(&self, message: &ActivationMessage, ack: Acknowledgement) {
-        let topic = self.topic(&message.root_controller_index.as_string);
-        let key = Key::Id(message.activation_id.bits());
-        let mut ack = Arc::new(ack);
-        let mut attempt = 1;
-        loop {
-            let sent = self
-                .bus
-                .publish(&topic, Message::local(key.clone(), ack.clone()), Durability::Volatile)
-                .await;
-            match sent {
-                Ok(_) => return,
-                Err(Error::TooLarge { .. }) if matches!(ack.response(), Some(Completed::Record(_))) => {
-                    ack = Arc::new(shrunk(&ack));
-                }
-                // A controller that this process has not met; its topic is there, or will be when it comes back.
-                Err(Error::UnknownTopic { .. }) if attempt < self.attempts => {
-                    if let Err(error) = self.bus.ensure_topic(&TopicConfig::queue(&*topic)).await {
-                        tracing::warn!(%topic, %error, "the topic of a controller cannot be used yet");
-                        tokio::time::sleep(PAUSE).await;
-                    }
-                    attempt += 1;
-                }
-                Err(error) if error.retryable() && attempt < self.attempts => {
-                    tokio::time::sleep(PAUSE * attempt.min(20)).await;
-                    attempt += 1;
-                }
-                Err(error) => {
-                    // The record still comes, and the controller frees the slot by itself in time.
-                    self.metrics.ack_failures.inc();
-                    tracing::warn!(%topic, activation_id = %message.activation_id, %error, "acknowledgement given up");
-                    return;
-                }
-            }
+        let mut post = Post {
+            bus: self.bus.clone(),
+            topic: self.topic(&message.root_controller_index.as_string),
+            id: message.activation_id,
+            ack: Arc::new(ack),
+            attempt: 1,
+            attempts: self.attempts,
+            metrics: self.metrics,
+        };
+        let receipt = post.send().await.filter(Receipt::is_on_its_way);
+        if let Some(receipt) = receipt {
+            // Nothing waits for this: whether the controller hears of it does not bear on what is recorded.
+            clock::spawn(post.see_off(receipt));
         }
     }
 
@@ -151,6 +143,67 @@ impl Acks {
         let topic: Arc<str> = completed_topic(controller).into();
         topics.push((controller.clone(), topic.clone()));
         topic
+    }
+}
+
+impl Post {
+    /// Publishes it; none when that was given up.
+    async fn send(&mut self) -> Option<Receipt> {
+        loop {
+            let message = Message::local(Key::Id(self.id.bits()), self.ack.clone());
+            match self.bus.publish(&self.topic, message, Durability::Volatile).await {
+                Ok(receipt) => return Some(receipt),
+                Err(error) if self.may_try_again(&error).await => {}
+                Err(error) => return self.give_up(&error),
+            }
+        }
+    }
+
+    /// Publishes it again when the bus says later that it did not get there.
+    async fn see_off(mut self, mut receipt: Receipt) {
+        while let Err(error) = receipt.arrived().await {
+            let again = match self.may_try_again(&error).await {
+                true => self.send().await,
+                false => self.give_up(&error),
+            };
+            match again {
+                Some(again) => receipt = again,
+                None => return,
+            }
+        }
+    }
+
+    /// Does what there is to do about a failure, and waits where only that helps.
+    async fn may_try_again(&mut self, error: &Error) -> bool {
+        if matches!(error, Error::TooLarge { .. }) {
+            let whole = matches!(self.ack.response(), Some(Completed::Record(_)));
+            if whole {
+                self.ack = Arc::new(shrunk(&self.ack));
+            }
+            return whole;
+        }
+        let unmet = matches!(error, Error::UnknownTopic { .. });
+        if self.attempt >= self.attempts || !(unmet || error.retryable()) {
+            return false;
+        }
+        self.attempt += 1;
+        if !unmet {
+            tokio::time::sleep(PAUSE * (self.attempt - 1).min(20)).await;
+            return true;
+        }
+        // A controller that this process has not met; its topic is there, or will be when it comes back.
+        if let Err(error) = self.bus.ensure_topic(&TopicConfig::queue(&*self.topic)).await {
+            tracing::warn!(topic = %self.topic, %error, "the topic of a controller cannot be used yet");
+            tokio::time::sleep(PAUSE).await;
+        }
+        true
+    }
+
+    fn give_up(&self, error: &Error) -> Option<Receipt> {
+        // The record still comes, and the controller frees the slot by itself in time.
+        self.metrics.ack_failures.inc();
+        tracing::warn!(topic = %self.topic, activation_id = %self.id, %error, "acknowledgement given up");
+        None
     }
 }
 

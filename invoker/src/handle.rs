@@ -12,6 +12,7 @@ use wsk_bus::{MessageBus, TopicConfig};
 use wsk_containers::ContainerFactory;
 use wsk_entities::Manifest;
 use wsk_secrets::Vault;
+use wsk_service::clock;
 use wsk_store::{ActivationStore, EntityStore};
 
 use crate::ack::Acks;
@@ -25,6 +26,9 @@ use crate::machine::Machine;
 use crate::metrics::Metrics;
 use crate::pool::{Command, Pool, Shared, Stem};
 use crate::records::{self, Open};
+
+/// How long a drain whose time is over waits yet for the records of what has ended: without them it would all run again.
+const LAST_RECORDS: Duration = Duration::from_secs(2);
 
 /// Starts invokers.
 #[derive(Debug)]
@@ -144,11 +148,11 @@ impl Invoker {
             config,
         });
         Ok(Handle {
-            records: Task(tokio::spawn(writer.run())),
-            control: Task(tokio::spawn(control::listen(control_orders, commands.clone()))),
-            changes: Task(tokio::spawn(changes::follow(changes, commands.clone()))),
-            pool: Task(tokio::spawn(Pool::new(shared, stems).run(deliveries, inbox))),
-            beat: Task(tokio::spawn(health::beat(heart.clone()))),
+            records: Task(clock::spawn(writer.run())),
+            control: Task(clock::spawn(control::listen(control_orders, commands.clone()))),
+            changes: Task(clock::spawn(changes::follow(changes, commands.clone()))),
+            pool: Task(clock::spawn(Pool::new(shared, stems).run(deliveries, inbox))),
+            beat: Task(clock::spawn(health::beat(heart.clone()))),
             heart,
             factory,
             open,
@@ -193,7 +197,7 @@ impl Handle {
     }
 
     /// Tells controllers to send no more, takes no more, finishes and records what was taken and removes the containers; at
-    /// the latest when `limit` is over, then handing back to the bus what is left.
+    /// the latest when `limit` is over, then handing back to the bus what has not ended, or cannot be recorded in a moment.
     pub async fn drain(mut self, limit: Duration) -> Drained {
         let deadline = Instant::now() + limit;
         if let Err(error) = self.switch().set(false).await {
@@ -205,9 +209,11 @@ impl Handle {
         let handed_back = drained.await.unwrap_or_else(|_| self.open.count());
         // The pool is gone or about to be; with it go the last senders of records, and so does their writer.
         self.pool.ended().await;
-        if handed_back > 0 {
+        let ended = self.open.count();
+        if tokio::time::timeout(LAST_RECORDS, self.records.ended()).await.is_err() {
             self.records.0.abort();
         }
+        let recorded = ended.saturating_sub(self.open.count());
         self.records.ended().await;
         self.beat.0.abort();
         self.control.0.abort();
@@ -218,6 +224,8 @@ impl Handle {
                 "containers could not be removed"
             );
         }
-        Drained { handed_back }
+        Drained {
+            handed_back: handed_back.saturating_sub(recorded),
+        }
     }
 }

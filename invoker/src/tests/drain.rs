@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use wsk_containers::scripted::{Outcome, Reply};
 
-use super::world::{World, settle};
-use crate::Drained;
+use super::world::{MANIFEST, World, config, settle};
+use crate::{Config, Drained};
 
 #[tokio::test(start_paused = true)]
 async fn what_was_taken_is_finished_and_nothing_more_is_taken() {
@@ -74,4 +74,36 @@ async fn an_idle_invoker_ends_at_once() {
         (world.containers.counts().destroyed, world.containers.alive().len()),
         (1, 0)
     );
+}
+
+/// What has ended by the deadline is recorded although something else has not: handed back, it would run a second time.
+#[tokio::test(start_paused = true)]
+async fn what_ended_before_the_deadline_is_recorded_whatever_else_is_running() {
+    let slow_records = Config {
+        record_interval_ms: 1_500,
+        ..config()
+    };
+    let mut world = World::with(slow_records, MANIFEST).await;
+    let hanging = world.put("hello", |action| action.limits.timeout = 60_000).await;
+    world.containers.next_run(Reply::outcome(Outcome::Hang));
+    let message = world.message("hello", &hanging);
+    let hangs = world.send(message).await;
+    world
+        .until("running", |world| world.containers.counts().runs == 1)
+        .await;
+    let revision = world.put("quick", |_| ()).await;
+    // The first record is written at once; the second one waits for the next group.
+    let message = world.message("quick", &revision);
+    world.invoke(message).await;
+    let message = world.message("quick", &revision);
+    let ended = world.send(message).await;
+    world.until("ran", |world| world.containers.counts().runs == 3).await;
+    settle().await;
+    assert!(!world.has_record(ended).await, "its group is still open");
+    assert_eq!(world.drain(Duration::from_secs(1)).await, Drained { handed_back: 1 });
+    assert_eq!(
+        (world.has_record(ended).await, world.has_record(hangs).await),
+        (true, false)
+    );
+    assert_eq!(world.bus.depth("invoker0"), 1);
 }

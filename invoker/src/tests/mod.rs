@@ -1,5 +1,6 @@
 //! One invoker with scripted containers on a paused clock: what it answers, records and does with its containers.
 
+mod acks;
 mod drain;
 mod elsewhere;
 mod events;
