@@ -4,7 +4,7 @@
 //! **Leaves to others** routes, authentication and what an error looks like ([`Handler::reject`] may reshape one).
 //!
 //! **Invariants.** One task per connection and none per request. No timer runs while a request whose body came with its head
-//! is handled. After a drain began no new request is read, and none that was read goes unanswered before the deadline.
+//! is handled. After a drain began no new request is read, and none that had arrived goes unanswered before the deadline.
 
 mod body;
 mod connection;
@@ -150,7 +150,9 @@ pub async fn serve_over<A: Accept, H: Handler>(
             },
         }
     }
-    drop(listener);
+    server.accept_backlog(listener);
+    // One look at the network, so that requests which are there already are read, and so answered.
+    tokio::task::yield_now().await;
     server.drain().await;
 }
 
@@ -176,6 +178,23 @@ impl<A: Accept, H: Handler> Server<A, H> {
                 Err(_) => tracing::debug!("a connection was not prepared in time"),
             }
         });
+    }
+
+    /// Accepts who was told by the system that they are connected, and nobody after that.
+    fn accept_backlog(&self, listener: TcpListener) {
+        // Not through tokio, which only knows what it saw when it last looked.
+        let Ok(listener) = listener.into_std() else {
+            return;
+        };
+        while self.connections.count() < self.limits.connections {
+            let Ok((stream, peer)) = listener.accept() else {
+                return;
+            };
+            match stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream)) {
+                Ok(stream) => self.accept(stream, peer),
+                Err(error) => tracing::warn!(%error, "cannot accept a connection"),
+            }
+        }
     }
 
     async fn drain(&self) {
@@ -241,6 +260,10 @@ async fn serve_connection<S, H>(
             return Poll::Ready(Ok(()));
         }
         if !draining && state.should_drain() {
+            // What has arrived is read first: a shutdown closes a connection on which nothing was read.
+            if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
+                return Poll::Ready(ended);
+            }
             connection.as_mut().graceful_shutdown();
             draining = true;
         }

@@ -309,6 +309,38 @@ async fn a_drain_finishes_what_was_begun_and_no_more() {
     server.running.await.unwrap();
 }
 
+#[tokio::test]
+async fn a_drain_answers_who_is_in_the_backlog() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut clients = Vec::new();
+    for body in ["one", "two", "three"] {
+        let mut client = TcpStream::connect(address).await.unwrap();
+        client.write_all(&post("/", body)).await.unwrap();
+        clients.push((client, body));
+    }
+    let (canceller, cancel) = Cancel::new();
+    canceller.cancel();
+    serve(listener, Limits::default(), Arc::<Echo>::default(), cancel).await;
+    for (mut client, body) in clients {
+        let answer = read_all(&mut client).await;
+        assert!(answer.ends_with(&format!("\r\n\r\n{body}")), "{body}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_drain_answers_a_request_that_has_arrived() {
+    let server = start(Limits::default()).await;
+    let mut client = server.connect().await;
+    client.write_all(&post("/", "first")).await.unwrap();
+    read_one(&mut client, "first").await;
+    client.write_all(&post("/", "last")).await.unwrap();
+    server.canceller.cancel();
+    let answer = read_all(&mut client).await;
+    assert!(answer.ends_with("\r\n\r\nlast"), "{answer}");
+    server.running.await.unwrap();
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_drain_ends_at_its_deadline() {
     let server = start(Limits::default()).await;
