@@ -1,14 +1,28 @@
-//! SIGTERM under load: exit 0, every promise kept, nothing left running.
+//! SIGTERM under load: exit 0, every call answered, every promise kept, nothing left running.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use hyper::Method;
 use nix::sys::signal::Signal;
 use serde_json::json;
 
-use crate::harness::{Platform, shell};
+use crate::harness::{Platform, Unreached, shell};
+use crate::leaks::Traces;
+
+/// What one client saw.
+#[derive(Default)]
+struct Tally {
+    /// Calls for which there was a connection.
+    started: usize,
+    answered: usize,
+    /// Why one was not.
+    broken: Option<String>,
+    /// Blocking calls that brought their result.
+    results: usize,
+    /// Activations that were accepted and are to be recorded.
+    accepted: Vec<String>,
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_drain_keeps_every_promise() {
@@ -20,57 +34,59 @@ async fn a_drain_keeps_every_promise() {
             json!({"memory": 128, "logs": 0}),
         )
         .await;
-    let key = {
-        use base64::Engine as _;
-        format!(
-            "Basic {}",
-            base64::engine::general_purpose::STANDARD.encode(platform.key())
-        )
-    };
-    let stop = Arc::new(AtomicBool::new(false));
-    let workers: Vec<_> = (0..4)
-        .map(|i| {
-            let (platform, stop, key) = (platform.clone(), stop.clone(), key.clone());
-            tokio::spawn(async move {
-                let (mut accepted, mut blocking) = (Vec::new(), 0);
-                while !stop.load(Ordering::Relaxed) {
-                    let wait = if i % 2 == 0 { "?blocking=true" } else { "" };
-                    let target = format!("/api/v1/namespaces/_/actions/slow{wait}");
-                    let Ok(answer) = platform
-                        .send(Method::POST, &target, Some(&key), Some("{}".into()))
-                        .await
-                    else {
-                        break;
-                    };
-                    match answer.status {
-                        202 => accepted.push(answer.activation_id()),
-                        200 => blocking += 1,
-                        503 => break,
-                        _ => panic!("{answer:?}"),
-                    }
-                }
-                (accepted, blocking)
-            })
-        })
-        .collect();
+    let mut clients = Vec::new();
+    for query in ["", "?blocking=true", "", "?blocking=true"] {
+        clients.push((query, tokio::spawn(calls(platform.clone(), query))));
+    }
     tokio::time::sleep(Duration::from_millis(800)).await;
+    let traces = Traces::of(&platform);
     platform.signal(Signal::SIGTERM);
     let mut accepted = Vec::new();
-    for worker in workers {
-        accepted.extend(worker.await.expect("no answer but 200, 202 and 503").0);
-        stop.store(true, Ordering::Relaxed);
+    for (query, client) in clients {
+        let tally = client.await.expect("no answer but 200, 202 and 503");
+        assert_eq!(tally.answered, tally.started, "{query:?}: {:?}", tally.broken);
+        let good = tally.results + tally.accepted.len();
+        assert!(good > 0, "{query:?}: no call went well before the end");
+        assert_eq!(tally.results > 0, !query.is_empty(), "{query:?}: {}", tally.results);
+        accepted.extend(tally.accepted);
     }
-    let platform = Arc::into_inner(platform).expect("the workers are gone");
-    let (code, folder) = platform.ended().await;
-    assert_eq!(code, Some(0), "{}", folder.log());
+    let platform = Arc::into_inner(platform).expect("the clients are gone");
+    let folder = traces.are_gone(platform).await;
     assert!(
         !folder.path().join("api.url").exists(),
         "a stopped platform announces no address"
     );
-    assert!(!accepted.is_empty());
     let platform = folder.start().await;
     for id in accepted {
         let record = platform.record(&id).await;
         assert_eq!(record["response"]["status"], "success", "{record}");
+    }
+}
+
+/// Calls one after another until the platform serves no more. Whoever was connected gets an answer.
+async fn calls(platform: Arc<Platform>, query: &str) -> Tally {
+    let target = format!("/api/v1/namespaces/_/actions/slow{query}");
+    let mut tally = Tally::default();
+    loop {
+        let call = platform.send(Method::POST, &target, Some(platform.authorization()), Some("{}".into()));
+        let answer = call.await;
+        if answer.as_ref().is_err_and(|error| error.is::<Unreached>()) {
+            return tally;
+        }
+        tally.started += 1;
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(error) => {
+                tally.broken = Some(format!("{error:#}"));
+                return tally;
+            }
+        };
+        tally.answered += 1;
+        match answer.status {
+            202 => tally.accepted.push(answer.activation_id()),
+            200 => tally.results += 1,
+            503 => return tally,
+            _ => panic!("{answer:?}"),
+        }
     }
 }
