@@ -145,7 +145,7 @@ fn exit_code(child: libc::pid_t) -> Option<libc::c_int> {
 }
 
 /// The report.
-pub(super) fn layers(config: &Config, ability: &Ability, cgroups: &Cgroups, filter: bool) -> Vec<Layer> {
+pub(super) fn layers(config: &Config, ability: &Ability, cgroups: &Cgroups, filter: &Result<(), String>) -> Vec<Layer> {
     let namespaces = [
         (
             "mount-namespace",
@@ -170,17 +170,11 @@ pub(super) fn layers(config: &Config, ability: &Ability, cgroups: &Cgroups, filt
         "set-user-id programs and file capabilities have no effect",
     ));
     layers.push(on("capabilities", "all dropped, the bounding set included"));
-    layers.push(match filter {
-        true => on("seccomp", "calls that reach out of a sandbox are refused"),
-        false => missing(
-            "seccomp",
-            ability
-                .seccomp
-                .clone()
-                .err()
-                .unwrap_or_else(|| "switched off".to_owned()),
-        ),
-    });
+    layers.push(from_result(
+        "seccomp",
+        "calls that reach out of a sandbox are refused",
+        filter,
+    ));
     layers.push(landlock_layer(ability));
     layers.push(on("resource-limits", "open files, processes per user, no core dumps"));
     layers.extend(Resource::ALL.map(|resource| control_group(resource, cgroups)));

@@ -37,7 +37,8 @@ pub(super) struct Factory {
     ability: Ability,
     cgroups: Arc<Cgroups>,
     groups: Arc<Pool>,
-    has_filter: bool,
+    /// Whether system calls are filtered, and why not.
+    filter: Result<(), String>,
     life: Life,
     spawner: Spawner,
     plans: Mutex<Plans>,
@@ -80,11 +81,10 @@ pub(crate) fn open(config: &Config) -> Result<Arc<dyn ContainerFactory>, Error> 
     };
     let cgroups = Arc::new(cgroups);
     let groups = Arc::new(Pool::new(cgroups.clone(), life.tag()));
-    let wanted = guards.seccomp && ability.seccomp.is_ok();
-    let filter = if wanted { Filter::compile().ok() } else { None };
-    let has_filter = filter.is_some();
+    let compiled = compiled(&guards, &ability);
+    let filter = compiled.as_ref().map(|_| ()).map_err(String::clone);
     let plans = Plans::new(config, &guards, &life)?;
-    let spawner = Spawner::start(common(config, &guards, &ability, &life, groups.clone(), filter))?;
+    let spawner = Spawner::start(common(config, &guards, &ability, &life, groups.clone(), compiled.ok()))?;
     let free_users = (config.uid_base..config.uid_base.saturating_add(config.uid_count))
         .rev()
         .collect();
@@ -95,7 +95,7 @@ pub(crate) fn open(config: &Config) -> Result<Arc<dyn ContainerFactory>, Error> 
         ability,
         cgroups,
         groups,
-        has_filter,
+        filter,
         life,
         spawner,
         plans: Mutex::new(plans),
@@ -107,6 +107,15 @@ pub(crate) fn open(config: &Config) -> Result<Arc<dyn ContainerFactory>, Error> 
     });
     doctor::announce(&factory.layers());
     Ok(factory)
+}
+
+/// The filter of system calls, or why there is none.
+fn compiled(guards: &Guards, ability: &Ability) -> Result<Filter, String> {
+    ability.seccomp.clone()?;
+    match guards.seccomp {
+        true => Filter::compile().map_err(|error| error.to_string()),
+        false => Err("switched off".to_owned()),
+    }
 }
 
 fn common(
@@ -333,7 +342,7 @@ impl ContainerFactory for Factory {
     }
 
     fn layers(&self) -> Vec<Layer> {
-        doctor::layers(&self.config, &self.ability, &self.cgroups, self.has_filter)
+        doctor::layers(&self.config, &self.ability, &self.cgroups, &self.filter)
     }
 }
 
@@ -346,5 +355,37 @@ struct TakenUser<'a> {
 impl Drop for TakenUser<'_> {
     fn drop(&mut self) {
         self.factory.state().free_users.extend(self.user.take());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::LayerState;
+
+    #[test]
+    fn the_report_says_why_no_system_calls_are_filtered() {
+        let on = Config::default().guards();
+        let off = Guards {
+            seccomp: false,
+            ..on.clone()
+        };
+        let ability = |seccomp| Ability {
+            root: false,
+            users: false,
+            namespaces: Ok(()),
+            processes: true,
+            seccomp,
+            landlock: None,
+        };
+        for (guards, ability, detail) in [
+            (&on, ability(Err("an old kernel".to_owned())), "an old kernel"),
+            (&off, ability(Ok(())), "switched off"),
+        ] {
+            let filter = compiled(guards, &ability).map(|_| ());
+            let layers = doctor::layers(&Config::default(), &ability, &Cgroups::default(), &filter);
+            let layer = layers.iter().find(|layer| layer.name == "seccomp").unwrap();
+            assert_eq!((layer.state, &*layer.detail), (LayerState::Missing, detail));
+        }
     }
 }
