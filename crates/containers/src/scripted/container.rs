@@ -6,18 +6,18 @@ use std::{
 };
 
 use async_trait::async_trait;
-use tokio::sync::watch;
 
 use super::{
     CallKind, Factory, Reply, lock,
     stage::{Life, Stage},
+    watched::Watched,
 };
 use crate::{Answer, Call, CallError, Container, ContainerFactory, Error, Layer, LogRequest, Logs, Spec, Until};
 
 struct Scripted {
     id: String,
     stage: Arc<Mutex<Stage>>,
-    life: watch::Receiver<Life>,
+    life: Watched<Life>,
 }
 
 impl Scripted {
@@ -38,27 +38,19 @@ impl Scripted {
     }
 
     async fn perform(&self, kind: CallKind, reply: Reply, answer_limit: usize) -> Result<Answer, CallError> {
-        let mut life = self.life.clone();
-        if matches!(*life.borrow_and_update(), Life::Dead | Life::Destroyed) {
+        if self.life.get().is_over() {
             return Err(CallError::Refused);
         }
-        let dead = async {
-            let _ = life.wait_for(|life| matches!(life, Life::Dead | Life::Destroyed)).await;
-        };
         tokio::select! {
             biased;
-            () = dead => return Err(CallError::ConnectionLost),
+            () = self.life.until(Life::is_over) => return Err(CallError::ConnectionLost),
             () = self.thawed_for(reply.after) => {}
         }
         let finished = lock(&self.stage).finish(&self.id, kind, reply, answer_limit);
         match finished {
             Some(result) => result,
             None => {
-                let _ = self
-                    .life
-                    .clone()
-                    .wait_for(|life| matches!(life, Life::Dead | Life::Destroyed))
-                    .await;
+                self.life.until(Life::is_over).await;
                 Err(CallError::ConnectionLost)
             }
         }
@@ -69,11 +61,10 @@ impl Scripted {
         if !span.is_zero() {
             tokio::time::sleep(span).await;
         }
-        let _ = self.life.clone().wait_for(|life| *life != Life::Paused).await;
+        self.life.until(|life| life != Life::Paused).await;
     }
 
     async fn sentinels_or_death(&self) {
-        let mut life = self.life.clone();
         loop {
             let written = {
                 let stage = lock(&self.stage);
@@ -84,8 +75,9 @@ impl Scripted {
                 actor.written.clone().notified_owned()
             };
             tokio::select! {
+                biased;
                 () = written => {}
-                _ = life.wait_for(|life| matches!(life, Life::Dead | Life::Destroyed)) => {}
+                () = self.life.until(Life::is_over) => {}
             }
         }
     }
@@ -95,11 +87,7 @@ impl Scripted {
         let stage = lock(&self.stage);
         let actor = stage.actors.get(&self.id).filter(|actor| actor.alive());
         let actor = actor.ok_or_else(|| Error::Gone { id: self.id.clone() })?;
-        Ok(actor.life.send_if_modified(|life| {
-            let moves = *life == from;
-            *life = if moves { to } else { *life };
-            moves
-        }))
+        Ok(actor.life.turn(from, to))
     }
 }
 
@@ -128,7 +116,7 @@ impl ContainerFactory for Factory {
     }
 
     async fn sweep(&self) -> Result<usize, Error> {
-        Ok(std::mem::take(&mut lock(&self.0).leftovers))
+        Ok(0)
     }
 
     async fn shutdown(&self) -> Result<(), Error> {
@@ -136,7 +124,7 @@ impl ContainerFactory for Factory {
         stage.closed = true;
         let mut destroyed = 0;
         for actor in stage.actors.values() {
-            destroyed += usize::from(actor.life.send_replace(Life::Destroyed) != Life::Destroyed);
+            destroyed += usize::from(actor.life.set(Life::Destroyed) != Life::Destroyed);
         }
         stage.counts.destroyed += destroyed;
         Ok(())
@@ -159,7 +147,7 @@ impl Container for Scripted {
         let limit = call.limit;
         let attempts = async {
             let mut result = self.call(CallKind::Init, call.clone()).await;
-            while result == Err(CallError::Refused) && !matches!(*self.life.borrow(), Life::Dead | Life::Destroyed) {
+            while result == Err(CallError::Refused) && !self.life.get().is_over() {
                 tokio::time::sleep(retry).await;
                 if let Some(actor) = lock(&self.stage).actors.get_mut(&self.id) {
                     actor.inits = 0;
@@ -211,7 +199,7 @@ impl Container for Scripted {
         let Some(actor) = stage.actors.get(&self.id) else {
             return Ok(());
         };
-        let first = actor.life.send_replace(Life::Destroyed) != Life::Destroyed;
+        let first = actor.life.set(Life::Destroyed) != Life::Destroyed;
         stage.counts.destroyed += usize::from(first);
         Ok(())
     }
@@ -223,7 +211,7 @@ impl Drop for Scripted {
         let left = stage
             .actors
             .remove(&self.id)
-            .is_some_and(|actor| *actor.life.borrow() != Life::Destroyed);
+            .is_some_and(|actor| actor.life.get() != Life::Destroyed);
         stage.counts.dropped += usize::from(left);
     }
 }

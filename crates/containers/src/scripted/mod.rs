@@ -6,6 +6,7 @@
 
 mod container;
 mod stage;
+pub mod watched;
 #[cfg(test)]
 mod tests;
 
@@ -177,16 +178,11 @@ impl Handle {
         self.stage().next_starts.push_back(start);
     }
 
-    /// Pretends that an earlier life left this many containers for `sweep`.
-    pub fn leave_behind(&self, containers: usize) {
-        self.stage().leftovers = containers;
-    }
-
     /// Kills the container: calls in flight are lost, later ones refused. False when it is not alive.
     pub fn kill(&self, id: &str) -> bool {
         let stage = self.stage();
         let alive = stage.actors.get(id).filter(|actor| actor.alive());
-        alive.is_some_and(|actor| actor.life.send_replace(Life::Dead) != Life::Dead)
+        alive.is_some_and(|actor| actor.life.set(Life::Dead) != Life::Dead)
     }
 
     /// Containers that neither died nor were destroyed, in the order of creation, with their specs.
@@ -198,14 +194,6 @@ impl Handle {
             .filter(|(_, actor)| actor.alive())
             .map(|(id, actor)| (id.clone(), actor.spec.clone()))
             .collect()
-    }
-
-    /// Whether the container is frozen now.
-    pub fn is_paused(&self, id: &str) -> bool {
-        self.stage()
-            .actors
-            .get(id)
-            .is_some_and(|actor| *actor.life.borrow() == Life::Paused)
     }
 
     pub fn counts(&self) -> Counts {

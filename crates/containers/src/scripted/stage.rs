@@ -8,11 +8,11 @@ use std::{
 
 use bytes::Bytes;
 use tokio::{
-    sync::{Notify, Semaphore, watch},
+    sync::{Notify, Semaphore},
     time::Instant,
 };
 
-use super::{CallKind, Counts, Outcome, Reply, Seen};
+use super::{CallKind, Counts, Outcome, Reply, Seen, watched::Watched};
 use crate::{Answer, CallError, Error, LogLine, Logs, Spec};
 
 type Script = Arc<dyn Fn(&Seen) -> Reply + Send + Sync>;
@@ -22,7 +22,6 @@ type StartScript = Arc<dyn Fn(&Spec) -> Result<Duration, Error> + Send + Sync>;
 pub(super) struct Stage {
     pub(super) counts: Counts,
     pub(super) next_id: u64,
-    pub(super) leftovers: usize,
     pub(super) closed: bool,
     pub(super) epoch: Option<Instant>,
     pub(super) start: StartScript,
@@ -37,7 +36,7 @@ pub(super) struct Stage {
 /// The stage's side of one container.
 pub(super) struct Actor {
     pub(super) spec: Spec,
-    pub(super) life: watch::Sender<Life>,
+    pub(super) life: Watched<Life>,
     pub(super) inits: u32,
     pub(super) runs: u32,
     /// One permit per `/run` that may be in flight.
@@ -56,9 +55,16 @@ pub(super) enum Life {
     Destroyed,
 }
 
+impl Life {
+    /// Whether it answers no more.
+    pub(super) fn is_over(self) -> bool {
+        matches!(self, Life::Dead | Life::Destroyed)
+    }
+}
+
 impl Actor {
     pub(super) fn alive(&self) -> bool {
-        match *self.life.borrow() {
+        match self.life.get() {
             Life::Running | Life::Paused => true,
             Life::Dead | Life::Destroyed => false,
         }
@@ -89,7 +95,6 @@ impl Stage {
         Stage {
             counts: Counts::default(),
             next_id: 0,
-            leftovers: 0,
             closed: false,
             epoch: None,
             start: Arc::new(|_| Ok(Duration::ZERO)),
@@ -103,18 +108,18 @@ impl Stage {
     }
 
     /// Puts a new container on; `None` once closed.
-    pub(super) fn admit(&mut self, spec: Spec) -> Option<(String, watch::Receiver<Life>)> {
+    pub(super) fn admit(&mut self, spec: Spec) -> Option<(String, Watched<Life>)> {
         if self.closed {
             return None;
         }
         self.next_id += 1;
         self.counts.created += 1;
         let id = format!("scripted-{:08}", self.next_id);
-        let (sender, life) = watch::channel(Life::Running);
+        let life = Watched::new(Life::Running);
         let actor = Actor {
             permits: Arc::new(Semaphore::new(spec.concurrency.max(1) as usize)),
             spec,
-            life: sender,
+            life: life.clone(),
             inits: 0,
             runs: 0,
             segments: VecDeque::new(),
@@ -128,7 +133,7 @@ impl Stage {
     /// Notes the call, checks that it is allowed, and takes its reply.
     pub(super) fn enter(&mut self, id: &str, kind: CallKind, body: Bytes) -> Reply {
         let actor = self.actors.get_mut(id).expect("a container outlives its actor's calls");
-        let life = *actor.life.borrow();
+        let life = actor.life.get();
         let before = match kind {
             CallKind::Init => actor.inits,
             CallKind::Run => actor.runs,
@@ -186,11 +191,11 @@ impl Stage {
             Outcome::Close => Some(Err(CallError::ConnectionLost)),
             Outcome::Refused => Some(Err(CallError::Refused)),
             Outcome::Die => {
-                actor.life.send_replace(Life::Dead);
+                actor.life.set(Life::Dead);
                 Some(Err(CallError::ConnectionLost))
             }
             Outcome::OutOfMemory => {
-                actor.life.send_replace(Life::Dead);
+                actor.life.set(Life::Dead);
                 Some(Err(CallError::OutOfMemory))
             }
             Outcome::Hang => None,
