@@ -21,6 +21,7 @@ use super::limits::parse_size;
 use super::retry::Policy;
 use super::secrets::locked;
 use super::throttle::Kind;
+use super::underway::Underway;
 use super::wait::Wait;
 use super::{App, Caller, Error, ResolvedAction, now};
 use crate::metrics;
@@ -155,17 +156,23 @@ impl App {
             }
             Wait::UpTo(limit) => {
                 let receipt = self.publish(id, &topic, message, Durability::Volatile).await?;
+                let underway = Underway::new(self, id, receipt);
                 metrics::BLOCKING_STARTED.inc();
                 let started = Instant::now();
                 let namespace = &launch.caller.identity.namespace.name;
-                let record = self.await_answer(namespace, id, answer, limit).await;
+                let ended = tokio::select! {
+                    biased;
+                    record = self.await_answer(namespace, id, answer, limit) => Ok(record),
+                    error = underway.lost() => Err(error),
+                };
                 metrics::BLOCKING_FINISHED.observe(started.elapsed().as_secs_f64());
-                match record {
-                    Some(record) => Ok(Started::Ended(record)),
-                    None => {
-                        receipt.persist().await.map_err(unavailable)?;
-                        Ok(Started::Accepted(id))
+                match ended {
+                    Ok(Some(record)) => {
+                        underway.answered();
+                        Ok(Started::Ended(record))
                     }
+                    Ok(None) => underway.persist().await.map(|()| Started::Accepted(id)),
+                    Err(error) => Err(underway.end(error)),
                 }
             }
         }
@@ -361,6 +368,6 @@ pub(super) fn refused(error: wsk_bus::Error) -> Error {
     }
 }
 
-fn unavailable(error: wsk_bus::Error) -> Error {
+pub(super) fn unavailable(error: wsk_bus::Error) -> Error {
     Error::Unavailable(error.to_string())
 }

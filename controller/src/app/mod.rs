@@ -31,6 +31,7 @@ mod sequences;
 mod takeover;
 mod throttle;
 mod triggers;
+mod underway;
 mod wait;
 pub(crate) mod web;
 mod work;

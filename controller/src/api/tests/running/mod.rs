@@ -6,6 +6,7 @@ mod compositions;
 mod events;
 mod fires;
 mod keeping;
+mod lost;
 mod takeover;
 mod web;
 

@@ -1,0 +1,179 @@
+//! Activations that the bus does not take, at once or as it turns out later: what is answered, what is given back.
+
+use super::*;
+use crate::api::tests::new_bus;
+use serde_json::json;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout};
+use wsk_bus::{Error, Receipt, Subscription};
+use wsk_entities::UserLimits;
+use wsk_identity::Outcome;
+
+const BLOCKING: &str = "actions/a?blocking=true";
+const TOO_LARGE: &str = "The request content is larger than the server is willing or able to process.";
+
+type Word = Option<Result<(), Error>>;
+
+/// A bus that says later whether the work for the invoker has arrived, and until then keeps it from the invoker.
+struct Late {
+    bus: Arc<dyn MessageBus>,
+    decides: Mutex<Vec<watch::Sender<Word>>>,
+}
+
+#[async_trait::async_trait]
+impl MessageBus for Late {
+    async fn ensure_topic(&self, topic: &TopicConfig) -> Result<(), Error> {
+        self.bus.ensure_topic(topic).await
+    }
+
+    async fn publish(&self, topic: &str, message: Message, durability: Durability) -> Result<Receipt, Error> {
+        if topic != "invoker0" {
+            return self.bus.publish(topic, message, durability).await;
+        }
+        let (decides, decided) = watch::channel(None);
+        self.decides.lock().unwrap().push(decides);
+        Ok(Receipt::undecided(decided))
+    }
+
+    async fn publish_all(&self, batch: Vec<(Arc<str>, Message)>) -> Result<(), Error> {
+        self.bus.publish_all(batch).await
+    }
+
+    async fn subscribe(&self, topic: &str, group: &str, max: usize) -> Result<Box<dyn Subscription>, Error> {
+        self.bus.subscribe(topic, group, max).await
+    }
+
+    fn depth(&self, topic: &str) -> u64 {
+        self.bus.depth(topic)
+    }
+
+    async fn close(&self) -> Result<(), Error> {
+        self.bus.close().await
+    }
+}
+
+impl Late {
+    fn decide(&self, word: &Result<(), Error>) {
+        for decides in self.decides.lock().unwrap().drain(..) {
+            let _ = decides.send(Some(word.clone()));
+        }
+    }
+}
+
+fn silence() -> Error {
+    Error::Broker {
+        brokers: "nowhere:9092".to_owned(),
+        operation: "take a message for",
+        topic: "invoker0".to_owned(),
+        reason: "silence".to_owned(),
+        transient: true,
+    }
+}
+
+async fn late() -> (Api, Invoker, Arc<Late>) {
+    let bus = Arc::new(Late {
+        bus: new_bus(),
+        decides: Mutex::default(),
+    });
+    let api = Api::over_bus(bus.clone()).await;
+    let invoker = Invoker::start(&api, echo).await;
+    api.client("guest").put("actions/a", code()).await.ok();
+    (api, invoker, bus)
+}
+
+/// A caller who may have one activation at a time, so that one that keeps its place is noticed.
+fn lonely(api: &Api) -> Client<'_> {
+    let limits = UserLimits {
+        concurrent_invocations: Some(1),
+        ..UserLimits::default()
+    };
+    api.limited("guest", limits)
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_lost_on_its_way_is_answered_as_soon_as_that_is_known() {
+    let (api, _invoker, bus) = late().await;
+    let too_large = Error::TooLarge {
+        topic: "invoker0".to_owned(),
+        size: 2,
+        limit: 1,
+    };
+    for (error, status) in [(silence(), 503), (too_large, 413), (silence(), 503)] {
+        let began = Instant::now();
+        let client = lonely(&api);
+        let (answer, ()) = tokio::join!(client.post(BLOCKING, json!({})), async {
+            sleep(Duration::from_secs(7)).await;
+            bus.decide(&Err(error));
+        });
+        assert_eq!(
+            (answer.status.as_u16(), began.elapsed().as_secs()),
+            (status, 7),
+            "{}",
+            answer.text
+        );
+        assert_eq!(answer.header("x-openwhisk-activation-id"), None);
+        assert_eq!(api.app.in_flight_count(), 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_lost_after_its_caller_hung_up_gives_back_what_it_held() {
+    let (api, _invoker, bus) = late().await;
+    let client = lonely(&api);
+    let hung_up = timeout(Duration::from_secs(1), client.post(BLOCKING, json!({}))).await;
+    assert!(hung_up.is_err());
+    assert_eq!(api.app.in_flight_count(), 1);
+    bus.decide(&Err(silence()));
+    sleep(Duration::from_millis(1)).await;
+    assert_eq!(api.app.in_flight_count(), 0);
+    let (answer, ()) = tokio::join!(client.post(BLOCKING, json!({})), async {
+        sleep(Duration::from_secs(1)).await;
+        bus.decide(&Err(silence()));
+    });
+    assert_eq!(answer.status, 503, "its place is free: {}", answer.text);
+}
+
+/// What has arrived is waited for, and accepted when that takes too long.
+#[tokio::test(start_paused = true)]
+async fn what_has_arrived_is_waited_for() {
+    let (api, _invoker, bus) = late().await;
+    let client = api.client("guest");
+    let path = format!("{BLOCKING}&timeout=3000");
+    let (answer, ()) = tokio::join!(client.post(&path, json!({})), async {
+        sleep(Duration::from_secs(1)).await;
+        bus.decide(&Ok(()));
+    });
+    assert_eq!(answer.status, 202);
+    assert_eq!(api.app.in_flight_count(), 1);
+}
+
+/// Bytes that are within the limit of a request, and in their text form above that of a message.
+#[tokio::test(start_paused = true)]
+async fn a_web_request_that_makes_too_large_a_message_is_refused_at_once() {
+    let api = Api::start().await;
+    let owner =
+        json!({"subject": "guest-owner", "namespaces": [{"name": "guest", "uuid": "u", "key": "k".repeat(64)}]});
+    api.subject(&owner).await;
+    let _invoker = Invoker::start(&api, echo).await;
+    let bounds = TopicConfig {
+        max_bytes: 1_048_576 + 6_068,
+        ..TopicConfig::queue("invoker0")
+    };
+    api.app.bus.ensure_topic(&bounds).await.unwrap();
+    let mut body = code();
+    body["annotations"] = json!([{"key": "raw-http", "value": true}, {"key": "web-export", "value": true}]);
+    api.client("guest").put("actions/w", body).await.ok();
+    let began = Instant::now();
+    let answer = api
+        .stranger(Outcome::Missing)
+        .send(
+            "POST",
+            "/api/v1/web/guest/default/w",
+            Some(&"x".repeat(900_000)),
+            &[("content-type", "application/octet-stream")],
+        )
+        .await;
+    assert_eq!(answer.status, 413, "{}", answer.text);
+    assert_eq!(answer.json()["error"], TOO_LARGE);
+    assert_eq!((began.elapsed(), api.app.in_flight_count()), (Duration::ZERO, 0));
+}
