@@ -4,15 +4,16 @@
 //! durable. While the store is away records are kept and offered again; the queue is bounded in number and bytes, so that the invoker then takes no more
 //! work instead of losing any. A record that the store cannot take as it is, is replaced by one that says so.
 
+use std::collections::HashSet;
 use std::num::NonZeroU64;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::Instant;
 use wsk_bus::Delivery;
-use wsk_entities::{Activation, Json, Response, StatusCode};
+use wsk_entities::{Activation, ActivationId, Json, Response, StatusCode};
 use wsk_planted::{Bug, planted};
 use wsk_service::clock;
 use wsk_service::telemetry::trace;
@@ -22,11 +23,15 @@ use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::traces::Trace;
 
-/// Counts accepted activations that are neither recorded nor handed back.
+/// Accepted activations that are neither recorded nor handed back.
 #[derive(Debug, Default)]
 pub(crate) struct Open {
     count: AtomicUsize,
     none: Notify,
+    /// Which they are.
+    held: Mutex<HashSet<ActivationId>>,
+    /// Rung when one of them has ended.
+    ended: Notify,
 }
 
 /// A delivery in this invoker's hands. Dropping it uncommitted hands it back.
@@ -34,6 +39,9 @@ pub(crate) struct Open {
 pub(crate) struct Ticket {
     delivery: Option<Delivery>,
     open: Arc<Open>,
+    id: ActivationId,
+    /// Whether it is this one that is in [`Open::held`], and not another ticket of the same activation.
+    holds: bool,
     /// When it came, in milliseconds since the epoch, where that is traced.
     taken: Option<NonZeroU64>,
     trace: Trace,
@@ -82,12 +90,23 @@ impl Open {
             notified.await;
         }
     }
+
+    /// Takes an activation into one pair of hands, unless it is in others; whether it did.
+    fn hold(&self, id: ActivationId) -> bool {
+        self.held().insert(id)
+    }
+
+    fn held(&self) -> MutexGuard<'_, HashSet<ActivationId>> {
+        self.held.lock().expect("no panic under this lock")
+    }
 }
 
 impl Ticket {
-    pub fn new(delivery: Delivery, open: Arc<Open>) -> Ticket {
+    pub fn new(delivery: Delivery, id: ActivationId, open: Arc<Open>) -> Ticket {
         open.count.fetch_add(1, Ordering::AcqRel);
         Ticket {
+            id,
+            holds: open.hold(id),
             delivery: Some(delivery),
             open,
             taken: trace::is_on().then(clock::now).and_then(NonZeroU64::new),
@@ -98,6 +117,23 @@ impl Ticket {
     /// How often this activation was handed out so far.
     pub fn attempt(&self) -> u32 {
         self.delivery.as_ref().map_or(1, Delivery::attempt)
+    }
+
+    /// Whether the same activation was here already when this delivery came.
+    pub fn is_second(&self) -> bool {
+        !self.holds
+    }
+
+    /// Waits until the same activation is not in other hands here. The bus gives a reader again what it has, when readers of the
+    /// topic are agreed on anew.
+    pub async fn alone(&mut self) {
+        while !self.holds {
+            let ended = self.open.ended.notified();
+            self.holds = self.open.hold(self.id);
+            if !self.holds {
+                ended.await;
+            }
+        }
     }
 
     /// When the activation came, where that is traced.
@@ -130,6 +166,10 @@ impl Ticket {
 impl Drop for Ticket {
     fn drop(&mut self) {
         drop(self.delivery.take());
+        if self.holds {
+            self.open.held().remove(&self.id);
+            self.open.ended.notify_waiters();
+        }
         if self.open.count.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.open.none.notify_waiters();
         }

@@ -48,10 +48,10 @@ impl Job {
         }
     }
 
-    /// Whether somebody may have run it before, so that its record is to be looked for.
+    /// Whether somebody may have run it before, or runs it, so that its record is to be looked for.
     pub fn may_have_run(&self) -> bool {
         let refused = |detour: &Detour| !detour.refused.is_empty();
-        self.ticket.attempt() > 1 || self.message.detour.as_deref().is_some_and(refused)
+        self.ticket.attempt() > 1 || self.ticket.is_second() || self.message.detour.as_deref().is_some_and(refused)
     }
 
     /// The revision it is to run: the one the controller saw, until the action was read.

@@ -285,7 +285,8 @@ impl Pool {
         match messages::read::<ActivationMessage>(&delivery) {
             Ok(message) => {
                 self.shared.metrics.activations.inc();
-                let job = Job::new(message, Ticket::new(delivery, self.shared.open.clone()));
+                let ticket = Ticket::new(delivery, message.activation_id, self.shared.open.clone());
+                let job = Job::new(message, ticket);
                 if self.buffer.is_empty() {
                     if let Err(job) = self.place(job) {
                         self.buffer.push_back(job);

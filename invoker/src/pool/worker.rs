@@ -115,8 +115,10 @@ pub(crate) async fn plan(shared: Arc<Shared>, outbox: Outbox, name: FullName) {
     outbox.put(Report::Planned { name, result });
 }
 
-/// Finds out whether a redelivered activation was recorded by whoever had it before. Waits for the store as long as need be.
+/// Finds out whether a redelivered activation was recorded by whoever had it before, which may be this invoker, and may have it
+/// yet. Waits for that, and for the store, as long as need be.
 pub(crate) async fn look_up(shared: Arc<Shared>, outbox: Outbox, mut job: Job) {
+    job.ticket.alone().await;
     let (id, namespace) = (job.message.activation_id, &job.message.user.namespace.name);
     let mut pause = PAUSE;
     let known = loop {

@@ -86,6 +86,29 @@ async fn a_recorded_activation_is_answered_and_not_run() {
     assert_eq!(world.invoker().open(), 0);
 }
 
+/// The readers of its topic are agreed on anew, and it gets what it has in hand a second time.
+#[tokio::test(start_paused = true)]
+async fn what_comes_again_while_it_runs_waits_for_its_record() {
+    let mut world = World::new().await;
+    world
+        .containers
+        .next_run(Reply::ok("{}").after(Duration::from_millis(800)));
+    let revision = world
+        .put("once", |a| a.annotations.set("max-attempts", Json::parse("1").unwrap()))
+        .await;
+    let message = world.message("once", &revision);
+    let id = world.send(message.clone()).await;
+    world
+        .until("running", |world| world.containers.counts().runs == 1)
+        .await;
+    world.send(message).await;
+    world.until("both here", |world| world.invoker().open() == 2).await;
+    let seen = world.record(id).await;
+    assert_eq!((seen.status(), world.containers.counts().runs), (0, 1));
+    world.until("both done", |world| world.invoker().open() == 0).await;
+    assert_eq!(world.containers.counts().runs, 1);
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_outage_of_the_store_delays_records_and_loses_none() {
     let mut world = World::new().await;
