@@ -33,6 +33,8 @@ pub enum StorePolicy {
 #[serde(rename_all = "camelCase")]
 pub struct Response {
     pub status_code: StatusCode,
+    /// `null` where upstream stored none.
+    #[serde(default = "Json::null")]
     pub result: Json,
     /// UTF-16 units of the answer's text (bytes for over-long answers); absent when there was no answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -212,11 +212,13 @@ fn optional<S: SerializeStruct, T: Serialize>(
 #[derive(Deserialize)]
 struct ExecWire {
     kind: String,
+    /// Upstream's first java actions have it as `jar`.
+    #[serde(alias = "jar")]
     code: Option<Code>,
     image: Option<String>,
     main: Option<String>,
-    #[serde(default)]
-    binary: bool,
+    /// Absent from upstream's first documents, whose code is inline: it is told by its looks.
+    binary: Option<bool>,
     components: Option<Vec<String>>,
 }
 
@@ -231,6 +233,8 @@ impl<'de> Deserialize<'de> for Exec {
             binary,
             components,
         } = ExecWire::deserialize(deserializer)?;
+        let looks_binary = || code.as_ref().and_then(Code::inline).is_some_and(|text| is_base64(text));
+        let binary = binary.unwrap_or_else(looks_binary);
         match kind.as_str() {
             Exec::SEQUENCE => {
                 let components = components.ok_or_else(|| D::Error::missing_field("components"))?;

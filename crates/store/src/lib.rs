@@ -13,6 +13,9 @@
 //!   [`wsk_entities::Code::Attached`] reference, and [`EntityStore::code`] loads the text. Lists never load code.
 //! * **Order.** Lists run newest first by `updated` (records by `start`), ties broken by name (id) so that pages are stable.
 //! * **Idempotence.** Storing a record whose id is there already changes nothing: exactly one record per activation.
+//! * **Refusal.** Records are offered again while the failure is [`Error::retryable`]. Any other says that at least one of
+//!   those offered is never taken as it is, and holds nothing up: offered one by one the others are taken, and a [`stand_in`]
+//!   of the refused one is stored.
 //!
 //! What is valid and who may ask is decided above this crate; caching too.
 
@@ -23,7 +26,10 @@ pub mod contract;
 mod couchdb;
 mod embedded;
 mod error;
+#[cfg(any(test, feature = "test-util"))]
+mod faulty;
 mod metrics;
+mod stand_in;
 
 use std::sync::Arc;
 
@@ -38,6 +44,9 @@ pub use apis::{Api, ApiStore, Subscription};
 pub use couchdb::Config as CouchConfig;
 pub use embedded::Config as EmbeddedConfig;
 pub use error::Error;
+#[cfg(any(test, feature = "test-util"))]
+pub use faulty::Faulty;
+pub use stand_in::stand_in;
 
 /// Identifies one write of one entity; equal revisions mean equal content.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -154,6 +163,10 @@ pub trait SubjectStore: Send + Sync {
 #[async_trait]
 pub trait ActivationStore: Send + Sync {
     /// Stores records; returns once all are durable. Concurrent calls share one commit.
+    ///
+    /// # Errors
+    /// A retryable one when it is not known which of them were stored; another when one of them is refused for good, whatever
+    /// became of the others.
     async fn store(&self, records: Vec<Arc<Activation>>) -> Result<(), Error>;
 
     async fn get(&self, namespace: &Namespace, id: ActivationId) -> Result<Option<Activation>, Error>;
@@ -219,12 +232,15 @@ impl Config {
         ("password", "That user's password; never shown."),
         ("prefix", "What the names of the databases begin with."),
         ("timeout_s", "Longest wait for one answer, in seconds."),
-        ("batch", "Most records in one bulk write."),
+        ("batch", "Most records in one bulk write; gateways write none."),
         (
             "retain_ms",
-            "Records older than this many milliseconds go; 0 keeps them.",
+            "Records older than this many milliseconds go; 0 keeps them. Controllers see to it: of no use to other services.",
         ),
-        ("retain_count", "Most records kept; 0 keeps all."),
+        (
+            "retain_count",
+            "Most records kept; 0 keeps all. Controllers see to it: of no use to other services.",
+        ),
     ];
 
     /// The shape of a cluster: CouchDB with its defaults.

@@ -4,6 +4,8 @@ use std::sync::LazyLock;
 
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, Opts};
 
+use crate::Error;
+
 /// Time from the start of a transaction to its end on the disk.
 pub(crate) static COMMIT_SECONDS: LazyLock<Histogram> = LazyLock::new(|| {
     let buckets = vec![0.000_1, 0.000_3, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0];
@@ -31,13 +33,24 @@ pub(crate) static DROPPED: LazyLock<IntCounter> = LazyLock::new(|| {
 });
 
 /// Failed writes and reads, by [`crate::Error::label`].
-pub(crate) static FAILURES: LazyLock<IntCounterVec> = LazyLock::new(|| {
+static FAILURES: LazyLock<IntCounterVec> = LazyLock::new(|| {
     let opts = Opts::new(
         "ferrowhisk_store_failures_total",
         "Reads and writes that failed, conflicts left out.",
     );
     registered(IntCounterVec::new(opts, &["reason"]).expect("valid options"))
 });
+
+/// Counts a read or write that failed.
+pub(crate) fn failed(error: &Error) {
+    match error {
+        // Ordinary answers to their callers.
+        Error::Conflict(_) | Error::Missing(_) => {}
+        Error::Corrupted { .. } | Error::Full { .. } | Error::Unavailable(_) | Error::Unusable(_) => {
+            FAILURES.with_label_values(&[error.label()]).inc();
+        }
+    }
+}
 
 /// Makes all of them, so that they show from the start.
 pub(crate) fn show() {

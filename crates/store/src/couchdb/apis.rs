@@ -2,7 +2,8 @@
 
 use async_trait::async_trait;
 
-use super::client::{Database, Meta, Row, corrupted, parse};
+use super::answer::{Meta, Row, corrupted, parse};
+use super::client::Database;
 use crate::{Api, ApiStore, Error, Expected, Revision, Stored, Subscription};
 
 pub(super) struct Apis {

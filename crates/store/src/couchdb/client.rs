@@ -6,14 +6,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{Method, StatusCode};
-use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use super::Config;
+use super::answer::{Answer, Row, Rows, Written, corrupted, parse, revision};
 use super::connection::{Connection, is_couchdb, said};
 use super::query::Query;
 use super::views::{self, Design};
-use crate::Error;
+use crate::{Error, metrics};
 
 /// A server.
 pub(super) struct Client {
@@ -27,49 +27,6 @@ pub(super) struct Client {
 pub(super) struct Database {
     client: Arc<Client>,
     name: String,
-}
-
-/// An answer with a status that somebody here understands.
-pub(super) struct Answer {
-    pub status: StatusCode,
-    pub body: Vec<u8>,
-}
-
-/// A row of a view.
-#[derive(serde::Deserialize)]
-pub(super) struct Row {
-    #[serde(default)]
-    pub id: String,
-    #[serde(default)]
-    pub value: Option<Box<RawValue>>,
-    #[serde(default)]
-    pub doc: Option<Box<RawValue>>,
-}
-
-#[derive(serde::Deserialize)]
-struct Rows {
-    #[serde(default)]
-    rows: Vec<Row>,
-}
-
-/// One document's fate in a bulk write.
-#[derive(serde::Deserialize)]
-pub(super) struct Written {
-    #[serde(default)]
-    pub id: String,
-    #[serde(default)]
-    pub error: Option<String>,
-    #[serde(default)]
-    pub reason: Option<String>,
-}
-
-/// Members that CouchDB adds to a document.
-#[derive(serde::Deserialize)]
-pub(super) struct Meta {
-    #[serde(rename = "_id", default)]
-    pub id: String,
-    #[serde(rename = "_rev", default)]
-    pub rev: String,
 }
 
 impl Client {
@@ -122,8 +79,20 @@ impl Client {
         }
     }
 
-    /// Sends a request. Statuses that tell of the server's state, not of the request, are errors already.
+    /// Sends a request, and counts it if it fails.
     async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        query: &HashMap<String, String>,
+        body: Option<Vec<u8>>,
+    ) -> Result<Answer, Error> {
+        let sent = self.exchange(method, path, query, body).await;
+        sent.inspect_err(metrics::failed)
+    }
+
+    /// Statuses that tell of the server's state, not of the request, are errors already.
+    async fn exchange(
         &self,
         method: Method,
         path: &str,
@@ -139,6 +108,8 @@ impl Client {
         let body = answer.bytes().await.map_err(|error| self.failed(&error))?.to_vec();
         match status.as_u16() {
             401 => Err(self.turned_away(self.connection.refused(&body))),
+            // Of a bulk write it is the user who is refused: what is wrong with a document is said of that one.
+            403 if path.ends_with("/_bulk_docs") => Err(self.turned_away(self.connection.refused(&body))),
             403 => Err(Error::Unusable(self.connection.refused(&body))),
             413 => Err(Error::Unusable(format!(
                 "CouchDB at {} takes no document of this size: {}",
@@ -292,8 +263,12 @@ impl Database {
             .send(Method::POST, &path, &HashMap::new(), Some(body.into_bytes()))
             .await?;
         match answer.status {
-            StatusCode::CREATED | StatusCode::ACCEPTED | StatusCode::OK => parse(&path, &answer.body),
-            _ => Err(self.surprise("writing documents", &answer)),
+            StatusCode::CREATED | StatusCode::ACCEPTED | StatusCode::OK => {
+                parse(&path, &answer.body).map_err(|error| self.client.unavailable(error))
+            }
+            StatusCode::BAD_REQUEST => Err(self.surprise("writing documents", &answer)),
+            // The database is gone, or who answers is not CouchDB: neither is said of the documents.
+            status => Err(self.client.unavailable(format!("{status}: {}", said(&answer.body)))),
         }
     }
 
@@ -371,23 +346,4 @@ struct Info {
 /// An id or a name as one segment of a path.
 fn encoded(text: &str) -> String {
     utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
-}
-
-fn revision(id: &str, body: &[u8]) -> Result<String, Error> {
-    #[derive(serde::Deserialize)]
-    struct Put {
-        rev: String,
-    }
-    parse::<Put>(id, body).map(|put| put.rev)
-}
-
-pub(super) fn parse<T: DeserializeOwned>(id: &str, body: &[u8]) -> Result<T, Error> {
-    serde_json::from_slice(body).map_err(|error| corrupted(id, error))
-}
-
-pub(super) fn corrupted(id: &str, reason: impl std::fmt::Display) -> Error {
-    Error::Corrupted {
-        id: id.to_owned(),
-        reason: reason.to_string(),
-    }
 }

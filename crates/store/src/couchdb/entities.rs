@@ -10,7 +10,8 @@ use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use wsk_entities::{Attachment, Binding, Code, Collection, Entity, EntityPath, FullName};
 
-use super::client::{Database, Meta, corrupted, parse};
+use super::answer::{Meta, corrupted, parse};
+use super::client::Database;
 use super::query::Query;
 use super::{exact, views};
 use crate::{EntityStore, Error, Expected, Page, Revision, Stored, Visibility};
@@ -18,6 +19,8 @@ use crate::{EntityStore, Error, Expected, Page, Revision, Stored, Visibility};
 /// What names of attachments of the document itself begin with.
 const ATTACHED: &str = "couch:";
 const BINARY: &str = "application/octet-stream";
+/// What types of code begin with that is kept as it was sent.
+const TEXT: &str = "text/";
 /// Above any time.
 const TOP: &str = "\u{fff0}";
 
@@ -95,17 +98,18 @@ impl EntityStore for Entities {
             attachment_type,
             ..
         } = attachment;
-        let bytes = match attachment_name.split_once(':') {
-            Some(("mem", text)) => Some(in_name(text).ok_or_else(|| corrupted(&id, "its code is no base64"))?),
-            Some(("couch", attached)) => self.database.attachment(&id, attached).await?,
-            Some(_) | None => {
+        let bytes = match (attached_as(attachment_name), attachment_name.split_once(':')) {
+            (Some(attached), _) => self.database.attachment(&id, attached).await?,
+            (None, Some(("mem", text))) => Some(in_name(text).ok_or_else(|| corrupted(&id, "its code is no base64"))?),
+            (None, _) => {
                 return Err(Error::Unusable(format!(
                     "the code of {id} is in `{attachment_name}`, which is no store of ours"
                 )));
             }
         };
         let bytes = bytes.ok_or_else(|| Error::Missing(format!("the code of {id}")))?;
-        if attachment_type == BINARY {
+        // What is no text was decoded, whatever it is called: early jars have a type of their own.
+        if !attachment_type.starts_with(TEXT) {
             return Ok(STANDARD.encode(bytes).into());
         }
         let text = String::from_utf8(bytes).map_err(|error| corrupted(&id, error))?;
@@ -240,7 +244,7 @@ fn take_code(entity: &mut Entity) -> Option<Attached> {
     let code = action.exec.code_mut()?;
     match code {
         Code::Attached(attachment) => {
-            let name = attachment.attachment_name.strip_prefix(ATTACHED);
+            let name = attached_as(&attachment.attachment_name);
             name.map(|name| Attached::Kept { name: name.to_owned() })
         }
         Code::Inline(text) => {
@@ -304,6 +308,15 @@ fn document(entity: &Entity, id: &str, rev: Option<&str>, attachment: Option<&st
 fn new_attachment(name: &str, content_type: &str, bytes: &[u8]) -> String {
     let (name, content_type, data) = (json(name), json(content_type), STANDARD.encode(bytes));
     format!("{{{name}:{{\"content_type\":{content_type},\"data\":\"{data}\"}}}}")
+}
+
+/// Under which name code is attached to its document, if that is where it is. The original's first names, such as `jarfile`,
+/// did not say where.
+fn attached_as(name: &str) -> Option<&str> {
+    match name.split_once(':') {
+        Some(_) => name.strip_prefix(ATTACHED),
+        None => Some(name),
+    }
 }
 
 /// The code that an attachment's name holds.

@@ -6,7 +6,7 @@
 
 use serde::de::DeserializeOwned;
 
-use super::client::{corrupted, parse};
+use super::answer::{corrupted, parse};
 use crate::Error;
 
 /// The member that holds the text.

@@ -1,14 +1,17 @@
 //! CouchDB 3, in the databases, documents, design documents and views of OpenWhisk: a database of the original can be used
 //! as it is, and the original's tools read ours.
 //!
-//! [`client`] speaks HTTP, [`exact`] keeps what a JSON database would round, [`views`] are the design documents; the other
-//! modules are one seam each. HTTP and HTTPS without a driver: `couch_rs` takes no authority of an operator's for the latter, and its
-//! typed documents know neither attachments nor numbers beyond 64 bits, nor the answers of a bulk write one by one.
+//! [`client`] speaks HTTP, [`answer`] is what comes back, [`exact`] keeps what a JSON database would round, [`views`] are the
+//! design documents; the other modules are one seam each. HTTP and HTTPS without a driver: `couch_rs` takes no authority of an
+//! operator's for the latter, and its typed documents know neither attachments nor numbers beyond 64 bits, nor the answers of
+//! a bulk write one by one.
 //!
 //! **Differences that an operator may see.** Code is always an attachment named `couch:...`, written with its document in one
-//! request; `mem:...` of the original is read. A document that a JSON database would not give back to the digit carries its
-//! text as `ferrowhiskExact` as well. API routes have a database of their own, `<prefix>apis`.
+//! request; `mem:...` of the original is read, and attachments of its early days, whose names do not say where they are. A
+//! document that a JSON database would not give back to the digit carries its text as `ferrowhiskExact` as well. API routes have
+//! a database of their own, `<prefix>apis`.
 
+mod answer;
 mod apis;
 mod client;
 mod connection;

@@ -7,13 +7,27 @@ use async_trait::async_trait;
 use serde::de::DeserializeOwned;
 use wsk_entities::{Activation, ActivationId, ActivationSummary, Namespace, Timestamp};
 
-use super::client::{Database, Meta, Row, corrupted, parse};
+use super::answer::{Meta, Row, Written, corrupted, parse};
+use super::client::Database;
 use super::query::Query;
 use super::{Config, exact, views};
-use crate::{ActivationFilter, ActivationStore, Error, Page};
+use crate::{ActivationFilter, ActivationStore, Error, Page, metrics};
 
 /// How many old records one round of retention removes at a time.
 const SWEEP: u64 = 500;
+/// What CouchDB has against a document that offering it again does not mend. That a user may not write it (`unauthorized`) is
+/// not among them: whoever is not let in may be let in again.
+const REFUSALS: [&str; 9] = [
+    "attachment_too_large",
+    "bad_request",
+    "doc_validation",
+    "document_too_large",
+    "forbidden",
+    "illegal_docid",
+    "invalid_json",
+    "request_entity_too_large",
+    "too_large",
+];
 /// Above any time.
 const TOP: &str = "\"\u{fff0}\"";
 
@@ -97,18 +111,10 @@ impl ActivationStore for Records {
             let mut seen = HashSet::new();
             let firsts = batch.iter().filter(|record| seen.insert(record.activation_id));
             let documents: Vec<_> = firsts.map(|record| document(record)).collect();
-            for fate in self.database.bulk(&documents).await? {
-                match fate.error.as_deref() {
-                    // A conflict: the record is there already, and stays.
-                    None | Some("conflict") => {}
-                    Some(error) => {
-                        let reason = fate.reason.unwrap_or_default();
-                        return Err(Error::Unavailable(format!(
-                            "CouchDB did not store {}: {error}: {reason}",
-                            fate.id
-                        )));
-                    }
-                }
+            let fates = self.database.bulk(&documents).await?;
+            if let Some(error) = fates.into_iter().find_map(failure) {
+                metrics::failed(&error);
+                return Err(error);
             }
         }
         Ok(())
@@ -177,6 +183,25 @@ impl ActivationStore for Records {
             }
         }
         Ok(gone)
+    }
+}
+
+/// Why a document was not stored; none where it is there.
+fn failure(fate: Written) -> Option<Error> {
+    let Written { id, error, reason } = fate;
+    let (error, reason) = (error?, reason.unwrap_or_default());
+    match &*error {
+        // The record is there already, and stays.
+        "conflict" => None,
+        "insufficient_storage" => Some(Error::Full {
+            path: format!("{id} in CouchDB"),
+        }),
+        refusal if REFUSALS.contains(&refusal) => {
+            Some(Error::Unusable(format!("CouchDB refuses {id}: {error}: {reason}")))
+        }
+        _ => Some(Error::Unavailable(format!(
+            "CouchDB did not store {id}: {error}: {reason}"
+        ))),
     }
 }
 

@@ -4,7 +4,8 @@ use async_trait::async_trait;
 use subtle::ConstantTimeEq;
 use wsk_entities::{Identity, Namespace, SubjectDocument, UserLimits};
 
-use super::client::{Database, Meta, Row, corrupted, parse};
+use super::answer::{Meta, Row, corrupted, parse};
+use super::client::Database;
 use super::query::Query;
 use super::views;
 use crate::{Error, SubjectStore};

@@ -116,13 +116,7 @@ impl Database {
 impl File {
     /// Counts a failure and names the file in it.
     fn failed(&self, error: Error) -> Error {
-        match &error {
-            // Ordinary answers to their callers.
-            Error::Conflict(_) | Error::Missing(_) => {}
-            Error::Corrupted { .. } | Error::Full { .. } | Error::Unavailable(_) | Error::Unusable(_) => {
-                metrics::FAILURES.with_label_values(&[error.label()]).inc();
-            }
-        }
+        metrics::failed(&error);
         located(error, &self.path)
     }
 

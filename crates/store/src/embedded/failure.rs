@@ -22,6 +22,7 @@ impl From<rusqlite::Error> for Error {
             Some(ErrorCode::DatabaseCorrupt) => {
                 Error::Unusable(format!("the database is damaged ({error}): restore it from a copy"))
             }
+            Some(ErrorCode::TooBig) => Error::Unusable("it is larger than the database takes".to_owned()),
             Some(ErrorCode::NotADatabase) => Error::Unusable("the file is not a database of this program".to_owned()),
             _ => Error::Unavailable(error.to_string()),
         }
@@ -45,5 +46,26 @@ pub fn corrupted(id: &str, reason: impl std::fmt::Display) -> Error {
     Error::Corrupted {
         id: id.to_owned(),
         reason: reason.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::ffi::{self, SQLITE_BUSY, SQLITE_FULL, SQLITE_IOERR, SQLITE_TOOBIG};
+
+    use super::*;
+
+    /// What is offered again for ever must be able to pass.
+    #[test]
+    fn what_is_too_large_is_not_offered_again() {
+        for (code, retryable) in [
+            (SQLITE_BUSY, true),
+            (SQLITE_FULL, true),
+            (SQLITE_IOERR, true),
+            (SQLITE_TOOBIG, false),
+        ] {
+            let error = Error::from(rusqlite::Error::SqliteFailure(ffi::Error::new(code), None));
+            assert_eq!(error.retryable(), retryable, "{error}");
+        }
     }
 }
