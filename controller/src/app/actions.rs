@@ -101,7 +101,7 @@ impl App {
 
     /// Creates or updates an action. The caller may write here, and the body's limits are not judged yet.
     pub async fn put_action(
-        &self,
+        self: &Arc<App>,
         caller: &Caller,
         name: &FullName,
         overwrite: Overwrite,
@@ -150,7 +150,7 @@ impl App {
     }
 
     /// Deletes an action and gives it back. The caller may write here.
-    pub async fn delete_action(&self, name: &FullName) -> Result<FullAction, Error> {
+    pub async fn delete_action(self: &Arc<App>, name: &FullName) -> Result<FullAction, Error> {
         let entry = self.fresh(Collection::Actions, name).await?.ok_or(Error::Missing)?;
         let Value::Action(action) = &entry.value else {
             unreachable!("actions were asked for")

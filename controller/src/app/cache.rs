@@ -191,6 +191,24 @@ impl Cache {
         self.shard(name).entities.get(name, self.limit)
     }
 
+    /// As [`Cache::get`], by somebody whose looking is no use.
+    pub fn peek(&self, name: &FullName) -> Option<Arc<Entry>> {
+        let shard = self.shard(name);
+        let found = shard.entities.hot.get(name).or_else(|| shard.entities.cold.get(name));
+        found.cloned()
+    }
+
+    /// The names of all entities, sorted.
+    pub fn names(&self) -> Vec<FullName> {
+        let mut names = Vec::new();
+        for shard in &self.shards {
+            let shard = shard.lock().expect("no holder of a shard panics");
+            names.extend(shard.entities.hot.keys().chain(shard.entities.cold.keys()).cloned());
+        }
+        names.sort_unstable();
+        names
+    }
+
     /// What a name resolved to, when all that it was made from is still current.
     pub fn resolved(&self, name: &FullName) -> Option<Arc<ResolvedAction>> {
         let mut shard = self.shard(name);

@@ -12,6 +12,8 @@ use wsk_bus::messages::{CACHE_INVALIDATION, CacheInvalidation, CacheKey, read};
 use wsk_bus::{Durability, Key, Message, Subscription};
 use wsk_entities::{Collection, Entity, FullName};
 use wsk_planted::{Bug, planted};
+use wsk_service::clock;
+use wsk_service::telemetry::trace;
 use wsk_store::{Expected, Revision};
 
 use super::cache::Entry;
@@ -37,6 +39,9 @@ const EVERYTHING: &str = "*";
 const PATIENCE: Duration = Duration::from_secs(1);
 /// How often the bus is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
+/// In which everything that is cached is compared with the store once, and the shortest pause between two such looks.
+const ROUND: Duration = Duration::from_secs(120);
+const BREATH: Duration = Duration::from_millis(20);
 
 impl Unannounced {
     fn add(&self, name: String) {
@@ -86,9 +91,14 @@ impl App {
     }
 
     /// Writes an entity over the revision that was read, or where nothing was. Errors: 409 when that has changed meanwhile.
-    pub(super) async fn write(&self, entity: &Entity, over: Option<&Entry>) -> Result<Arc<Entry>, Error> {
-        let name = entity.full_name();
+    pub(super) async fn write(self: &Arc<App>, entity: &Entity, over: Option<&Entry>) -> Result<Arc<Entry>, Error> {
         let expected = over.map_or(Expected::Absent, |entry| Expected::Revision(entry.revision.clone()));
+        let (app, entity) = (self.clone(), entity.clone());
+        to_the_end(async move { app.put(&entity, expected).await }).await
+    }
+
+    async fn put(&self, entity: &Entity, expected: Expected) -> Result<Arc<Entry>, Error> {
+        let name = entity.full_name();
         let ticket = self.cache.ticket(&name);
         let stored = match self.entities.put(entity, expected).await {
             Ok(stored) => stored,
@@ -104,7 +114,12 @@ impl App {
     }
 
     /// Deletes an entity. Errors: 404 and 409 when it is gone or has changed meanwhile.
-    pub(super) async fn erase(&self, name: &FullName, revision: &Revision) -> Result<(), Error> {
+    pub(super) async fn erase(self: &Arc<App>, name: &FullName, revision: &Revision) -> Result<(), Error> {
+        let (app, name, revision) = (self.clone(), name.clone(), revision.clone());
+        to_the_end(async move { app.delete(&name, &revision).await }).await
+    }
+
+    async fn delete(&self, name: &FullName, revision: &Revision) -> Result<(), Error> {
         let outcome = self.entities.delete(name, revision).await;
         self.cache.forget(name);
         if let Err(error) = outcome {
@@ -128,6 +143,22 @@ impl App {
     fn announce_unless_refused(&self, name: &FullName, error: &wsk_store::Error) {
         if error.retryable() {
             self.work.unannounced.add(name.to_string());
+        }
+    }
+
+    /// Compares what is cached under a name with what is stored.
+    async fn look_again(&self, name: &FullName) {
+        let Some(entry) = self.cache.peek(name) else { return };
+        match self.entities.get(name).await {
+            Ok(Some(stored)) if stored.revision == entry.revision => {}
+            Err(error) if error.retryable() => {
+                tracing::debug!(entity = %name, %error, "what is cached cannot be compared with the store");
+            }
+            Ok(_) | Err(_) if entry.is_stale() => {}
+            Ok(_) | Err(_) => {
+                tracing::info!(entity = %name, "what was cached has changed, and nobody has announced it");
+                self.cache.forget(name);
+            }
         }
     }
 
@@ -166,8 +197,46 @@ pub(super) async fn announce_again(app: Arc<App>) {
     }
 }
 
-/// Takes in the changes that others announce, until the bus is closed.
-pub(super) async fn follow(app: Arc<App>, mut changes: Box<dyn Subscription>) {
+/// Does what must not be left half done, whether or not whoever waits for it goes away.
+async fn to_the_end<T: Send + 'static>(
+    task: impl Future<Output = Result<T, Error>> + Send + 'static,
+) -> Result<T, Error> {
+    match clock::spawn(trace::inherit(task)).await {
+        Ok(outcome) => outcome,
+        Err(failed) => match failed.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => Err(Error::Unavailable("the process ends".into())),
+        },
+    }
+}
+
+/// Takes in the changes that others make, until the bus is closed.
+pub(super) async fn follow(app: Arc<App>, changes: Box<dyn Subscription>) {
+    tokio::select! {
+        () = hear(&app, changes) => {}
+        () = look_round(&app) => {}
+    }
+}
+
+/// Finds what has changed unannounced. A controller that is alone hears of everything, being the only one that writes.
+async fn look_round(app: &App) {
+    if app.config.cluster_size <= 1 {
+        return std::future::pending().await;
+    }
+    loop {
+        let names = app.cache.names();
+        let count = u32::try_from(names.len()).unwrap_or(u32::MAX);
+        if count == 0 {
+            tokio::time::sleep(ROUND).await;
+        }
+        for name in names {
+            tokio::time::sleep((ROUND / count).max(BREATH)).await;
+            app.look_again(&name).await;
+        }
+    }
+}
+
+async fn hear(app: &App, mut changes: Box<dyn Subscription>) {
     let own = app.instance();
     while let Some(delivery) = changes.next().await {
         if delivery.gap() > 0 {

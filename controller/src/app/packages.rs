@@ -66,7 +66,7 @@ impl App {
 
     /// Creates or updates a package. The caller owns the namespace.
     pub async fn put_package(
-        &self,
+        self: &Arc<App>,
         caller: &Caller,
         name: &FullName,
         overwrite: Overwrite,
@@ -105,7 +105,7 @@ impl App {
     }
 
     /// Deletes a package and gives it back. The caller owns the namespace.
-    pub async fn delete_package(&self, name: &FullName, contents: Contents) -> Result<Arc<Package>, Error> {
+    pub async fn delete_package(self: &Arc<App>, name: &FullName, contents: Contents) -> Result<Arc<Package>, Error> {
         let entry = self.fresh(Collection::Packages, name).await?.ok_or(Error::Missing)?;
         let package = package_of(&entry).expect("packages were asked for");
         if package.binding.is_none() {
@@ -148,7 +148,7 @@ impl App {
     }
 
     /// Deletes all actions of a package. Errors: 409 when one of them is being changed at the same time.
-    async fn empty(&self, path: &EntityPath) -> Result<(), Error> {
+    async fn empty(self: &Arc<App>, path: &EntityPath) -> Result<(), Error> {
         loop {
             let page = Page { skip: 0, limit: BATCH };
             let batch = self

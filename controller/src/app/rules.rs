@@ -39,7 +39,7 @@ impl App {
 
     /// Creates or updates a rule. The caller owns the namespace.
     pub async fn put_rule(
-        &self,
+        self: &Arc<App>,
         caller: &Caller,
         name: &FullName,
         overwrite: Overwrite,
@@ -58,7 +58,7 @@ impl App {
     }
 
     /// Deletes a rule and gives it back, inactive. The caller owns the namespace.
-    pub async fn delete_rule(&self, name: &FullName) -> Result<StatedRule, Error> {
+    pub async fn delete_rule(self: &Arc<App>, name: &FullName) -> Result<StatedRule, Error> {
         let entry = self.fresh(Collection::Rules, name).await?.ok_or(Error::Missing)?;
         let rule = Arc::clone(rule_of(&entry).expect("rules were asked for"));
         let key = name.to_string();
@@ -74,7 +74,7 @@ impl App {
     /// Activates or deactivates a rule. Nothing is written when it has that status already.
     ///
     /// Errors: 404 when there is no rule, or no trigger that could keep `Active`.
-    pub async fn set_rule_status(&self, name: &FullName, status: RuleStatus) -> Result<(), Error> {
+    pub async fn set_rule_status(self: &Arc<App>, name: &FullName, status: RuleStatus) -> Result<(), Error> {
         let StatedRule { rule, status: current } = self.get_rule(name).await?;
         if current == status {
             return Ok(());
@@ -97,7 +97,7 @@ impl App {
         }
     }
 
-    async fn create_rule(&self, name: &FullName, put: RulePut) -> Result<StatedRule, Error> {
+    async fn create_rule(self: &Arc<App>, name: &FullName, put: RulePut) -> Result<StatedRule, Error> {
         let (Some(trigger), Some(action)) = (put.trigger, put.action) else {
             return Err(Error::Rejected(
                 "rule requires a valid trigger and a valid action".into(),
@@ -117,7 +117,7 @@ impl App {
         self.write_rule(rule, None, RuleStatus::Active).await
     }
 
-    async fn update_rule(&self, entry: &Entry, stored: &Rule, put: RulePut) -> Result<StatedRule, Error> {
+    async fn update_rule(self: &Arc<App>, entry: &Entry, stored: &Rule, put: RulePut) -> Result<StatedRule, Error> {
         let status = self.status_of(stored).await?;
         let trigger = put.trigger.unwrap_or_else(|| stored.trigger.clone());
         let action = put.action.unwrap_or_else(|| stored.action.clone());
@@ -141,7 +141,12 @@ impl App {
         Ok(written)
     }
 
-    async fn write_rule(&self, rule: Rule, over: Option<&Entry>, status: RuleStatus) -> Result<StatedRule, Error> {
+    async fn write_rule(
+        self: &Arc<App>,
+        rule: Rule,
+        over: Option<&Entry>,
+        status: RuleStatus,
+    ) -> Result<StatedRule, Error> {
         let link = RuleLink {
             action: rule.action.clone(),
             status,
@@ -159,7 +164,7 @@ impl App {
     }
 
     /// Changes the rules of a trigger, again when others changed it meanwhile. Whether there is such a trigger.
-    async fn change_links(&self, name: &FullName, change: impl Fn(&mut Links)) -> Result<bool, Error> {
+    async fn change_links(self: &Arc<App>, name: &FullName, change: impl Fn(&mut Links)) -> Result<bool, Error> {
         for _ in 0..TRIES {
             let entry = match self.fresh(Collection::Triggers, name).await {
                 Ok(Some(entry)) => entry,

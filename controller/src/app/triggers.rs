@@ -24,7 +24,7 @@ impl App {
 
     /// Creates or updates a trigger. The caller owns the namespace.
     pub async fn put_trigger(
-        &self,
+        self: &Arc<App>,
         name: &FullName,
         overwrite: Overwrite,
         put: TriggerPut,
@@ -42,7 +42,7 @@ impl App {
     }
 
     /// Deletes a trigger and gives it back. Its rules stay, inactive. The caller owns the namespace.
-    pub async fn delete_trigger(&self, name: &FullName) -> Result<Arc<Trigger>, Error> {
+    pub async fn delete_trigger(self: &Arc<App>, name: &FullName) -> Result<Arc<Trigger>, Error> {
         let entry = self.fresh(Collection::Triggers, name).await?.ok_or(Error::Missing)?;
         self.erase(name, &entry.revision).await?;
         let trigger = trigger_of(&entry).expect("triggers were asked for");
