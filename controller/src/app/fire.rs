@@ -2,12 +2,14 @@
 //!
 //! Nothing is told to the caller before that write is on disk. Each rule is judged as an invocation of its own, charged
 //! to the caller and refused with the texts of an invocation; a refusal is a line in the record, not a failure of the
-//! fire. Upstream behaviour honoured: the record, with one batch in the place of a request to itself per rule.
+//! fire. So is a message that is too large for the bus: then each is written by itself. Upstream behaviour honoured: the record,
+//! with one batch in the place of a request to itself per rule.
 
 use std::sync::Arc;
 
+use indexmap::IndexMap;
 use serde::Serialize;
-use wsk_bus::Message;
+use wsk_bus::{Durability, Message};
 use wsk_entities::{
     Activation, ActivationId, FullName, Json, Object, Parameters, Response, RuleLink, RuleStatus, StatusCode, Trigger,
 };
@@ -16,19 +18,28 @@ use wsk_planted::{Bug, planted};
 use super::cache::Value;
 use super::composition::{is_composed, is_kept};
 use super::entitlement::CONFORMANCE;
-use super::invoke::{Launch, Ready, arguments, check_final};
+use super::invoke::{Launch, Ready, arguments, check_final, refused};
 use super::owed::Owed;
 use super::retry::Policy;
 use super::secrets::sealed_of;
 use super::throttle::Kind;
 use super::{App, Caller, Error, now};
+use crate::metrics;
 
-/// What a fire is about to publish.
-#[derive(Default)]
-struct Batch {
-    messages: Vec<(Arc<str>, Message)>,
-    /// What holds capacity until it was published.
-    placed: Vec<ActivationId>,
+/// What a fire is about to publish. Dropped before, by a refusal or a caller who hangs up, it takes back what it has placed.
+struct Batch<'a> {
+    app: &'a App,
+    /// Each with the place of its line in the record.
+    starts: Vec<(usize, Start)>,
+}
+
+/// What one rule starts.
+struct Start {
+    id: ActivationId,
+    topic: Arc<str>,
+    message: Message,
+    /// Whether it holds capacity.
+    placed: bool,
 }
 
 /// What the actions of a trigger are given.
@@ -86,22 +97,83 @@ impl App {
         let start = now();
         let payload = payload.unwrap_or_else(Json::empty_object);
         let given = given(&trigger, headers, &payload);
-        let (mut batch, mut logs) = (Batch::default(), Vec::with_capacity(rules.len()));
+        let (starts, mut lines) = self.set_off_all(caller, rules, &given).await;
+        let (id, policy) = (self.chance.activation_id(), self.config.store_non_blocking);
+        let kept = is_kept(&caller.identity, &caller.transid, policy, StatusCode::Success);
+        let told = |lines: &[Line<'_>]| kept.then(|| record(caller, &trigger, id, start, payload.clone(), lines));
+        match self.publish_together(&starts, told(&lines)).await {
+            Ok(()) => {}
+            Err(wsk_bus::Error::TooLarge { .. }) => {
+                self.publish_one_by_one(starts, &mut lines).await;
+                if let Some(record) = told(&lines) {
+                    self.owe(Arc::new(record)).await;
+                }
+            }
+            Err(error) => {
+                drop(Batch::of(self, starts));
+                return Err(refused(error));
+            }
+        }
+        Ok(Some(id))
+    }
+
+    async fn set_off_all<'r>(
+        self: &Arc<App>,
+        caller: &Caller,
+        rules: &'r IndexMap<String, RuleLink>,
+        given: &Given,
+    ) -> (Vec<(usize, Start)>, Vec<Line<'r>>) {
+        let (mut batch, mut lines) = (Batch::of(self, Vec::new()), Vec::with_capacity(rules.len()));
         for (rule, link) in rules {
-            let line = self.set_off(caller, rule, link, &given, &mut batch).await;
-            logs.push(serde_json::to_string(&line).expect("a line serialises"));
-            if !line.success && planted(Bug::StopsFiring) {
+            let line = batch.add(lines.len(), rule, link, self.set_off(caller, rule, link, given).await);
+            let stop = !line.success && planted(Bug::StopsFiring);
+            lines.push(line);
+            if stop {
                 break;
             }
         }
-        let record = record(caller, &trigger, self.chance.activation_id(), start, payload, logs);
-        let (id, policy) = (record.activation_id, self.config.store_non_blocking);
-        if is_kept(&caller.identity, &caller.transid, policy, StatusCode::Success) {
-            let owed = Owed::Record(Arc::new(record)).message();
-            batch.messages.push((self.work.ledger.topic().clone(), owed));
+        (std::mem::take(&mut batch.starts), lines)
+    }
+
+    /// Publishes what was started, and the record of it, in one group write, or none of it.
+    async fn publish_together(
+        &self,
+        starts: &[(usize, Start)],
+        record: Option<Activation>,
+    ) -> Result<(), wsk_bus::Error> {
+        let started = starts
+            .iter()
+            .map(|(_, start)| (start.topic.clone(), start.message.clone()));
+        let owed = record.map(|record| Owed::Record(Arc::new(record)).message());
+        let owed = owed.map(|message| (self.work.ledger.topic().clone(), message));
+        self.bus.publish_all(started.chain(owed).collect()).await?;
+        for (_, start) in starts.iter().filter(|(_, start)| start.placed) {
+            metrics::ACTIVATIONS.inc();
+            self.work.flights.depart(start.id);
         }
-        self.publish_batch(&batch.placed, batch.messages).await?;
-        Ok(Some(id))
+        Ok(())
+    }
+
+    /// Publishes each by itself; what the bus refuses is a refusal of its rule.
+    async fn publish_one_by_one(&self, starts: Vec<(usize, Start)>, lines: &mut [Line<'_>]) {
+        let mut left = Batch::of(self, starts);
+        left.starts.reverse();
+        while let Some((line, start)) = left.starts.pop() {
+            let placed = if start.placed { &[start.id][..] } else { &[] };
+            if let Err(error) = self.publish_batch(placed, vec![(start.topic, start.message)]).await {
+                lines[line].refuse(&error);
+            }
+        }
+    }
+
+    /// Puts a record on the ledger; stores it without when that does not take it.
+    async fn owe(self: &Arc<App>, record: Arc<Activation>) {
+        let (topic, message) = (self.work.ledger.topic(), Owed::Record(record.clone()).message());
+        if let Err(error) = self.bus.publish(topic, message, Durability::Durable).await {
+            tracing::warn!(activation_id = %record.activation_id, %error, "the ledger does not take a record; it is stored without");
+            let app = self.clone();
+            self.work.spawn(async move { app.keep(record).await });
+        }
     }
 
     async fn trigger(&self, name: &FullName) -> Result<Arc<Trigger>, Error> {
@@ -112,38 +184,22 @@ impl App {
         }
     }
 
-    async fn set_off<'a>(
+    async fn set_off(
         self: &Arc<App>,
         caller: &Caller,
-        rule: &'a str,
+        rule: &str,
         link: &RuleLink,
         given: &Given,
-        batch: &mut Batch,
-    ) -> Line<'a> {
-        let action = link.action.to_string();
-        let outcome = match link.status {
+    ) -> Result<Start, Error> {
+        match link.status {
             RuleStatus::Active => {
                 let policy = self.policy_of_rule(rule).await;
-                self.set_off_action(caller, &link.action, given, policy, batch).await
+                self.set_off_action(caller, &link.action, given, policy).await
             }
-            RuleStatus::Inactive => {
-                let text = format!("Rule '{rule}' is inactive, action '{action}' was not activated.");
-                Err(Error::Rejected(text))
-            }
-        };
-        let (id, error) = match outcome {
-            Ok(id) => (Some(id), None),
-            Err(error) => (None, Some(error)),
-        };
-        let status_code = error.as_ref().map_or(0, |error| if error.is_ours() { 3 } else { 1 });
-        let error = error.map(|error| error.to_string());
-        Line {
-            rule,
-            action,
-            status_code,
-            success: error.is_none(),
-            activation_id: id,
-            error,
+            RuleStatus::Inactive => Err(Error::Rejected(format!(
+                "Rule '{rule}' is inactive, action '{}' was not activated.",
+                link.action
+            ))),
         }
     }
 
@@ -162,8 +218,7 @@ impl App {
         name: &FullName,
         given: &Given,
         policy: Option<Policy>,
-        batch: &mut Batch,
-    ) -> Result<ActivationId, Error> {
+    ) -> Result<Start, Error> {
         self.charge_invocation(caller)?;
         let target = self.resolve_action(caller, name).await?;
         self.check_runnable(&target)?;
@@ -172,10 +227,12 @@ impl App {
         if policy.is_some() || is_composed(&target.action) {
             let mut progress = self.begin(caller, &target, Some(given.json.clone()), policy).await?;
             progress.sealed = given.sealed.clone();
-            let id = progress.machine.id();
-            let message = Owed::Composition(Box::new(progress)).message();
-            batch.messages.push((self.work.ledger.topic().clone(), message));
-            return Ok(id);
+            return Ok(Start {
+                id: progress.machine.id(),
+                topic: self.work.ledger.topic().clone(),
+                message: Owed::Composition(Box::new(progress)).message(),
+                placed: false,
+            });
         }
         let arguments = arguments(&target, Some(given.json.clone()));
         let Ready { id, topic, message, .. } = self.prepare(&Launch {
@@ -186,9 +243,54 @@ impl App {
             cause: None,
             blocking: false,
         })?;
-        batch.placed.push(id);
-        batch.messages.push((topic, message));
-        Ok(id)
+        Ok(Start {
+            id,
+            topic,
+            message,
+            placed: true,
+        })
+    }
+}
+
+impl<'a> Batch<'a> {
+    fn of(app: &'a App, starts: Vec<(usize, Start)>) -> Batch<'a> {
+        Batch { app, starts }
+    }
+
+    /// Takes in what became of a rule; gives its line, which has this place in the record.
+    fn add<'r>(&mut self, at: usize, rule: &'r str, link: &RuleLink, outcome: Result<Start, Error>) -> Line<'r> {
+        let mut line = Line {
+            rule,
+            action: link.action.to_string(),
+            status_code: 0,
+            success: true,
+            activation_id: None,
+            error: None,
+        };
+        match outcome {
+            Ok(start) => {
+                line.activation_id = Some(start.id);
+                self.starts.push((at, start));
+            }
+            Err(error) => line.refuse(&error),
+        }
+        line
+    }
+}
+
+impl Drop for Batch<'_> {
+    fn drop(&mut self) {
+        let placed = self.starts.iter().filter(|(_, start)| start.placed);
+        placed.for_each(|(_, start)| self.app.work.flights.cancel(start.id));
+    }
+}
+
+impl Line<'_> {
+    fn refuse(&mut self, error: &Error) {
+        self.status_code = if error.is_ours() { 3 } else { 1 };
+        self.success = false;
+        self.activation_id = None;
+        self.error = Some(error.to_string());
     }
 }
 
@@ -209,8 +311,9 @@ fn record(
     id: ActivationId,
     start: u64,
     payload: Json,
-    logs: Vec<String>,
+    lines: &[Line<'_>],
 ) -> Activation {
+    let written = |line| serde_json::to_string(line).expect("a line serialises");
     Activation {
         namespace: caller.namespace().clone(),
         name: trigger.name.clone(),
@@ -222,7 +325,7 @@ fn record(
         end: 0,
         duration: None,
         response: Response::success(payload, None),
-        logs,
+        logs: lines.iter().map(written).collect(),
         annotations: Parameters::new(),
         publish: false,
     }

@@ -131,6 +131,54 @@ async fn a_fire_that_cannot_be_written_starts_nothing() {
     assert_eq!((status, api.app.in_flight_count(), invoker.seen().len()), (503, 0, 0));
 }
 
+/// The others run.
+#[tokio::test(start_paused = true)]
+async fn what_is_too_large_for_the_bus_is_refused_to_its_rule_alone() {
+    let (api, invoker) = ready().await;
+    let client = api.client("guest");
+    let mut large = code();
+    large["parameters"] = json!([{"key": "large", "value": "x".repeat(100_000)}]);
+    client.put("actions/large", large).await.ok();
+    for (name, action) in [("r1", "a"), ("r2", "large"), ("r3", "s")] {
+        rule(&client, name, action).await;
+    }
+    let bound = TopicConfig {
+        max_bytes: 50_000,
+        ..TopicConfig::queue("invoker0")
+    };
+    api.app.bus.ensure_topic(&bound).await.unwrap();
+    let answer = client.post("triggers/t", json!({})).await;
+    assert_eq!(answer.status, 202);
+    let lines = lines(&record(&client, &id(&answer)).await);
+    let refused = json!({"rule": "guest/r2", "action": "guest/large", "statusCode": 1, "success": false,
+                         "error": "The request content is larger than the server is willing or able to process."});
+    assert_eq!(lines[1], refused);
+    for line in [&lines[0], &lines[2]] {
+        assert_eq!(line["success"], true);
+        record(&client, line["activationId"].as_str().unwrap()).await;
+    }
+    assert_eq!(
+        (lines.len(), invoker.seen().len(), api.app.in_flight_count()),
+        (3, 2, 0)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_is_too_large_for_the_bus_is_stored_all_the_same() {
+    let (api, invoker) = ready().await;
+    let client = api.client("guest");
+    rule(&client, "r", "a").await;
+    let bound = TopicConfig {
+        max_bytes: 10_000,
+        ..TopicConfig::queue("owed0")
+    };
+    api.app.bus.ensure_topic(&bound).await.unwrap();
+    let answer = client.post("triggers/t", json!({"large": "x".repeat(20_000)})).await;
+    assert_eq!(answer.status, 202);
+    assert_eq!(lines(&record(&client, &id(&answer)).await)[0]["success"], true);
+    assert_eq!((invoker.seen().len(), api.app.in_flight_count()), (1, 0));
+}
+
 #[tokio::test(start_paused = true)]
 async fn namespaces_may_keep_no_records() {
     let (api, invoker) = ready().await;
