@@ -131,10 +131,17 @@ impl App {
 
     async fn see_through(self: Arc<App>, run: Arc<Mutex<Run>>, waiter: oneshot::Sender<Arc<Activation>>) {
         let record = run::finish(&self, &run).await;
-        let (id, terms) = (record.activation_id, run.lock().await.terms());
-        // On a bus that is a log of its own the record is safe before anybody has the answer, though nobody waits for a disk.
-        if terms.keep(&self.config, &record) && !self.promise(&record).await {
-            self.keep(record.clone()).await;
+        let (id, terms, promise) = {
+            let run = run.lock().await;
+            (record.activation_id, run.terms(), run.is_promise())
+        };
+        if terms.keep(&self.config, &record) {
+            // What is on the ledger may still be read from there, and is known to have ended by its stored record alone. Of any
+            // other, on a bus that is a log of its own, the record is safe before anybody has the answer, though nobody waits
+            // for a disk.
+            if promise || !self.promise(&record).await {
+                self.keep(record.clone()).await;
+            }
         }
         // Whoever waited may have gone away, or have been told that it runs on.
         let _ = waiter.send(record);

@@ -29,6 +29,8 @@ pub struct Run {
     receipt: Option<Receipt>,
     /// The machine before its last step, while the run is a promise: a step that cannot be taken now is taken later.
     before: Option<Composition>,
+    /// The record of a nested composition that was left, until it is stored.
+    left: Option<Arc<Activation>>,
     ended: bool,
 }
 
@@ -41,6 +43,8 @@ enum Moved {
     },
     Pausing(Duration),
     Again,
+    /// Out of a nested composition, whose record is kept before anything follows.
+    Left(Arc<Activation>),
     Ended(Arc<Activation>),
 }
 
@@ -55,6 +59,12 @@ pub(super) async fn finish(app: &Arc<App>, run: &Mutex<Run>) -> Arc<Activation> 
         let (id, answer, patience) = match moved {
             Moved::Ended(record) => return record,
             Moved::Again => continue,
+            Moved::Left(record) => {
+                // However long the store takes, whoever waits for the run can stop waiting.
+                app.keep(record).await;
+                run.lock().await.left = None;
+                continue;
+            }
             Moved::Pausing(pause) => {
                 tokio::select! {
                     () = tokio::time::sleep(pause) => {}
@@ -102,12 +112,18 @@ impl Run {
             durable: false,
             receipt: None,
             before: None,
+            left: None,
             ended: false,
         }
     }
 
     pub(super) fn terms(&self) -> Terms {
         self.progress.terms()
+    }
+
+    /// Whether its steps are on the ledger.
+    pub(super) fn is_promise(&self) -> bool {
+        self.durable
     }
 
     pub async fn finish(self, app: &Arc<App>) -> Arc<Activation> {
@@ -125,13 +141,14 @@ impl Run {
         }
         app.work.ledger.hold(&self.progress);
         self.progress.step += 1;
-        let message = Owed::Composition(Box::new(self.progress.clone())).message();
-        let published = app
-            .bus
-            .publish(app.work.ledger.topic(), message, Durability::Durable)
-            .await;
+        // What was left is no part of the state any more.
+        let left = self.left.iter().map(|record| Owed::Record(record.clone()));
+        let state = Owed::Composition(Box::new(self.progress.clone()));
+        let promises = left.chain([state]);
+        let batch = promises.map(|owed| (app.work.ledger.topic().clone(), owed.message()));
+        let published = app.bus.publish_all(batch.collect()).await;
         self.durable = true;
-        published.map(|_| Some(Started::Accepted(id))).map_err(refused)
+        published.map(|()| Some(Started::Accepted(id))).map_err(refused)
     }
 
     /// Publishes the next activation, or ends.
@@ -142,7 +159,7 @@ impl Run {
         }
         self.before = self.durable.then(|| self.progress.machine.clone());
         match self.progress.machine.next() {
-            Next::Over => self.leave(app).await,
+            Next::Over => self.leave(app),
             Next::Pause(pause) => Moved::Pausing(Duration::from_millis(pause)),
             Next::Conductor { name, input, cause } => match app.resolve_action(&self.progress.caller(), &name).await {
                 Ok(target) => self.launch(app, &target, input, cause).await,
@@ -190,7 +207,11 @@ impl Run {
                 self.progress.machine.absorb(Outcome::of(&record), &namespace);
                 Moved::Again
             }
-            Ok(None) | Err(_) => Moved::Waiting { id, answer, patience },
+            Ok(None) => Moved::Waiting { id, answer, patience },
+            Err(error) => {
+                tracing::warn!(activation_id = %id, %error, "cannot look for the record of a component; waiting for its answer");
+                Moved::Waiting { id, answer, patience }
+            }
         }
     }
 
@@ -248,7 +269,7 @@ impl Run {
         Ok(answer)
     }
 
-    async fn leave(&mut self, app: &Arc<App>) -> Moved {
+    fn leave(&mut self, app: &App) -> Moved {
         let record = Arc::new(self.progress.machine.leave(&self.progress.identity, now()));
         app.work.events.ended(&self.progress.identity, &record);
         if self.progress.machine.is_over() {
@@ -256,7 +277,8 @@ impl Run {
             return Moved::Ended(record);
         }
         if self.progress.terms().keep(&app.config, &record) {
-            app.keep(record).await;
+            self.left = Some(record.clone());
+            return Moved::Left(record);
         }
         Moved::Again
     }
