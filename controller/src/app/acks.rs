@@ -157,12 +157,14 @@ impl Flights {
 
     /// Ends what is overdue, as if its invoker had said so.
     pub fn force_overdue(&self, now: Timestamp) {
-        let overdue: Vec<ActivationId> = self
+        let mut overdue: Vec<ActivationId> = self
             .table
             .iter()
             .filter(|flight| flight.force_at <= now)
             .map(|flight| *flight.key())
             .collect();
+        // The oldest first, which ids begin with.
+        overdue.sort_unstable();
         for id in overdue {
             tracing::warn!(activation_id = %id, "no completion came in time; its slot is freed by force");
             self.end(id, Outcome::Forced);

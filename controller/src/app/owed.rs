@@ -19,6 +19,7 @@ use wsk_bus::messages::read;
 use wsk_bus::{Delivery, Durability, Key, Message, Payload, Subscription};
 use wsk_entities::{Activation, ActivationId, FullName, Namespace};
 use wsk_planted::{Bug, planted};
+use wsk_store::stand_in;
 
 use super::App;
 use super::composition::{Progress, Run};
@@ -92,7 +93,11 @@ impl Ledger {
 
     /// Hands every promise back to the bus.
     pub fn let_go(&self) {
-        self.open.clear();
+        let mut ids: Vec<_> = self.open.iter().map(|open| *open.key()).collect();
+        ids.sort_unstable();
+        for id in ids {
+            self.open.remove(&id);
+        }
     }
 
     /// The action of a composition of this namespace, while it is under way.
@@ -286,20 +291,17 @@ impl App {
             .is_ok()
     }
 
-    /// Stores a record of the controller's own making, however long it takes.
-    pub(super) async fn keep(&self, record: Arc<Activation>) {
-        loop {
-            match self.activations.store(vec![record.clone()]).await {
-                Ok(()) => return,
-                Err(error) if error.retryable() => {
-                    tracing::warn!(activation_id = %record.activation_id, %error, "cannot store a record; trying again");
-                    tokio::time::sleep(RETRY).await;
-                }
-                Err(error) => {
-                    tracing::error!(activation_id = %record.activation_id, %error, "a record cannot be stored");
-                    return;
-                }
+    /// Stores a record of the controller's own making, however long it takes; one that the store refuses is replaced by one
+    /// that says so.
+    pub(super) async fn keep(&self, mut record: Arc<Activation>) {
+        while let Err(error) = self.activations.store(vec![record.clone()]).await {
+            if error.retryable() {
+                tracing::warn!(activation_id = %record.activation_id, %error, "cannot store a record; trying again");
+            } else {
+                tracing::error!(activation_id = %record.activation_id, %error, "a record was refused");
+                record = Arc::new(stand_in(&record, &error));
             }
+            tokio::time::sleep(RETRY).await;
         }
     }
 }

@@ -23,7 +23,7 @@ use wsk_service::clock;
 use wsk_store::Stores;
 
 use super::actions::{self, Book};
-use super::plan::{Cancel, Fault, Plan, TROUBLED, Update, What};
+use super::plan::{Cancel, Fault, Node, Plan, TROUBLED, Update, What};
 use super::seams::{self, Life, NOWHERE, Seen};
 use super::sky::Sky;
 
@@ -60,6 +60,8 @@ pub struct Controller {
 /// An invoker's machine: the invoker, when it lives, and the containers of all its lives.
 pub struct Machine {
     pub invoker: Option<wsk_invoker::Handle>,
+    /// Its wall clock.
+    clock: clock::Machine,
     life: Life,
     pub containers: Vec<scripted::Handle>,
 }
@@ -72,6 +74,8 @@ pub struct Cluster {
     pub book: Book,
     pub controllers: Vec<Option<Controller>>,
     pub machines: Vec<Machine>,
+    /// The controllers' wall clocks.
+    clocks: Vec<clock::Machine>,
     pub identity: Arc<Identity>,
     manifest: Arc<Manifest>,
     history: History,
@@ -97,6 +101,13 @@ enum Step {
     ControllerThaws(usize),
 }
 
+/// What is to be done, by time in milliseconds; at the same time in the order in which it was set down.
+#[derive(Default)]
+struct Agenda {
+    steps: BTreeMap<(u64, usize), Step>,
+    count: usize,
+}
+
 impl History {
     pub fn note(&self, line: String) {
         let at = self.began.elapsed().as_millis();
@@ -104,6 +115,37 @@ impl History {
             .lock()
             .expect("no panic under this lock")
             .push(format!("{at:>7} {line}"));
+    }
+}
+
+impl Agenda {
+    fn of(plan: &Plan) -> Agenda {
+        let mut agenda = Agenda::default();
+        for (n, request) in plan.requests.iter().enumerate() {
+            agenda.add(request.at, Step::Ask(n));
+        }
+        for cancel in &plan.cancels {
+            agenda.add(cancel.at, Step::Cancel(*cancel));
+        }
+        for (n, update) in plan.updates.iter().enumerate() {
+            agenda.add(update.at, Step::Update(*update, n));
+        }
+        for (at, fault) in &plan.faults {
+            agenda.add(*at, Step::Break(*fault));
+        }
+        agenda
+    }
+
+    /// What would be later than the troubles is left to [`Cluster::heal`].
+    fn add(&mut self, at: u64, step: Step) {
+        if at <= TROUBLED + 12_000 {
+            self.steps.insert((at, self.count), step);
+            self.count += 1;
+        }
+    }
+
+    fn next(&mut self) -> Option<(u64, Step)> {
+        self.steps.pop_first().map(|((at, _), step)| (at, step))
     }
 }
 
@@ -120,7 +162,9 @@ impl Cluster {
             retain_ms: 24 * 60 * 60 * 1000,
             ..wsk_store::EmbeddedConfig::default()
         });
-        let sky = Sky::new(StdRng::seed_from_u64(plan.seed ^ 0x5EED));
+        let sky = Sky::new(StdRng::seed_from_u64(plan.seed ^ 0x5EED), plan.narrow);
+        let mut clocks: Vec<clock::Machine> = plan.clocks.iter().copied().map(clock::Machine::off_by).collect();
+        let of_invokers = clocks.split_off(plan.controllers);
         let namespace = Namespace::new("guest").expect("a good name");
         let identity = Identity::new("guesty", namespace, "guest-uuid", "key", UserLimits::default());
         let mut cluster = Cluster {
@@ -130,6 +174,7 @@ impl Cluster {
             book: Book::default(),
             controllers: Vec::new(),
             machines: Vec::new(),
+            clocks,
             identity: Arc::new(identity),
             manifest: Arc::new(Manifest::parse(MANIFEST).expect("a good manifest")),
             history: History {
@@ -150,9 +195,10 @@ impl Cluster {
             let controller = cluster.new_controller(which).await;
             cluster.controllers.push(Some(controller));
         }
-        for which in 0..cluster.plan.invokers.len() {
+        for (which, clock) in of_invokers.into_iter().enumerate() {
             cluster.machines.push(Machine {
                 invoker: None,
+                clock,
                 life: Life::new(),
                 containers: Vec::new(),
             });
@@ -186,95 +232,146 @@ impl Cluster {
 
     /// Load and trouble, as planned.
     pub async fn live(&mut self) {
-        let mut steps: Vec<(u64, Step)> = Vec::new();
-        steps.extend(
-            self.plan
-                .requests
-                .iter()
-                .enumerate()
-                .map(|(n, request)| (request.at, Step::Ask(n))),
-        );
-        steps.extend(
-            self.plan
-                .cancels
-                .iter()
-                .map(|cancel| (cancel.at, Step::Cancel(*cancel))),
-        );
-        let updates = self.plan.updates.iter().enumerate();
-        steps.extend(updates.map(|(n, update)| (update.at, Step::Update(*update, n))));
-        for (at, fault) in &self.plan.faults {
-            steps.push((*at, Step::Break(*fault)));
-            let (back, step) = match *fault {
-                Fault::Invoker { which, back_after } => (at + back_after, Step::InvokerBack(which)),
-                Fault::Drain {
-                    which,
-                    limit,
-                    back_after,
-                } => (at + limit + back_after, Step::InvokerBack(which)),
-                Fault::Controller { which, back_after } => (at + back_after, Step::ControllerBack(which)),
-                Fault::FrozenInvoker { which, thaw_after } => (at + thaw_after, Step::InvokerThaws(which)),
-                Fault::FrozenController { which, thaw_after } => (at + thaw_after, Step::ControllerThaws(which)),
-                Fault::Store { .. } | Fault::SlowStore { .. } | Fault::Bus { .. } | Fault::Clock { .. } => continue,
-            };
-            steps.push((back, step));
-        }
-        steps.sort_by_key(|(at, _)| *at);
-        for (at, step) in steps.into_iter().filter(|(at, _)| *at <= TROUBLED + 12_000) {
+        let mut agenda = Agenda::of(&self.plan);
+        while let Some((at, step)) = agenda.next() {
             tokio::time::sleep_until(self.history.began + Duration::from_millis(at)).await;
-            self.take(step).await;
+            if let Some((after, step)) = self.take(step).await {
+                agenda.add(at + after, step);
+            }
         }
     }
 
-    async fn take(&mut self, step: Step) {
+    /// Does what is to be done; gives what puts it right, and after how many milliseconds.
+    async fn take(&mut self, step: Step) -> Option<(u64, Step)> {
         match step {
             Step::Ask(request) => self.ask(request),
             Step::Cancel(cancel) => self.cancel(cancel),
             Step::Update(update, n) => self.update(update, n),
-            Step::Break(fault) => {
-                self.note(format!("{fault:?}"));
-                self.break_down(fault).await;
-            }
+            Step::Break(fault) => return self.break_down(fault).await,
             Step::InvokerBack(which) => self.start_invoker(which).await,
             Step::ControllerBack(which) => self.start_controller(which).await,
             Step::InvokerThaws(which) => self.thaw_invoker(which),
             Step::ControllerThaws(which) => self.thaw_controller(which),
         }
+        None
     }
 
-    async fn break_down(&mut self, fault: Fault) {
+    async fn break_down(&mut self, fault: Fault) -> Option<(u64, Step)> {
+        let fault = self.aimed(fault);
+        self.note(format!("{fault:?}"));
         match fault {
-            Fault::Invoker { which, .. } => self.kill_invoker(which).await,
-            // One that stands still hears no word and is killed in the end.
-            Fault::Drain { which, .. } if self.machines[which].life.is_frozen() => self.kill_invoker(which).await,
-            Fault::Drain { which, limit, .. } => {
-                if let Some(invoker) = self.machines[which].invoker.take() {
-                    let (history, sky) = (self.history.clone(), self.sky.clone());
-                    sky.silent(&reads(which));
-                    tokio::spawn(async move {
-                        let drained = invoker.drain(Duration::from_millis(limit)).await;
-                        history.note(format!("invoker {which} {drained:?}"));
-                    });
-                }
+            Fault::Invoker { which, back_after } => {
+                self.kill_invoker(which).await;
+                return Some((back_after, Step::InvokerBack(which)));
             }
-            Fault::FrozenInvoker { which, .. } => {
+            Fault::Drain {
+                which,
+                limit,
+                back_after,
+            } => {
+                self.drain_invoker(which, limit).await;
+                return Some((limit + back_after, Step::InvokerBack(which)));
+            }
+            Fault::FrozenInvoker { which, thaw_after } => {
                 if self.machines[which].invoker.is_some() {
                     let life = self.machines[which].life.clone();
                     self.sky.silent(&reads(which));
                     self.freeze(life, reads(which));
                 }
+                return Some((thaw_after, Step::InvokerThaws(which)));
             }
-            Fault::Controller { which, .. } => self.kill_controller(which).await,
-            Fault::FrozenController { which, .. } => {
+            Fault::Controller { which, back_after } => {
+                self.kill_controller(which).await;
+                return Some((back_after, Step::ControllerBack(which)));
+            }
+            Fault::FrozenController { which, thaw_after } => {
                 if let Some(controller) = &self.controllers[which] {
                     self.freeze(controller.life.clone(), format!("owed{which}"));
                 }
+                return Some((thaw_after, Step::ControllerThaws(which)));
             }
             // These pass by themselves: a controller that starts meanwhile may wait for the store or the bus before anything
             // else is done here.
             Fault::Store { back_after } => self.for_a_while(back_after, Sky::store_away),
             Fault::SlowStore { well_after } => self.for_a_while(well_after, Sky::store_slow),
             Fault::Bus { back_after } => self.for_a_while(back_after, Sky::bus_away),
-            Fault::Clock { by } => step_clocks(by),
+            Fault::Regrouped { node } => self.regroup(node).await,
+            Fault::Clock { node, by } => self.clock(node).step(by),
+        }
+        None
+    }
+
+    /// Every other fault of an invoker meets one that has work, the next if not the one that was drawn: most of a hundred have
+    /// none at a given moment.
+    fn aimed(&self, mut fault: Fault) -> Fault {
+        let which = match &mut fault {
+            Fault::Invoker { which, .. }
+            | Fault::Drain { which, .. }
+            | Fault::FrozenInvoker { which, .. }
+            | Fault::Regrouped {
+                node: Node::Invoker(which),
+            }
+            | Fault::Clock {
+                node: Node::Invoker(which),
+                ..
+            } => which,
+            Fault::Controller { .. }
+            | Fault::FrozenController { .. }
+            | Fault::Store { .. }
+            | Fault::SlowStore { .. }
+            | Fault::Bus { .. }
+            | Fault::Regrouped {
+                node: Node::Controller(_),
+            }
+            | Fault::Clock {
+                node: Node::Controller(_),
+                ..
+            } => return fault,
+        };
+        if which.is_multiple_of(2) {
+            let busy = |at: &usize| {
+                self.machines[*at]
+                    .invoker
+                    .as_ref()
+                    .is_some_and(|invoker| invoker.open() > 0)
+            };
+            let others = (*which..self.machines.len()).chain(0..*which);
+            *which = others.into_iter().find(busy).unwrap_or(*which);
+        }
+        fault
+    }
+
+    fn clock(&self, node: Node) -> &clock::Machine {
+        match node {
+            Node::Controller(which) => &self.clocks[which],
+            Node::Invoker(which) => &self.machines[which].clock,
+        }
+    }
+
+    async fn drain_invoker(&mut self, which: usize, limit: u64) {
+        // One that stands still hears no word and is killed in the end.
+        if self.machines[which].life.is_frozen() {
+            return self.kill_invoker(which).await;
+        }
+        let machine = &mut self.machines[which];
+        if let Some(invoker) = machine.invoker.take() {
+            let history = self.history.clone();
+            self.sky.silent(&reads(which));
+            tokio::spawn(machine.clock.runs(async move {
+                let drained = invoker.drain(Duration::from_millis(limit)).await;
+                history.note(format!("invoker {which} {drained:?}"));
+            }));
+        }
+    }
+
+    /// What a node that is well has in hand comes to it a second time.
+    async fn regroup(&self, node: Node) {
+        let (topics, well) = match node {
+            Node::Invoker(which) => (vec![reads(which)], self.machines[which].invoker.is_some()),
+            Node::Controller(which) => (hears(which).into(), self.controllers[which].is_some()),
+        };
+        for topic in topics.into_iter().filter(|_| well) {
+            deliver_again(&self.bus, &topic, self.sky.regrouped(&topic)).await;
         }
     }
 
@@ -307,8 +404,8 @@ impl Cluster {
         self.excused
             .append(&mut controller.fleeting.lock().expect("no panic under this lock"));
         drop(controller.duties);
-        for topic in ["completed", "owed"] {
-            self.lose_commits(&format!("{topic}{which}")).await;
+        for topic in hears(which) {
+            self.lose_commits(&topic).await;
         }
     }
 
@@ -391,8 +488,9 @@ impl Cluster {
         let (manifest, factory) = (self.manifest.clone(), Arc::new(factory));
         let secrets = Arc::new(wsk_secrets::Vault::empty());
         let (entities, records) = (stores.entities, stores.activations);
-        let started = Invoker::start(config, manifest, bus, entities, records, factory, secrets).await;
         let machine = &mut self.machines[which];
+        let starts = Invoker::start(config, manifest, bus, entities, records, factory, secrets);
+        let started = machine.clock.runs(starts).await;
         machine.invoker = Some(started.expect("nothing refuses an invoker"));
         machine.life = life;
         machine.containers.push(containers);
@@ -415,7 +513,7 @@ impl Cluster {
         let app = App::new(Parts {
             config: wsk_controller::Config {
                 id: which.to_string(),
-                concurrent_invocations: Some(60),
+                concurrent_invocations: Some(if self.plan.invokers.len() > 4 { 240 } else { 60 }),
                 max_action_concurrency: 8,
                 cluster_size: self.plan.controllers as u32,
                 takeover_after_ms: self.plan.takeover.then_some(12_000),
@@ -428,7 +526,8 @@ impl Cluster {
             secrets: Arc::new(wsk_secrets::Vault::empty()),
             rng: StdRng::seed_from_u64(self.plan.seed.wrapping_mul(1000) + self.lives),
         });
-        let duties = app.take_up_duties().await.expect("nothing refuses a controller");
+        let duties = self.clocks[which].runs(async { app.take_up_duties().await }).await;
+        let duties = duties.expect("nothing refuses a controller");
         Controller {
             app,
             duties,
@@ -452,7 +551,8 @@ impl Cluster {
             return self.note(format!("request {request} finds no controller"));
         };
         let (app, fleeting) = (controller.app.clone(), controller.fleeting.clone());
-        controller.clients.push(tokio::spawn(async move {
+        let clock = &self.clocks[planned.controller];
+        controller.clients.push(tokio::spawn(clock.runs(async move {
             let response = app.handle(call).await;
             let id = response
                 .headers()
@@ -465,7 +565,7 @@ impl Cluster {
                     .expect("no panic under this lock")
                     .extend::<Option<ActivationId>>(id);
             }
-        }));
+        })));
     }
 
     /// A client that has something ended which is in flight, on any controller.
@@ -480,8 +580,8 @@ impl Cluster {
         let Some(controller) = &mut self.controllers[planned.controller] else {
             return self.note(format!("nobody is there to cancel {id}"));
         };
-        let app = controller.app.clone();
-        controller.clients.push(tokio::spawn(async move {
+        let (app, clock) = (controller.app.clone(), &self.clocks[planned.controller]);
+        controller.clients.push(tokio::spawn(clock.runs(async move {
             let status = app.handle(call).await.status().as_u16();
             history.note(format!("cancelled {id}: {status}"));
             // An accepted request promises a record, one that was carried out also what it says.
@@ -491,7 +591,7 @@ impl Cluster {
                 _ => return,
             };
             told.lock().expect("no panic under this lock").insert(id);
-        }));
+        })));
     }
 
     /// A client that gives an action new code.
@@ -503,8 +603,8 @@ impl Cluster {
         let Some(controller) = &mut self.controllers[planned.controller] else {
             return self.note(format!("nobody is there to update a{action}"));
         };
-        let app = controller.app.clone();
-        controller.clients.push(tokio::spawn(async move {
+        let (app, clock) = (controller.app.clone(), &self.clocks[planned.controller]);
+        controller.clients.push(tokio::spawn(clock.runs(async move {
             let response = app.handle(call).await;
             let status = response.status();
             history.note(format!("update {n} of a{action}: {status}"));
@@ -516,7 +616,7 @@ impl Cluster {
                     .expect("no panic under this lock")
                     .push((action, version));
             }
-        }));
+        })));
     }
 
     /// Versions of actions that some client was told it had written.
@@ -540,9 +640,12 @@ impl Cluster {
         faults.iter().any(|(_, fault)| matches!(fault, Fault::Bus { .. }))
     }
 
-    /// Has a controller run an action, now that all is well; the last status when it does not within some minutes.
+    /// Has a controller run an action, now that all is well; the last status when it does not within some minutes. A controller
+    /// that died may have died before it could announce what it wrote: then others have these minutes to find out.
     pub async fn probe(&mut self, controller: usize, action: usize) -> Result<(), StatusCode> {
         let mut patience = 10;
+        let dies = |(_, fault): &(u64, Fault)| matches!(fault, Fault::Controller { .. });
+        let dies = self.plan.faults.iter().any(dies);
         loop {
             let of_it = self.written().into_iter().filter(|(written, _)| *written == action);
             let oldest = of_it.map(|(_, version)| version).max().unwrap_or(0);
@@ -552,15 +655,18 @@ impl Cluster {
                 .expect("all were healed")
                 .app
                 .clone();
-            let response = app.handle(call).await;
+            let response = self.clocks[controller].runs(async { app.handle(call).await }).await;
             let id = response.headers().get(ACTIVATION_ID);
             let id: Option<ActivationId> = id.and_then(|id| id.to_str().ok()?.parse().ok());
-            if let Some(id) = id {
-                self.ids.lock().expect("no panic under this lock").insert(id);
+            let status = response.status();
+            self.ids.lock().expect("no panic under this lock").extend(id);
+            let body = response.into_body().collect().await.expect("it is there").to_bytes();
+            let unannounced = status == StatusCode::OK && dies && version_in(&body) < oldest;
+            if let Some(id) = id.filter(|_| !unannounced || patience == 0) {
                 self.probes.insert(id, (action, oldest));
             }
-            match response.status() {
-                StatusCode::OK => return Ok(()),
+            match status {
+                StatusCode::OK if !unannounced || patience == 0 => return Ok(()),
                 status if patience == 0 => return Err(status),
                 _ => patience -= 1,
             }
@@ -628,7 +734,8 @@ impl Cluster {
 
     async fn does(&self, verb: &str, path: &str, body: String) {
         let app = &self.controllers[0].as_ref().expect("it was just started").app;
-        let response = app.handle(self.request(verb, path, body)).await;
+        let call = self.request(verb, path, body);
+        let response = self.clocks[0].runs(async { app.handle(call).await }).await;
         assert_eq!(response.status(), 200, "{verb} {path}");
     }
 }
@@ -638,6 +745,11 @@ fn reads(invoker: usize) -> String {
     format!("invoker{invoker}")
 }
 
+/// The queues that a controller reads.
+fn hears(controller: usize) -> [String; 3] {
+    ["completed#", "owed#", "owed#-cancels"].map(|topic| topic.replace('#', &controller.to_string()))
+}
+
 async fn deliver_again(bus: &Arc<dyn MessageBus>, topic: &str, messages: Vec<Message>) {
     for message in messages {
         if let Some(message) = seams::again(bus, message).await {
@@ -645,13 +757,6 @@ async fn deliver_again(bus: &Arc<dyn MessageBus>, topic: &str, messages: Vec<Mes
             published.expect("memory takes it");
         }
     }
-}
-
-/// The wall clocks of all machines are set; what measures time goes on.
-fn step_clocks(by: i64) {
-    let now = clock::since_epoch();
-    let step = Duration::from_millis(by.unsigned_abs());
-    clock::simulate(if by < 0 { now.saturating_sub(step) } else { now + step });
 }
 
 /// The version in an action's document: the last part, which every write raises.

@@ -1,6 +1,6 @@
 //! Whole clusters under a seed: controllers and invokers over the in-process bus, in one thread and on tokio's paused clock,
-//! while invokers, controllers, the store and the bus die, drain, freeze, slow down, forget and come back. Every tenth seed is a
-//! cluster of three controllers and a hundred invokers.
+//! while invokers, controllers, the store and the bus die, drain, freeze, slow down, forget and come back. Every other seed is a
+//! cluster of three controllers and a hundred invokers, each machine with a wall clock of its own.
 //!
 //! [`plan`] says what a seed means, [`seams`] puts weather and death between a node and its seams, [`sky`] knows what no node
 //! does, [`actions`] is what containers do, [`cluster`] builds and drives everything, [`audit`] judges, [`bugs`] proves that it
@@ -20,8 +20,8 @@ use std::time::Duration;
 
 use plan::Plan;
 
-/// Seeds of one test run.
-const SEEDS: u64 = 1_000;
+/// Seeds of one test run, one half of them large clusters.
+const SEEDS: u64 = 2_000;
 
 /// What one seed led to.
 struct Run {

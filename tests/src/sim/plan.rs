@@ -21,6 +21,17 @@ pub struct Plan {
     pub weather: Weather,
     /// Whether controllers take over what others have left for long.
     pub takeover: bool,
+    /// By how many milliseconds the wall clocks are off, of the controllers and then of the invokers.
+    pub clocks: Vec<i64>,
+    /// Whether so few announced changes may wait that some are lost, which the next one tells.
+    pub narrow: bool,
+}
+
+/// A machine of the cluster.
+#[derive(Debug, Clone, Copy)]
+pub enum Node {
+    Controller(usize),
+    Invoker(usize),
 }
 
 /// An action, named `a<index>`.
@@ -91,8 +102,10 @@ pub enum Fault {
     SlowStore { well_after: u64 },
     /// The bus takes nothing and gives nothing.
     Bus { back_after: u64 },
-    /// Wall clocks are set forward, or back, by so many milliseconds.
-    Clock { by: i64 },
+    /// Who reads a node's topics is agreed on anew, while it lives: what it has in hand is delivered to it again.
+    Regrouped { node: Node },
+    /// The wall clock of a machine is set forward, or back, by so many milliseconds.
+    Clock { node: Node, by: i64 },
 }
 
 /// How bad things are in general. Chances are in thousands.
@@ -108,6 +121,8 @@ pub struct Weather {
     pub unknown: u32,
     /// An acknowledgement is lost on the way.
     pub lost_ack: u32,
+    /// After a delivery the next one of its topic takes up to three seconds, and messages of other topics overtake it.
+    pub stall: u32,
     /// A heartbeat is lost on the way.
     pub lost_ping: u32,
     /// The store fails before it has done anything.
@@ -125,7 +140,7 @@ pub struct Weather {
 }
 
 impl Plan {
-    /// Every tenth seed is a large cluster, the others are small ones: what takes long odds takes many of them.
+    /// Every other seed is a large cluster, the rest are small ones, in which rare meetings are more frequent.
     pub fn of(seed: u64) -> Plan {
         let mut rng = StdRng::seed_from_u64(seed);
         let large = is_large(seed);
@@ -135,9 +150,10 @@ impl Plan {
         };
         let sizes = if large { 2..=3 } else { 2..=8 };
         let invokers: Vec<u32> = (0..machines).map(|_| 256 * rng.random_range(sizes.clone())).collect();
-        let actions: Vec<Action> = (0..rng.random_range(2..=5)).map(|_| action(&mut rng)).collect();
+        let count = if large { 8..=16 } else { 2..=5 };
+        let actions: Vec<Action> = (0..rng.random_range(count)).map(|_| action(&mut rng)).collect();
         let calm = rng.random_bool(0.2);
-        let requests = requests(&mut rng, controllers, actions.len(), if large { 300 } else { 150 });
+        let requests = requests(&mut rng, controllers, actions.len(), if large { 400 } else { 150 });
         let faults = match (calm, large) {
             (true, _) => Vec::new(),
             (false, true) => faults(&mut rng, controllers, invokers.len(), 10..=30),
@@ -155,7 +171,9 @@ impl Plan {
         Plan {
             seed,
             controllers,
-            takeover: seed.is_multiple_of(2),
+            takeover: seed % 4 < 2,
+            clocks: clocks(&mut rng, controllers + invokers.len()),
+            narrow: rng.random_bool(0.3),
             requests,
             updates: updates(&mut rng, controllers, actions.len()),
             faults,
@@ -175,6 +193,7 @@ impl Plan {
             | Fault::Store { .. }
             | Fault::SlowStore { .. }
             | Fault::Bus { .. }
+            | Fault::Regrouped { .. }
             | Fault::Clock { .. } => 0,
         });
         counts.sum()
@@ -183,7 +202,13 @@ impl Plan {
 
 /// Whether a seed is a cluster of three controllers and a hundred invokers.
 pub fn is_large(seed: u64) -> bool {
-    seed % 10 == 9
+    seed.is_multiple_of(2)
+}
+
+/// How far clocks are apart is a property of the cluster: not at all, or as well or badly as they are kept.
+fn clocks(rng: &mut StdRng, machines: usize) -> Vec<i64> {
+    let most = [0, 20, 2_000, 120_000][rng.random_range(0..4)];
+    (0..machines).map(|_| rng.random_range(-most..=most)).collect()
 }
 
 fn action(rng: &mut StdRng) -> Action {
@@ -281,6 +306,7 @@ fn followed(mut faults: Vec<(u64, Fault)>, which: usize) -> Vec<(u64, Fault)> {
         | Fault::Controller { .. }
         | Fault::FrozenController { .. }
         | Fault::Bus { .. }
+        | Fault::Regrouped { .. }
         | Fault::Clock { .. } => None,
     });
     let back_after = 4_000;
@@ -297,7 +323,11 @@ fn fault(rng: &mut StdRng, controllers: usize, invokers: usize) -> Fault {
     };
     let (invoker, controller) = (rng.random_range(0..invokers), rng.random_range(0..controllers));
     let thaw_after = [2_000, 12_000, 30_000][rng.random_range(0..3)];
-    match rng.random_range(0..16) {
+    let node = match rng.random_bool(0.5) {
+        true => Node::Controller(controller),
+        false => Node::Invoker(invoker),
+    };
+    match rng.random_range(0..19) {
         0..=4 => Fault::Invoker {
             which: invoker,
             back_after,
@@ -326,7 +356,9 @@ fn fault(rng: &mut StdRng, controllers: usize, invokers: usize) -> Fault {
         14 => Fault::Bus {
             back_after: back_after.min(8_000),
         },
+        15 | 16 => Fault::Regrouped { node },
         _ => Fault::Clock {
+            node,
             by: [-300_000, -3_000, 3_000, 90_000][rng.random_range(0..4)],
         },
     }
@@ -340,6 +372,7 @@ impl Weather {
             full: rng.random_range(0..10),
             unknown: [0, 0, 20][rng.random_range(0..3)],
             lost_ack: [0, 0, 15][rng.random_range(0..3)],
+            stall: [0, 0, 20][rng.random_range(0..3)],
             lost_ping: [0, 100][rng.random_range(0..2)],
             store_error: rng.random_range(0..20),
             lost_answer: rng.random_range(0..60),

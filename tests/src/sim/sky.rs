@@ -6,16 +6,17 @@ use std::time::Duration;
 
 use rand::RngExt as _;
 use rand::rngs::StdRng;
-use tokio::sync::watch;
 use tokio::time::Instant;
 use wsk_bus::{Key, Message};
+use wsk_containers::scripted::watched::Watched;
 use wsk_entities::ActivationId;
 use wsk_store::Error as StoreError;
 
 use super::plan::Weather;
 
-/// A controller knows of a silent invoker after ten seconds; a heartbeat may have been on its way for five before that.
-const NOTICED: Duration = Duration::from_millis(16_500);
+/// A controller knows of a silent invoker after ten seconds; a heartbeat may have been on its way for five before that, and wait
+/// for three to be read.
+const NOTICED: Duration = Duration::from_millis(19_500);
 /// What was committed last before a consumer died may not have reached the broker: Kafka is told every 100 ms, and an answer
 /// may take a while.
 const UNCOMMITTED: Duration = Duration::from_secs(1);
@@ -26,7 +27,9 @@ pub struct Sky {
     rng: Mutex<StdRng>,
     store: Mutex<Store>,
     /// Whether the bus is away.
-    bus: watch::Sender<bool>,
+    bus: Watched<bool>,
+    /// Whether few announced changes may wait.
+    narrow: bool,
     facts: Mutex<Facts>,
 }
 
@@ -56,14 +59,19 @@ struct Facts {
 }
 
 impl Sky {
-    pub fn new(rng: StdRng) -> Arc<Sky> {
+    pub fn new(rng: StdRng, narrow: bool) -> Arc<Sky> {
         Arc::new(Sky {
+            narrow,
             weather: Mutex::default(),
             rng: Mutex::new(rng),
             store: Mutex::default(),
-            bus: watch::channel(false).0,
+            bus: Watched::new(false),
             facts: Mutex::default(),
         })
+    }
+
+    pub fn is_narrow(&self) -> bool {
+        self.narrow
     }
 
     pub fn set(&self, weather: Weather) {
@@ -86,18 +94,18 @@ impl Sky {
     }
 
     pub fn bus_away(&self, away: bool) {
-        if self.bus.send_replace(away) && !away {
+        if self.bus.set(away) && !away {
             self.blind_for_a_while();
         }
     }
 
     pub fn is_bus_away(&self) -> bool {
-        *self.bus.borrow()
+        self.bus.get()
     }
 
     /// Resolves while the bus is there.
     pub async fn bus_there(&self) {
-        let _ = self.bus.subscribe().wait_for(|away| !away).await;
+        self.bus.until(|away| !away).await;
     }
 
     pub fn weather(&self) -> Weather {
@@ -239,6 +247,22 @@ impl Sky {
             open.push((id, message));
         }
         doubled.extend(open.iter().map(|(id, _)| *id));
+        open.into_iter().map(|(_, message)| message).collect()
+    }
+
+    /// The readers of a topic are agreed on anew while its reader is well: everything it has not finished, and what it finished
+    /// so lately that the broker has not heard.
+    pub fn regrouped(&self, topic: &str) -> Vec<Message> {
+        let facts = self.facts();
+        let lately = facts.handed.get(topic).into_iter().flatten();
+        let mut open: Vec<(ActivationId, Message)> = Vec::new();
+        for (at, message) in lately {
+            let Some(id) = activation(message) else { continue };
+            if at.elapsed() <= UNCOMMITTED || !facts.recorded.contains(&id) {
+                open.retain(|(other, _)| *other != id);
+                open.push((id, message.clone()));
+            }
+        }
         open.into_iter().map(|(_, message)| message).collect()
     }
 

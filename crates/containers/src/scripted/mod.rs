@@ -6,9 +6,9 @@
 
 mod container;
 mod stage;
-pub mod watched;
 #[cfg(test)]
 mod tests;
+pub mod watched;
 
 use std::{
     fmt,
