@@ -213,6 +213,7 @@ async fn to_the_end<T: Send + 'static>(
 /// Takes in the changes that others make, until the bus is closed.
 pub(super) async fn follow(app: Arc<App>, changes: Box<dyn Subscription>) {
     tokio::select! {
+        biased;
         () = hear(&app, changes) => {}
         () = look_round(&app) => {}
     }

@@ -67,6 +67,7 @@ pub(super) async fn finish(app: &Arc<App>, run: &Mutex<Run>) -> Arc<Activation> 
             }
             Moved::Pausing(pause) => {
                 tokio::select! {
+                    biased;
                     () = tokio::time::sleep(pause) => {}
                     () = watch.asked() => {}
                 }
