@@ -13,8 +13,10 @@ pub mod api;
 pub mod app;
 mod config;
 mod metrics;
+mod retention;
 #[cfg(feature = "service")]
 pub mod service;
 
 pub use app::{App, Duties, Parts};
 pub use config::Config;
+pub use retention::retain;

@@ -21,7 +21,7 @@ use wsk_service::supervise::{OnCancel, OnFailure, Stage, Task};
 use wsk_service::telemetry::trace::{self, within};
 use wsk_service::{admin, clock, telemetry};
 
-use crate::{App, Config, Duties, Parts, api};
+use crate::{App, Config, Duties, Parts, api, retain};
 
 wsk_service::settings! {
     /// Configuration of `ferrowhisk-controller`.
@@ -37,7 +37,8 @@ wsk_service::settings! {
         /// How long a controller that was told to end still takes requests, after its `/ready` has begun to say so: the time in
         /// which gateways notice, which look every second.
         pub linger: Span = Span::from_secs(3),
-        /// Longest time a shutdown waits for what is running.
+        /// Longest time a shutdown waits, after that, for what is running; requests get six tenths of it, the rest is for handing
+        /// back what goes on elsewhere.
         pub drain: Span = Span::from_secs(20),
         /// Logs.
         pub log: telemetry::Config as section = Default::default(),
@@ -72,10 +73,10 @@ struct Unfit(crate::app::Error);
 const HEARD: Duration = Duration::from_millis(1500);
 /// Longest wait for a first invoker before the controller serves without one.
 const LONELY: Duration = Duration::from_secs(5);
+/// The share of `drain` that requests get; in the rest compositions and promises go back to the bus.
+const REQUESTS: f64 = 0.6;
 /// What the last writes may take beyond the configured drain.
 const STORAGE: Duration = Duration::from_secs(5);
-/// How often old records are looked for.
-const RETENTION: Duration = Duration::from_secs(60);
 
 /// Lives until a signal.
 pub async fn live(config: ServiceConfig, mut process: Process) -> Result<(), Fault> {
@@ -123,12 +124,16 @@ pub async fn live(config: ServiceConfig, mut process: Process) -> Result<(), Fau
         signer,
         phases,
     };
-    serve(&mut process, listener, door, drain.mul_f64(0.6));
+    serve(&mut process, listener, door, drain.mul_f64(REQUESTS));
     work(&mut process, duties, bus, name);
     let records = stores.activations;
-    process
-        .supervisor
-        .spawn(reported("retention"), move |_| retain(records.clone()));
+    process.supervisor.spawn(reported("retention"), move |_| {
+        let records = records.clone();
+        async move {
+            retain(records).await;
+            Ok::<_, Fault>(())
+        }
+    });
     hear_invokers(&app).await;
     process.supervisor.linger(config.linger.0);
     process.run(drain + STORAGE).await
@@ -157,7 +162,7 @@ fn manifest(file: &str) -> Result<Manifest, Fault> {
         return Ok(Manifest::bundled());
     }
     let text = std::fs::read_to_string(file).map_err(|error| format!("`manifest`: cannot read {file}: {error}"))?;
-    Ok(Manifest::parse(&text)?)
+    Ok(Manifest::parse(&text).map_err(|error| format!("`manifest`: {file}: {error}"))?)
 }
 
 fn reported(name: &'static str) -> Task {
@@ -232,18 +237,6 @@ fn work(process: &mut Process, duties: Duties, bus: Arc<dyn MessageBus>, name: N
             bus.close().await
         }
     });
-}
-
-/// Applies the retention of records now and then. Several controllers may do so: what one removed the other does not find.
-async fn retain(records: Arc<dyn wsk_store::ActivationStore>) -> Result<(), Fault> {
-    loop {
-        tokio::time::sleep(RETENTION).await;
-        match records.retain(clock::now()).await {
-            Ok(0) => {}
-            Ok(gone) => tracing::info!(records = gone, "removed old activation records"),
-            Err(error) => tracing::warn!(%error, "old activation records stay for now"),
-        }
-    }
 }
 
 impl Unfit {

@@ -10,7 +10,7 @@ use wsk_service::program::{Fault, Process, Settings, chain, wait_for};
 use wsk_service::supervise::{OnCancel, OnFailure, Stage, Task};
 use wsk_service::telemetry;
 
-use crate::{Config, Handle, Invoker, accredited, interpreters};
+use crate::{Config, Handle, Invoker, accredited, interpreters, manifest};
 
 wsk_service::settings! {
     /// Configuration of `ferrowhisk-invoker`.
@@ -52,7 +52,7 @@ const STORAGE: Duration = Duration::from_secs(5);
 
 /// Lives until a signal.
 pub async fn live(config: ServiceConfig, mut process: Process) -> Result<(), Fault> {
-    let manifest = Arc::new(manifest(&config)?);
+    let manifest = Arc::new(offered(&config)?);
     process.admin(&config.admin).await?;
     let factory = wsk_containers::open(
         &config
@@ -105,19 +105,11 @@ pub async fn live(config: ServiceConfig, mut process: Process) -> Result<(), Fau
 }
 
 /// The manifest without the kinds whose interpreter is missing here, or whose image has no variant for this machine.
-fn manifest(config: &ServiceConfig) -> Result<Manifest, Fault> {
-    let manifest = match config.manifest.as_str() {
-        "" => Manifest::bundled(),
-        file => {
-            let text =
-                std::fs::read_to_string(file).map_err(|error| format!("`manifest`: cannot read {file}: {error}"))?;
-            Manifest::parse(&text)?
-        }
-    };
+fn offered(config: &ServiceConfig) -> Result<Manifest, Fault> {
+    let mut manifest = manifest(&config.manifest)?;
     if is_process(config) {
         return Ok(interpreters::offered(manifest));
     }
-    let mut manifest = manifest;
     let own = config.invoker.architecture.clone().unwrap_or_else(Architecture::own);
     manifest.retain(|kind| kind.image.on(&own).is_some());
     Ok(manifest)

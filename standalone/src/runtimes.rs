@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use wsk_entities::Manifest;
 use wsk_invoker::interpreters;
 
@@ -10,12 +10,7 @@ use crate::Config;
 
 /// The configured manifest, or the bundled one.
 pub fn manifest(config: &Config) -> Result<Manifest> {
-    if config.manifest.is_empty() {
-        return Ok(Manifest::bundled());
-    }
-    let text = std::fs::read_to_string(&config.manifest)
-        .with_context(|| format!("cannot read the runtimes manifest {}", config.manifest))?;
-    Ok(Manifest::parse(&text)?)
+    wsk_invoker::manifest(&config.manifest).map_err(anyhow::Error::msg)
 }
 
 /// The manifest without the kinds whose interpreter is missing here.

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use hyper::http::request::Parts;
 use rand::rngs::StdRng;
 use wsk_bus::MessageBus;
-use wsk_controller::{App, Duties, api};
+use wsk_controller::{App, Duties, api, retain};
 use wsk_gateway::{Controllers, Forwarded};
 use wsk_identity::Authenticator;
 use wsk_invoker::Invoker;
@@ -32,8 +32,6 @@ pub struct Platform {
 
 /// Longest wait for the invoker's first heartbeat.
 const HEARD_WITHIN: Duration = Duration::from_secs(10);
-/// How often old records are looked for.
-const RETENTION_EVERY: Duration = Duration::from_secs(60);
 
 /// The key file in the data folder, where no other is configured.
 const SECRETS: &str = "secrets.keys";
@@ -148,7 +146,13 @@ impl Platform {
             on_failure: OnFailure::Report,
             ..task("retention", Stage::Work)
         };
-        supervisor.spawn(retention, move |_| retain(records.clone()));
+        supervisor.spawn(retention, move |_| {
+            let records = records.clone();
+            async move {
+                retain(records).await;
+                anyhow::Ok(())
+            }
+        });
         let mut invoker = Some((invoker, duties));
         supervisor.spawn(task("invoker", Stage::Work), move |cancel| {
             let work = invoker.take();
@@ -172,18 +176,6 @@ impl Platform {
                 bus.close().await
             }
         });
-    }
-}
-
-/// Applies the retention of records now and then, so that the disk stays flat.
-async fn retain(records: Arc<dyn ActivationStore>) -> Result<()> {
-    loop {
-        tokio::time::sleep(RETENTION_EVERY).await;
-        match records.retain(wsk_service::clock::now()).await {
-            Ok(0) => {}
-            Ok(gone) => tracing::info!(records = gone, "removed old activation records"),
-            Err(error) => tracing::warn!(%error, "old activation records stay for now"),
-        }
     }
 }
 
