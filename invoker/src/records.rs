@@ -13,11 +13,11 @@ use std::time::Duration;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::Instant;
 use wsk_bus::Delivery;
-use wsk_entities::{Activation, ActivationId, Json, Response, StatusCode};
+use wsk_entities::{Activation, ActivationId};
 use wsk_planted::{Bug, planted};
 use wsk_service::clock;
 use wsk_service::telemetry::trace;
-use wsk_store::{ActivationStore, Error};
+use wsk_store::{ActivationStore, Error, stand_in};
 
 use crate::config::Config;
 use crate::metrics::Metrics;
@@ -269,35 +269,44 @@ impl Writer {
         }
     }
 
-    /// One by one, so that a record that the store refuses does not hold up the others.
+    /// One by one, so that a record that the store refuses does not hold up the others; what stands for it comes after them.
     async fn write_singly(&self, entries: &mut Vec<Entry>) {
-        for mut entry in entries.drain(..) {
-            let mut pause = FIRST_RETRY;
-            loop {
-                match self.store.store(vec![entry.record.clone()]).await {
-                    Ok(()) => break,
+        let mut pause = FIRST_RETRY;
+        while !entries.is_empty() {
+            let mut refused = Vec::new();
+            for mut entry in entries.drain(..) {
+                match self.write_one(&entry.record).await {
+                    Ok(()) => {
+                        self.metrics.records.inc();
+                        entry.ticket.commit();
+                    }
                     Err(error) => {
                         tracing::error!(activation_id = %entry.record.activation_id, %error, "a record was refused");
-                        if !error.retryable() {
-                            entry.record = Arc::new(refused(&entry.record, &error));
-                        }
+                        entry.record = Arc::new(stand_in(&entry.record, &error));
+                        refused.push(entry);
                     }
                 }
+            }
+            entries.append(&mut refused);
+            if !entries.is_empty() {
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(LAST_RETRY);
             }
-            self.metrics.records.inc();
-            entry.ticket.commit();
         }
     }
-}
 
-/// What stands for a record that the store does not take.
-fn refused(record: &Activation, error: &Error) -> Activation {
-    let text = format!("The record of this activation could not be stored: {error}");
-    Activation {
-        response: Response::failure(StatusCode::WhiskError, &Json::from(text.as_str()), None),
-        logs: Vec::new(),
-        ..record.clone()
+    /// Stores a record, however long that takes. Errors: the store refuses it.
+    async fn write_one(&self, record: &Arc<Activation>) -> Result<(), Error> {
+        let mut pause = FIRST_RETRY;
+        while let Err(error) = self.store.store(vec![record.clone()]).await {
+            self.metrics.record_failures.inc();
+            if !error.retryable() {
+                return Err(error);
+            }
+            tracing::warn!(%error, waiting = 1, "records cannot be stored now; they are kept");
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LAST_RETRY);
+        }
+        Ok(())
     }
 }

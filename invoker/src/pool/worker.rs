@@ -130,7 +130,10 @@ pub(crate) async fn look_up(shared: Arc<Shared>, outbox: Outbox, mut job: Job) {
                 pause = (pause * 2).min(Duration::from_secs(5));
             }
             // What cannot be looked up cannot be stored either; running it is what was promised.
-            Err(_) => break false,
+            Err(error) => {
+                tracing::warn!(activation_id = %id, %error, "a redelivered activation cannot be looked up; it runs again");
+                break false;
+            }
         }
     };
     if known {

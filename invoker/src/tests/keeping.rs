@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use wsk_containers::scripted::Reply;
-use wsk_entities::StorePolicy;
+use wsk_entities::{StatusCode, StorePolicy};
 
 use super::world::{World, config};
 use crate::Config;
@@ -61,4 +61,41 @@ async fn a_batch_of_records_that_is_full_waits_for_no_interval() {
     // The first record goes alone, and the others wait one interval, not one for every four of them.
     tokio::time::sleep(Duration::from_secs(70)).await;
     assert_eq!(world.invoker().open(), 0, "all are recorded");
+}
+
+/// The one record says so, those that were stored with it and after it are whole.
+#[tokio::test(start_paused = true)]
+async fn a_record_that_the_store_refuses_holds_nothing_up() {
+    let mut world = World::with(config(), MANIFEST).await;
+    world.records.inner.refuse("monstrous");
+    let revision = world.put("hello", |_| ()).await;
+    // While it is away they gather, and are written as one group.
+    world.records.go_away(true);
+    let mut ids = Vec::new();
+    for result in [r#"{"a":1}"#, r#"{"monstrous":1}"#, r#"{"b":1}"#] {
+        world.containers.next_run(Reply::ok(result));
+        let message = world.message("hello", &revision);
+        ids.push(world.send(message).await);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    world.records.go_away(false);
+    let mut results = Vec::new();
+    for id in ids {
+        let record = world.record(id).await.record;
+        results.push((
+            record.response.status_code,
+            record.response.result.to_string(),
+            record.logs,
+        ));
+    }
+    let refused = &results[1];
+    assert_eq!(refused.0, StatusCode::WhiskError);
+    assert!(
+        refused.1.contains("could not be stored") && refused.1.contains("refused by a test"),
+        "{refused:?}"
+    );
+    assert!(!refused.1.contains("monstrous"));
+    assert_eq!([&*results[0].1, &*results[2].1], [r#"{"a":1}"#, r#"{"b":1}"#]);
+    world.invoke_new().await;
+    assert_eq!(world.invoker().open(), 0, "nothing waits");
 }

@@ -1,7 +1,7 @@
 //! An invoker, the bus and store around it, and a hand on each.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -17,7 +17,7 @@ use wsk_entities::{
     Manifest, Namespace, Parameters, TransactionId, UserLimits, Version,
 };
 use wsk_service::clock;
-use wsk_store::{ActivationFilter, ActivationStore, Expected, Page, Revision, Stores};
+use wsk_store::{ActivationFilter, ActivationStore, Expected, Faulty, Page, Revision, Stores};
 
 use crate::{Config, Drained, Handle, Invoker};
 
@@ -42,10 +42,9 @@ pub(super) struct World {
     next: u128,
 }
 
-/// A store of records that can be away, and that counts what it was given.
+/// A store of records that fails when it is told to, and that counts what it took.
 pub(super) struct Records {
-    inner: Arc<dyn ActivationStore>,
-    away: AtomicBool,
+    pub inner: Faulty,
     pub written: AtomicUsize,
     pub writes: AtomicUsize,
 }
@@ -75,8 +74,7 @@ impl World {
             .await
             .unwrap();
         let records = Arc::new(Records {
-            inner: stores.activations.clone(),
-            away: AtomicBool::new(false),
+            inner: Faulty::around(stores.activations.clone()),
             written: AtomicUsize::new(0),
             writes: AtomicUsize::new(0),
         });
@@ -339,28 +337,21 @@ pub(super) async fn settle() {
 
 impl Records {
     pub fn go_away(&self, away: bool) {
-        self.away.store(away, Ordering::SeqCst);
-    }
-
-    fn there(&self) -> Result<(), wsk_store::Error> {
-        match self.away.load(Ordering::SeqCst) {
-            true => Err(wsk_store::Error::Unavailable("the test says so".to_owned())),
-            false => Ok(()),
-        }
+        self.inner.go_away(away);
     }
 }
 
 #[async_trait]
 impl ActivationStore for Records {
     async fn store(&self, records: Vec<Arc<Activation>>) -> Result<(), wsk_store::Error> {
-        self.there()?;
+        let count = records.len();
+        self.inner.store(records).await?;
         self.writes.fetch_add(1, Ordering::SeqCst);
-        self.written.fetch_add(records.len(), Ordering::SeqCst);
-        self.inner.store(records).await
+        self.written.fetch_add(count, Ordering::SeqCst);
+        Ok(())
     }
 
     async fn get(&self, namespace: &Namespace, id: ActivationId) -> Result<Option<Activation>, wsk_store::Error> {
-        self.there()?;
         self.inner.get(namespace, id).await
     }
 
@@ -387,7 +378,6 @@ impl ActivationStore for Records {
     }
 
     async fn exists(&self, namespace: &Namespace, id: ActivationId) -> Result<bool, wsk_store::Error> {
-        self.there()?;
         self.inner.exists(namespace, id).await
     }
 
