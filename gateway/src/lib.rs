@@ -75,7 +75,7 @@ pub struct Parts<C> {
     pub phases: Phases,
     /// Where API routes are kept.
     pub apis: Arc<dyn ApiStore>,
-    /// Names of this platform: `host:port` of its listeners and of `api_host`.
+    /// Names of this platform beside `gateway.apis.own_hosts`: `host:port` of its listeners and of `api_host`, where known.
     pub hosts: Vec<String>,
 }
 

@@ -25,13 +25,10 @@ wsk_service::settings! {
         pub controllers: Vec<String> = vec!["127.0.0.1:10011".to_owned()],
         /// Secret that identities are signed with, 32 bytes or more; the same for all gateways and controllers.
         pub identity_secret: Secret = Secret::new(""),
-        /// Names under which clients reach this platform, `host` or `host:port`: targets of APIs that name one of them are
-        /// called without leaving it.
-        pub hosts: Vec<String> = Vec::new(),
         /// How long a gateway that was told to end still takes requests, after its `/ready` has begun to say so: the time in
         /// which load balancers notice.
         pub linger: Span = Span::from_secs(5),
-        /// Longest time a shutdown waits for requests under way.
+        /// Longest time a shutdown takes after that; requests under way get eight tenths of it.
         pub drain: Span = Span::from_secs(20),
         /// Logs.
         pub log: telemetry::Config as section = Default::default(),
@@ -47,6 +44,10 @@ impl Settings for ServiceConfig {
         &self.log
     }
 }
+
+/// The share of `drain` that requests get. Their listeners cut what is left then, so that those who asked and the log are told
+/// before the process ends.
+const REQUESTS: f64 = 0.8;
 
 /// Lives until a signal.
 pub async fn live(config: ServiceConfig, mut process: Process) -> Result<(), Fault> {
@@ -85,9 +86,9 @@ pub async fn live(config: ServiceConfig, mut process: Process) -> Result<(), Fau
         controllers: remote,
         phases: process.phases.clone(),
         apis,
-        hosts: config.hosts.clone(),
+        hosts: Vec::new(),
     })?;
-    let (gateway, drain) = (Arc::new(gateway), config.drain.0.mul_f64(0.8));
+    let (gateway, drain) = (Arc::new(gateway), config.drain.0.mul_f64(REQUESTS));
     if let Some((listener, acceptor)) = encrypting {
         look_after(&mut process, acceptor.clone());
         let face = gateway.face(Scheme::Https, Shows::Everything);

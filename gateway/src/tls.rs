@@ -21,11 +21,13 @@ wsk_service::settings! {
     pub struct Config {
         /// Address and port for HTTPS; empty: none.
         pub listen: String = String::new(),
-        /// Certificate chain, PEM; empty: a self-signed one in the data folder, made when missing. Read anew when it changes.
+        /// Certificate chain, PEM; read anew when it changes. Empty: `ferrowhisk serve` makes a self-signed one in its data
+        /// folder; `ferrowhisk-gateway` makes none and needs one named.
         pub certificate: PathBuf = PathBuf::new(),
         /// Its private key, PEM.
         pub key: PathBuf = PathBuf::new(),
-        /// Names and addresses of a self-signed certificate beside `localhost` and the loopback addresses.
+        /// Names and addresses of the self-signed certificate that `ferrowhisk serve` makes, beside `localhost` and the loopback
+        /// addresses; of no use to `ferrowhisk-gateway`.
         pub names: Vec<String> = Vec::new(),
     }
 }

@@ -24,7 +24,8 @@ pub struct Config {
     /// Whether containers are made from any image, or only for what the manifest has a program for.
     #[serde(skip)]
     pub images: bool,
-    /// `__OW_API_HOST` of actions.
+    /// `__OW_API_HOST` of actions; both shapes of the platform have a key of their own for it.
+    #[serde(skip)]
     pub api_host: String,
     /// More environment of every container.
     pub env: Vec<(String, String)>,
@@ -153,7 +154,6 @@ impl Config {
             "architecture",
             "What the containers run on (`amd64`, `arm64`, `arm/v7`), where it is not what this program was compiled for.",
         ),
-        ("api_host", "Set from `api_host`."),
         ("env", "More environment of every container, pairs of name and value."),
         (
             "pause_grace_ms",

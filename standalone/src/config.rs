@@ -21,7 +21,8 @@ settings! {
         pub manifest: String = String::new(),
         /// Whether the system catalog, the packages of `/whisk.system`, is installed and kept up to date at start.
         pub catalog: bool = true,
-        /// Longest time a shutdown waits for what is running.
+        /// Longest time a shutdown waits for what is running: six tenths of it for requests, the rest for activations that nobody
+        /// waits for.
         pub drain: Duration = Duration::from_secs(20),
         /// Logs.
         pub log: wsk_service::telemetry::Config as section = Default::default(),

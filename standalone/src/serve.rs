@@ -54,18 +54,22 @@ async fn live(mut config: Config, folder: Folder) -> Result<()> {
     let gateway = Arc::new(gateway.map_err(anyhow::Error::msg)?);
     let mut supervisor = Supervisor::new(phases.clone());
     edge.announce(&folder)?;
-    edge.supervise(&mut supervisor, &gateway, drain.mul_f64(0.6));
+    edge.supervise(&mut supervisor, &gateway, drain.mul_f64(REQUESTS));
     if config.catalog {
         catalog::supervise(&mut supervisor, &platform);
     }
     let switch = platform.switch();
     operator::supervise(&config.operator, &folder, &mut supervisor, &phases, switch).await?;
-    platform.supervise(&mut supervisor, drain.mul_f64(0.4));
+    platform.supervise(&mut supervisor, drain.mul_f64(ACTIVATIONS));
     let ended = supervisor.run(drain + STORAGE).await;
     Edge::withdraw(&folder)?;
     Ok(ended?)
 }
 
+/// The share of `drain` that requests get, blocking invocations among them.
+const REQUESTS: f64 = 0.6;
+/// The share of activations that nobody waits for, after the requests; what is not done then runs at the next start.
+const ACTIVATIONS: f64 = 1.0 - REQUESTS;
 /// What the last writes may take beyond the configured drain.
 const STORAGE: Duration = Duration::from_secs(5);
 

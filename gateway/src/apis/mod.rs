@@ -45,7 +45,8 @@ wsk_service::settings! {
         pub public_url: String = String::new(),
         /// Server that takes the place of every target's (`https://host:port`), so that calls stay in a cluster; empty: none.
         pub backend_host: String = String::new(),
-        /// More names (`host` or `host:port`) of this platform. Targets on it are called without a connection.
+        /// Names (`host` or `host:port`) under which clients reach this platform, beside those it knows. Targets on it are called
+        /// without a connection.
         pub own_hosts: Vec<String> = Vec::new(),
         /// Whether targets may have loopback, link-local and private addresses. Switch it off where people who do not trust each
         /// other publish APIs: the gateway reaches servers that they must not.
