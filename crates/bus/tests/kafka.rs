@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use wsk_bus::messages::ELSEWHERE;
 use wsk_bus::{Config, Durability, Error, Kafka, Key, Message, MessageBus, Subscription, TopicConfig, contract, open};
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -191,6 +192,56 @@ async fn a_full_queue_that_another_process_reads_is_open_again_when_it_has_read(
         );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+#[tokio::test]
+async fn what_a_topic_takes_at_most_is_refused_at_once_when_it_is_more() {
+    let Some(brokers) = kafka() else { return };
+    let Config::Kafka(config) = config(&brokers, "large") else {
+        panic!("a Kafka")
+    };
+    let prefix = unique("large");
+    let bus = open(&Config::Kafka(Kafka {
+        topic_prefix: prefix,
+        ..config
+    }))
+    .unwrap();
+    let key = Key::Id(u128::MAX);
+    for topic in ["invoker0", "owed0", "completed0", ELSEWHERE] {
+        bus.ensure_topic(&TopicConfig::queue(topic)).await.unwrap();
+        let publish = async |bytes: usize| {
+            let message = Message::bytes(key.clone(), vec![b'x'; bytes]);
+            bus.publish(topic, message, Durability::Durable).await
+        };
+        publish(1_048_576 + 5_900).await.unwrap();
+        let error = publish(1_048_576 + 6_068).await.unwrap_err();
+        assert!(matches!(error, Error::TooLarge { limit: 1_054_644, .. }), "{error}");
+        let batch = [1, 2_000_000].map(|bytes| (topic.into(), Message::bytes(key.clone(), vec![b'x'; bytes])));
+        let error = bus.publish_all(batch.into()).await.unwrap_err();
+        assert!(matches!(error, Error::TooLarge { .. }), "{error}");
+        assert_eq!(bus.unfinished(topic).await.unwrap(), 1, "a batch is refused whole");
+    }
+}
+
+#[tokio::test]
+async fn more_copies_than_brokers_name_the_key() {
+    let Some(brokers) = kafka() else { return };
+    let Config::Kafka(config) = config(&brokers, "copies") else {
+        panic!("a Kafka")
+    };
+    let bus = open(&Config::Kafka(Kafka {
+        replication: 3,
+        ..config
+    }))
+    .unwrap();
+    let error = bus
+        .ensure_topic(&TopicConfig::queue(unique("copies")))
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(&error, Error::Configuration(reason) if reason.contains("`bus.replication` = 3")),
+        "{error}"
+    );
 }
 
 /// Needs no broker: that is the point.

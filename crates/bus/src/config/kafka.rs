@@ -88,7 +88,8 @@ pub enum Mechanism {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Topics {
-    /// How long what was accepted and is not done yet is kept, in milliseconds: `invoker...`, `owed...`, `scheduler...`.
+    /// How long what was accepted and is not done yet is kept, in milliseconds: `invoker...`, `owed...`,
+    /// `elsewhere`, `scheduler...`.
     pub work_retention_ms: u64,
     /// How long results on their way to a controller are kept: `completed...`.
     pub answers_retention_ms: u64,
@@ -163,7 +164,7 @@ pub(super) const DOCS: &[(&str, &str)] = &[
     ("sasl.password", "That user's password; never shown."),
     (
         "topics.work_retention_ms",
-        "How long topics of accepted work (`invoker...`, `owed...`) keep a message, in milliseconds; a topic that is there must keep it as long.",
+        "How long topics of accepted work (`invoker...`, `owed...`, `elsewhere`) keep a message, in milliseconds; a topic that is there must keep it as long.",
     ),
     (
         "topics.answers_retention_ms",

@@ -6,15 +6,18 @@ use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::{Shared, blocking, reader};
+use super::{Shared, blocking, reader, topics};
 use crate::in_process::Queue;
-use crate::{Error, TopicConfig, TopicKind, metrics};
+use crate::{Error, Message, TopicConfig, TopicKind, metrics};
 
 /// How often the brokers are asked at most what another process has read.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
+/// What Kafka needs at most around a message that counts towards the topic's limit: 61 bytes of a batch, lengths, key and header.
+const FRAME: usize = 160;
 
 /// The topic.
 #[derive(Debug)]
@@ -121,6 +124,21 @@ impl Log {
             messages,
             bytes: 0,
         })
+    }
+
+    /// The wire form of a message that the topic takes.
+    pub(super) fn encoded(&self, message: &Message) -> Result<Bytes, Error> {
+        let body = message.encode();
+        let size = body.len().saturating_add(FRAME);
+        let limit = usize::try_from(topics::largest(&self.name, &self.shared.config)).unwrap_or(usize::MAX);
+        if size > limit {
+            return Err(Error::TooLarge {
+                topic: self.name.to_string(),
+                size,
+                limit,
+            });
+        }
+        Ok(body)
     }
 
     pub(super) fn sending(&self) {

@@ -85,7 +85,6 @@ impl Shared {
                     | RDKafkaErrorCode::Authentication
                     | RDKafkaErrorCode::InvalidTopic
                     | RDKafkaErrorCode::PolicyViolation
-                    | RDKafkaErrorCode::InvalidReplicationFactor
                     | RDKafkaErrorCode::Fatal
                     | RDKafkaErrorCode::Fenced
             )
@@ -138,12 +137,12 @@ impl Bus {
             .ok_or_else(|| Error::UnknownTopic { topic: name.to_owned() })
     }
 
-    fn send(&self, log: &Arc<Log>, message: &Message) -> Result<Sent, Error> {
+    fn send(&self, log: &Arc<Log>, message: &Message, body: &[u8]) -> Result<Sent, Error> {
         let outcome = Arc::new(Outcome::new(self.shared.clone(), log.clone()));
-        let (key, body) = (key_bytes(&message.key), message.encode());
+        let key = key_bytes(&message.key);
         let mut record = BaseRecord::with_opaque_to(&log.full, outcome.clone())
             .partition(0)
-            .payload(&body[..]);
+            .payload(body);
         if let Some(key) = &key {
             record = record.key(key.as_bytes());
         }
@@ -159,12 +158,11 @@ impl Bus {
             Ok(()) => Ok(Sent(outcome)),
             Err((error, _)) => {
                 log.sent(None);
-                Err(self.shared.error("take a message for", &log.name, &error))
+                Err(sent::refused(&self.shared, log, &error, body.len()))
             }
         }
     }
 
-    /// Makes a topic; whether it is new.
     async fn join(
         &self,
         topic: &str,
@@ -177,6 +175,7 @@ impl Bus {
         Ok(Box::new(Member { seat, _group: group }))
     }
 
+    /// Makes a topic; whether it is new.
     async fn create(&self, log: &Log) -> Result<bool, Error> {
         let config = &self.shared.config;
         let settings = topics::new_topic(&log.full, &log.name, config);
@@ -191,6 +190,9 @@ impl Bus {
                 _,
                 RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::ClusterAuthorizationFailed,
             ))) if self.found(log).await?.partitions > 0 => Ok(false),
+            Some(Err((_, RDKafkaErrorCode::InvalidReplicationFactor))) => {
+                Err(Error::Configuration(topics::too_few_brokers(&log.full, config)))
+            }
             Some(Err((_, code))) => Err(failed(&KafkaError::AdminOp(code))),
             Some(Ok(_)) | None => Ok(true),
         }
@@ -323,7 +325,7 @@ impl MessageBus for Bus {
     async fn publish(&self, topic: &str, message: Message, durability: Durability) -> Result<Receipt, Error> {
         let log = self.log(topic)?;
         log.admit(1, message.size())?;
-        let sent = self.send(&log, &message)?;
+        let sent = self.send(&log, &message, &log.encoded(&message)?)?;
         match (log.kind, durability) {
             (TopicKind::Broadcast, Durability::Volatile) => Ok(Receipt::settled()),
             (TopicKind::Queue, Durability::Volatile) => Ok(Receipt {
@@ -338,6 +340,7 @@ impl MessageBus for Bus {
 
     async fn publish_all(&self, batch: Vec<(Arc<str>, Message)>) -> Result<(), Error> {
         let mut logs: HashMap<Arc<str>, (Arc<Log>, usize)> = HashMap::new();
+        let mut bodies = Vec::with_capacity(batch.len());
         for (topic, message) in &batch {
             if !logs.contains_key(topic) {
                 logs.insert(topic.clone(), (self.log(topic)?, 0));
@@ -345,10 +348,12 @@ impl MessageBus for Bus {
             let (log, count) = logs.get_mut(topic).expect("just put there");
             *count += 1;
             log.admit(*count, message.size())?;
+            bodies.push(log.encoded(message)?);
         }
         let sent = batch
             .iter()
-            .map(|(topic, message)| self.send(&logs[topic].0, message))
+            .zip(bodies)
+            .map(|((topic, message), body)| self.send(&logs[topic].0, message, &body))
             .collect::<Vec<_>>();
         for sent in sent {
             sent?.confirmed().await?;

@@ -6,10 +6,13 @@ use rdkafka::admin::{NewTopic, TopicReplication};
 
 use crate::config::Kafka;
 
+/// What brokers take at most where a topic does not say otherwise, unless they were told to take less.
+const BROKERS_OWN: u64 = 1_048_588;
+
 /// Kind of a topic by its name, without the operator's prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Purpose {
-    /// What must not be lost, until it is done; ours also the promises of compositions.
+    /// What must not be lost, until it is done; ours also the promises of compositions, and what waits for another place.
     Work,
     Answers,
     Invalidation,
@@ -28,7 +31,7 @@ pub(super) struct Found {
 
 fn purpose(name: &str) -> Purpose {
     let numbered = |word: &str| name.strip_prefix(word).is_some_and(|rest| !rest.is_empty());
-    if ["invoker", "scheduler", "owed"].into_iter().any(numbered) {
+    if ["invoker", "scheduler", "owed"].into_iter().any(numbered) || name == crate::messages::ELSEWHERE {
         Purpose::Work
     } else if numbered("completed") {
         Purpose::Answers
@@ -58,6 +61,23 @@ impl Purpose {
             Self::Invalidation | Self::Other => false,
         }
     }
+}
+
+/// The largest message that a topic takes, in bytes and with what Kafka puts around it.
+pub(super) fn largest(name: &str, config: &Kafka) -> u64 {
+    if purpose(name).large() {
+        config.topics.max_message_bytes
+    } else {
+        BROKERS_OWN
+    }
+}
+
+/// Why a topic cannot be made with so many copies.
+pub(super) fn too_few_brokers(full: &str, config: &Kafka) -> String {
+    format!(
+        "topic `{full}` cannot have `bus.replication` = {} copies, since fewer brokers are up; start more of them, or lower the key",
+        config.replication
+    )
 }
 
 /// What the broker is asked to make: one partition, for order. `full` is the name with its prefix, `name` the one without.
@@ -98,7 +118,7 @@ pub(super) fn fits(full: &str, name: &str, config: &Kafka, found: &Found) -> Res
     }
     if found.copies < usize::try_from(config.replication).unwrap_or(0) {
         return Err(format!(
-            "topic `{full}` has {} copies, fewer than `bus.replication` = {}; add copies with kafka-reassign-partitions, or lower the key",
+            "topic `{full}` has fewer copies ({}) than `bus.replication` = {}; add copies with kafka-reassign-partitions, or lower the key",
             found.copies, config.replication
         ));
     }
@@ -138,12 +158,23 @@ mod tests {
 
     #[test]
     fn topics_are_known_by_their_names() {
-        assert_eq!(purpose("invoker12"), Purpose::Work);
-        assert_eq!(purpose("scheduler0"), Purpose::Work);
-        assert_eq!(purpose("completed0"), Purpose::Answers);
-        assert_eq!(purpose("cacheInvalidation"), Purpose::Invalidation);
-        assert_eq!(purpose("health"), Purpose::Other);
-        assert_eq!(purpose("invoker"), Purpose::Other);
+        for (name, known) in [
+            ("invoker12", Purpose::Work),
+            ("scheduler0", Purpose::Work),
+            ("owed0", Purpose::Work),
+            ("owed0-cancels", Purpose::Work),
+            (crate::messages::ELSEWHERE, Purpose::Work),
+            ("completed0", Purpose::Answers),
+            (crate::messages::CACHE_INVALIDATION, Purpose::Invalidation),
+            (crate::messages::HEALTH, Purpose::Other),
+            (crate::messages::EVENTS, Purpose::Other),
+            (crate::messages::CONTROL, Purpose::Other),
+            (crate::messages::INSTANCES, Purpose::Other),
+            ("printed0", Purpose::Other),
+            ("invoker", Purpose::Other),
+        ] {
+            assert_eq!(purpose(name), known, "{name}");
+        }
     }
 
     #[test]
@@ -151,10 +182,25 @@ mod tests {
         let config = Kafka::default();
         let of = |name| HashMap::<_, _>::from_iter(new_topic(name, name, &config));
         assert_eq!(of("invoker0")["retention.ms"], "172800000");
+        assert_eq!(of("elsewhere"), of("invoker0"), "it takes what invokers leave");
+        assert_eq!(of("owed0"), of("invoker0"));
         assert_eq!(of("completed0")["retention.ms"], "3600000");
         assert_eq!(of("cacheInvalidation")["retention.ms"], "300000");
         assert_eq!(of("invoker0")["max.message.bytes"], "1054644");
         assert!(!of("health").contains_key("max.message.bytes"));
+    }
+
+    #[test]
+    fn what_carries_payloads_takes_larger_messages() {
+        let config = Kafka::default();
+        for (name, bytes) in [
+            ("elsewhere", 1_054_644),
+            ("owed0-cancels", 1_054_644),
+            ("completed0", 1_054_644),
+            ("events", 1_048_588),
+        ] {
+            assert_eq!(largest(name, &config), bytes, "{name}");
+        }
     }
 
     fn found(settings: &[(&str, &str)]) -> Found {
@@ -207,6 +253,12 @@ mod tests {
             fits("health", "health", &more, &Found::default()),
             Ok(()),
             "it is being made"
+        );
+        let elsewhere = found(&[("retention.ms", "3600000")]);
+        assert!(
+            fits("elsewhere", "elsewhere", &config, &elsewhere)
+                .unwrap_err()
+                .contains("--topic elsewhere --add-config retention.ms=172800000")
         );
         let kept = found(&[
             ("retention.ms", "-1"),
