@@ -15,18 +15,21 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use wsk_bus::Payload;
-use wsk_bus::messages::{Acknowledgement, ActivationMessage, CacheInvalidation, Control, Event, Ping, Printed};
+use wsk_bus::messages::{
+    Acknowledgement, ActivationMessage, CacheInvalidation, Control, Event, Instance, Ping, Printed,
+};
 
 /// Reads a message and gives what today's code writes for it.
 type Pass = fn(&str) -> Result<Value, String>;
 
 /// Which message a file holds: by the beginning of its name.
-const KINDS: [(&str, Pass); 7] = [
+const KINDS: [(&str, Pass); 8] = [
     ("acknowledgement", pass::<Acknowledgement>),
     ("activation", pass::<ActivationMessage>),
     ("cache-invalidation", pass::<CacheInvalidation>),
     ("control", pass::<Control>),
     ("event", pass::<Event>),
+    ("instance", pass::<Instance>),
     ("ping", pass::<Ping>),
     ("printed", pass::<Printed>),
 ];
@@ -149,7 +152,8 @@ fn every_message_has_its_files() {
             "no {previous}*.json"
         );
     }
-    // Each way to acknowledge, with and without a record; each order; each kind of event.
+    // Each way to acknowledge, with and without a record; each order; each kind of event; a question and an answer about a name;
+    // what invokers say of their machines, and what becomes of activations that those cannot run.
     for name in [
         "acknowledgement-combined",
         "acknowledgement-combined-id",
@@ -160,6 +164,11 @@ fn every_message_has_its_files() {
         "control-follow",
         "event-activation",
         "event-metric",
+        "instance",
+        "instance-answer",
+        "ping-node",
+        "activation-detour",
+        "activation-detour-last",
     ] {
         let wanted = format!("golden/previous/{name}.json");
         assert!(names.contains(&wanted), "no {wanted}");
