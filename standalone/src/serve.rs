@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use wsk_gateway::Gateway;
 use wsk_service::phase::Phases;
 use wsk_service::supervise::{OnCancel, OnFailure, Stage, Supervisor, Task};
-use wsk_service::telemetry;
+use wsk_service::{open_files, telemetry};
 
 use crate::edge::{Edge, reachable};
 use crate::folder::Folder;
@@ -18,6 +18,7 @@ use crate::{Config, catalog};
 /// Runs the platform until a signal. Returns once everything accepted is safe.
 pub fn serve(config: Config) -> Result<()> {
     telemetry::start(&config.log)?;
+    open_files::raise();
     let folder = Folder::take(&config.data)?;
     Edge::withdraw(&folder)?;
     let runtime = tokio::runtime::Builder::new_current_thread()

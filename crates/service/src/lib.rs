@@ -14,6 +14,7 @@ pub mod clock;
 pub mod config;
 pub mod http;
 pub mod metrics;
+pub mod open_files;
 pub mod phase;
 pub mod program;
 pub mod supervise;

@@ -20,7 +20,7 @@ use crate::admin::Admin;
 use crate::config::{self, Documented, Loader};
 use crate::phase::Phases;
 use crate::supervise::{OnCancel, OnFailure, Stage, Supervisor, Task};
-use crate::{http, telemetry};
+use crate::{http, open_files, telemetry};
 
 /// Why a service ends; the text is for its operator.
 pub type Fault = Box<dyn std::error::Error + Send + Sync>;
@@ -101,6 +101,7 @@ impl Program {
             return Ok(());
         }
         telemetry::start(settings.log())?;
+        open_files::raise();
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         let phases = Phases::starting();
         let process = Process {
