@@ -30,11 +30,12 @@ pub async fn gather(
     let deadline = Instant::now() + patience;
     let (accepted, given_twice) = load.ledger.promises();
     let database = Database::new(&cluster.couchdb, &cluster.prefix);
-    let begun = until_recorded(&database, &accepted, deadline).await?;
+    let (begun, succeeded) = until_recorded(&database, &accepted, deadline).await?;
     let counts = until_idle(cluster, deadline).await;
     let mut evidence = Evidence {
         given_twice,
         begun,
+        succeeded,
         records: records(&database, deadline).await?,
         answered: answered(load, &accepted, deadline).await,
         harmed: harmed.to_vec(),
@@ -51,28 +52,33 @@ pub async fn gather(
     Ok(evidence)
 }
 
-/// Waits for the records of what was accepted and of what that began; the ids of the latter.
+/// Waits for the records of what was accepted and of what that began; the ids of the latter, and of the actions among
+/// all of them that have run well.
 async fn until_recorded(
     database: &Database,
     accepted: &HashMap<String, Kind>,
     deadline: Instant,
-) -> Result<Vec<String>> {
-    let (mut open, mut begun): (Vec<String>, Vec<String>) = (accepted.keys().cloned().collect(), Vec::new());
-    let mut waiting = Vec::new();
+) -> Result<(Vec<String>, Vec<String>)> {
+    let mut open: Vec<String> = accepted.keys().cloned().collect();
+    let (mut begun, mut succeeded, mut waiting) = (Vec::new(), Vec::new(), Vec::new());
     loop {
         let mut missing = Vec::new();
         for (id, record) in asking(deadline, async || database.records(&open).await).await? {
             match (record, accepted.get(&id)) {
                 (None, _) => missing.push(id),
                 (Some(record), Some(Kind::Fire | Kind::Sequence)) => waiting.extend(named(&record)),
-                (Some(_), Some(Kind::Blocking | Kind::NonBlocking | Kind::Write) | None) => {}
+                (Some(record), Some(Kind::Blocking | Kind::NonBlocking | Kind::Write) | None) => {
+                    if record.pointer("/response/statusCode").and_then(Value::as_u64) == Some(0) {
+                        succeeded.push(id);
+                    }
+                }
             }
         }
         // What was begun was accepted with what began it.
         missing.extend(waiting.iter().cloned());
         begun.append(&mut waiting);
         if missing.is_empty() || Instant::now() >= deadline {
-            return Ok(begun);
+            return Ok((begun, succeeded));
         }
         open = missing;
         tokio::time::sleep(AGAIN).await;
@@ -96,13 +102,10 @@ fn is_id(text: &str) -> bool {
     text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// How many records there are of each id.
+/// How often the record of each id was written.
 async fn records(database: &Database, deadline: Instant) -> Result<HashMap<String, u32>> {
-    let mut counts: HashMap<String, u32> = HashMap::new();
-    for id in asking(deadline, async || database.ids().await).await? {
-        *counts.entry(id).or_default() += 1;
-    }
-    Ok(counts)
+    let ids = asking(deadline, async || database.ids().await).await?;
+    Ok(ids.into_iter().collect())
 }
 
 /// Whether the API shows some of the activations.
@@ -179,8 +182,9 @@ async fn counts(cluster: &Cluster) -> Vec<Count> {
                         .iter()
                         .map(|name| count(name, counts.known(name).unwrap_or(f64::NAN), 0.0)),
                 );
-                if let Some(sandboxes) = cluster.sandboxes(&part.name) {
-                    found.push(count("sandboxes", f64::from(sandboxes), counts.kept()));
+                if part.role == Role::Invoker {
+                    let containers = cluster.containers(&part.name).await.map_or(f64::NAN, f64::from);
+                    found.push(count("containers", containers, counts.kept()));
                 }
             }
             Err(_) => found.push(count("what it counts", f64::NAN, 0.0)),

@@ -22,6 +22,8 @@ pub struct Cluster {
     pub parts: Vec<Part>,
     /// Folder of the configurations and logs.
     pub dir: PathBuf,
+    /// The Docker engine of invokers that use one.
+    pub engine: Option<String>,
 }
 
 const SERVICES: [(&str, Role); 7] = [
@@ -64,6 +66,7 @@ impl Cluster {
             prefix: configured(&dir.join("invoker0.toml"), "prefix")?,
             parts,
             dir,
+            engine: std::env::var("FERROWHISK_TEST_DOCKER").ok(),
         })
     }
 
@@ -108,17 +111,14 @@ impl Cluster {
         Ok(())
     }
 
-    /// How many sandboxes of an invoker have processes in them; none where it keeps no control groups that are ours to see.
-    pub fn sandboxes(&self, invoker: &str) -> Option<u32> {
-        let parent = configured(&self.dir.join(format!("{invoker}.toml")), "cgroup_parent").ok()?;
-        let parent = parent.trim_start_matches('/');
-        let trees = ["memory", "unified", ""].map(|tree| Path::new("/sys/fs/cgroup").join(tree).join(parent));
-        let tree = trees.into_iter().find(|tree| tree.is_dir())?;
-        let groups = std::fs::read_dir(tree).ok()?.flatten();
-        let in_use = |group: &std::fs::DirEntry| {
-            std::fs::read_to_string(group.path().join("cgroup.procs")).is_ok_and(|processes| !processes.is_empty())
-        };
-        u32::try_from(groups.filter(in_use).count()).ok()
+    /// How many containers of an invoker are there.
+    pub async fn containers(&self, invoker: &str) -> Result<u32> {
+        let file = self.dir.join(format!("{invoker}.toml"));
+        match (configured(&file, "engine"), &self.engine) {
+            (Ok(_), Some(engine)) => in_engine(engine, invoker).await,
+            (Ok(_), None) => bail!("FERROWHISK_TEST_DOCKER does not say which engine {invoker} uses"),
+            (Err(_), _) => sandboxes(&file).with_context(|| format!("the control groups of {invoker}")),
+        }
     }
 
     /// Place of the part of a name.
@@ -226,6 +226,30 @@ impl Cluster {
         }
         outcome
     }
+}
+
+/// How many control groups of an invoker's sandboxes have processes in them.
+fn sandboxes(file: &Path) -> Result<u32> {
+    let parent = configured(file, "cgroup_parent")?;
+    let parent = parent.trim_start_matches('/');
+    let trees = ["memory", "unified", ""].map(|tree| Path::new("/sys/fs/cgroup").join(tree).join(parent));
+    let tree = trees.into_iter().find(|tree| tree.is_dir()).context("there are none")?;
+    let groups = std::fs::read_dir(tree)?.flatten();
+    let in_use = |group: &std::fs::DirEntry| {
+        std::fs::read_to_string(group.path().join("cgroup.procs")).is_ok_and(|processes| !processes.is_empty())
+    };
+    Ok(u32::try_from(groups.filter(in_use).count())?)
+}
+
+/// How many containers of a node its engine has, stopped ones too.
+async fn in_engine(engine: &str, node: &str) -> Result<u32> {
+    let label = format!("label=ferrowhisk.node={node}");
+    let list = ["--host", engine, "ps", "--all", "--quiet", "--filter", &label];
+    let output = tokio::process::Command::new("docker").args(list).output().await?;
+    if !output.status.success() {
+        bail!("docker ps: {}", String::from_utf8_lossy(&output.stderr).trim());
+    }
+    Ok(u32::try_from(String::from_utf8_lossy(&output.stdout).lines().count())?)
 }
 
 fn variable(name: &str) -> Result<String> {

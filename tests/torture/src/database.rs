@@ -20,6 +20,12 @@ const TOGETHER: usize = 500;
 const PAGE: usize = 5000;
 const NAMESPACE: &str = "guest";
 
+/// How often a document was written: a revision is `N-DIGEST`, and each write counts on.
+fn writes(row: &Value) -> Option<u32> {
+    let (count, _) = row.pointer("/value/rev")?.as_str()?.split_once('-')?;
+    count.parse().ok()
+}
+
 impl Database {
     pub fn new(couchdb: &str, prefix: &str) -> Database {
         Database {
@@ -46,21 +52,28 @@ impl Database {
         Ok(found)
     }
 
-    /// The ids of all records, in the order of the names of the documents.
-    pub async fn ids(&self) -> Result<Vec<String>> {
+    /// The ids of all records, in the order of the names of the documents, with how often each was written.
+    pub async fn ids(&self) -> Result<Vec<(String, u32)>> {
         let (mut found, mut start) = (Vec::new(), format!("{NAMESPACE}/"));
         loop {
             let query = format!("limit={PAGE}&startkey=%22{}%22", start.replace('/', "%2F"));
             let rows = self.rows(Method::GET, &query, String::new()).await?;
-            let names: Vec<&str> = rows.iter().filter_map(|row| row.get("id")?.as_str()).collect();
+            let named: Vec<(&str, &Value)> = rows
+                .iter()
+                .filter_map(|row| Some((row.get("id")?.as_str()?, row)))
+                .collect();
             // Each page begins with what the one before it ended with.
-            let news = names.iter().filter(|name| **name != start);
-            let ids = news
-                .clone()
-                .filter_map(|name| name.strip_prefix(NAMESPACE)?.strip_prefix('/'));
-            found.extend(ids.map(str::to_owned));
-            match names.last() {
-                Some(last) if news.count() > 0 => start = (*last).to_owned(),
+            let news = named.iter().filter(|(name, _)| *name != start);
+            for (name, row) in news.clone() {
+                if let Some(id) = name.strip_prefix(NAMESPACE).and_then(|rest| rest.strip_prefix('/')) {
+                    found.push((
+                        id.to_owned(),
+                        writes(row).with_context(|| format!("the revision of {name}"))?,
+                    ));
+                }
+            }
+            match named.last() {
+                Some((last, _)) if news.count() > 0 => start = (*last).to_owned(),
                 Some(_) | None => return Ok(found),
             }
         }
@@ -80,5 +93,19 @@ impl Database {
             Some(Value::Array(rows)) if status.is_success() => Ok(rows),
             _ => bail!("CouchDB answered {status}: {body}"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_revision_counts_the_writes() {
+        assert_eq!(
+            writes(&json!({ "id": "guest/a", "value": { "rev": "12-abc" } })),
+            Some(12)
+        );
+        assert_eq!(writes(&json!({ "id": "guest/a" })), None);
     }
 }

@@ -16,7 +16,9 @@ pub struct Evidence {
     pub given_twice: Vec<String>,
     /// Ids of the activations that records name as begun by them: rules of a fire, components of a sequence.
     pub begun: Vec<String>,
-    /// How many records there are of each id.
+    /// Actions whose records say that they ran well.
+    pub succeeded: Vec<String>,
+    /// How often the record of each id was written.
     pub records: HashMap<String, u32>,
     /// Whether the activations that were looked at through the API were there, by id.
     pub answered: Vec<(String, bool)>,
@@ -50,6 +52,9 @@ pub struct Count {
 /// What is still delivered again so long after a fault: sessions end, and what was taken over runs.
 const AFTERMATH: Duration = Duration::from_secs(60);
 
+/// One run in so many may go by unseen.
+const UNSEEN: usize = 100;
+
 /// Everything that was promised and is not so.
 pub fn judge(evidence: &Evidence) -> Vec<String> {
     let mut findings: Vec<_> = evidence
@@ -59,6 +64,7 @@ pub fn judge(evidence: &Evidence) -> Vec<String> {
         .collect();
     findings.extend(unrecorded(evidence));
     findings.extend(twice(evidence));
+    findings.extend(unseen(evidence));
     findings.extend(
         evidence
             .entities
@@ -83,6 +89,18 @@ fn unrecorded(evidence: &Evidence) -> Vec<String> {
         .collect()
 }
 
+/// Runs are told by datagrams, of which the system may drop some; most of them missing means that nobody was looking.
+fn unseen(evidence: &Evidence) -> Option<String> {
+    let succeeded = evidence.succeeded.len();
+    let unseen = evidence
+        .succeeded
+        .iter()
+        .filter(|id| !evidence.runs.contains_key(*id))
+        .count();
+    (unseen * UNSEEN > succeeded)
+        .then(|| format!("{unseen} of {succeeded} activations that ran well were not seen to run"))
+}
+
 fn twice(evidence: &Evidence) -> Vec<String> {
     let mut findings: Vec<_> = evidence
         .given_twice
@@ -96,7 +114,7 @@ fn twice(evidence: &Evidence) -> Vec<String> {
         .filter(|id| !seen.insert(*id) || evidence.accepted.contains_key(*id));
     findings.extend(begun_again.map(|id| format!("{id} was begun twice")));
     let recorded = evidence.records.iter().filter(|(_, count)| **count > 1);
-    findings.extend(recorded.map(|(id, count)| format!("{id} has {count} records")));
+    findings.extend(recorded.map(|(id, count)| format!("the record of {id} was written {count} times")));
     let run = evidence
         .runs
         .iter()
@@ -154,6 +172,7 @@ mod tests {
         Evidence {
             accepted: HashMap::from([(id(1), Kind::Blocking), (id(2), Kind::Fire)]),
             begun: vec![id(3)],
+            succeeded: vec![id(1), id(3)],
             records,
             answered: vec![(id(1), true)],
             runs: HashMap::from([(id(1), once), (id(3), once)]),
@@ -202,11 +221,21 @@ mod tests {
             finding(|e, _| {
                 e.records.insert(id(2), 2);
             })
-            .ends_with("has 2 records")
+            .ends_with("was written 2 times")
         );
         assert!(finding(|e, _| e.begun.push(id(3))).ends_with("was begun twice"));
         assert!(finding(|e, _| e.begun.push(id(1))).ends_with("was begun twice"));
         assert!(finding(|e, _| e.given_twice.push(id(1))).ends_with("was given in two answers"));
+    }
+
+    #[test]
+    fn runs_that_nobody_saw_are_found() {
+        assert_eq!(
+            finding(|e, _| {
+                e.runs.remove(&id(3));
+            }),
+            "1 of 2 activations that ran well were not seen to run"
+        );
     }
 
     fn harm(role: Role, from: Instant) -> Harm {

@@ -14,9 +14,10 @@ use wsk_client::{Client, Config, Credentials, Invocation, Overwrite, Wait};
 use crate::ledger::{Answer, Ledger};
 
 pub const NAMESPACE: &str = "_";
-/// Requests under way at once; more are not begun, so that a stuck cluster is not buried.
-const OPEN: usize = 400;
 const PATIENCE: Duration = Duration::from_secs(90);
+/// Requests under way at once, in seconds of what is to be sent: clients go on asking while a part is out, and a little longer.
+/// More are not begun.
+pub const OPEN: u32 = 45;
 /// So many actions that each of a few invokers is the home of some.
 const ACTIONS: u64 = 9;
 /// Entities that are written over and over.
@@ -48,6 +49,7 @@ pub struct Load {
     turn: AtomicU64,
     /// Requests that were due and not sent, because too many were under way.
     pub unsent: AtomicU64,
+    rate: u32,
     pub ledger: Ledger,
 }
 
@@ -64,7 +66,8 @@ impl fmt::Display for Kind {
 }
 
 impl Load {
-    pub fn new(gateways: &[String], auth: &str) -> Result<Load> {
+    /// So many requests a second.
+    pub fn new(gateways: &[String], auth: &str, rate: u32) -> Result<Load> {
         let client = |host: &String| {
             Client::new(Config {
                 host: host.clone(),
@@ -77,6 +80,7 @@ impl Load {
             stop: AtomicBool::new(false),
             turn: AtomicU64::new(0),
             unsent: AtomicU64::new(0),
+            rate: rate.max(1),
             ledger: Ledger::default(),
         })
     }
@@ -116,9 +120,10 @@ impl Load {
     }
 
     /// Sends requests until told to stop, and waits for their answers.
-    pub async fn run(self: Arc<Load>, rate: u32) {
-        let open = Arc::new(Semaphore::new(OPEN));
-        let mut tick = tokio::time::interval(Duration::from_secs(1) / rate.max(1));
+    pub async fn run(self: Arc<Load>) {
+        let most = self.rate.saturating_mul(OPEN);
+        let open = Arc::new(Semaphore::new(usize::try_from(most).expect("no more than an address")));
+        let mut tick = tokio::time::interval(Duration::from_secs(1) / self.rate);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Burst);
         let mut number = 0u64;
         while !self.stop.load(Ordering::Acquire) {
@@ -135,8 +140,7 @@ impl Load {
             });
         }
         // All of them answered or given up.
-        let everything = u32::try_from(OPEN).expect("a small number");
-        drop(open.acquire_many(everything).await);
+        drop(open.acquire_many(most).await);
     }
 
     async fn send(&self, n: u64) {
@@ -203,14 +207,15 @@ impl Load {
     }
 }
 
-/// An action that tells its runs.
+/// An action that tells its runs to where it also finds the API: this machine, from wherever it runs.
 fn code(port: u16) -> String {
     format!(
         "const tell = require('dgram').createSocket('udp4');\n\
          tell.unref();\n\
+         const host = process.env.__OW_API_HOST.replace(/^.*\\/\\//, '').split(':')[0];\n\
          function main(p) {{\n\
            console.log('run ' + p.n);\n\
-           return new Promise((done) => tell.send(process.env.__OW_ACTIVATION_ID, {port}, '127.0.0.1', () => done({{ n: p.n }})));\n\
+           return new Promise((done) => tell.send(process.env.__OW_ACTIVATION_ID, {port}, host, () => done({{ n: p.n }})));\n\
          }}"
     )
 }

@@ -125,11 +125,11 @@ async fn rounds(arguments: &Arguments, cluster: &mut Cluster, seed: u64) -> Resu
 }
 
 async fn play(arguments: &Arguments, cluster: &mut Cluster, seed: u64) -> Result<Vec<String>> {
-    let tally = Tally::open().await?;
-    let load = Arc::new(Load::new(&cluster.gateways, &cluster.auth)?);
+    let tally = Tally::open(cluster.engine.is_some()).await?;
+    let load = Arc::new(Load::new(&cluster.gateways, &cluster.auth, arguments.rate)?);
     load.prepare(tally.port).await.context("the first entities")?;
     let began = Instant::now();
-    let running = tokio::spawn(load.clone().run(arguments.rate));
+    let running = tokio::spawn(load.clone().run());
     cluster.warm().await?;
     let plan = plan(arguments, cluster, seed)?;
     let (harmed, ended_by_themselves) = harm(arguments, cluster, &plan).await?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::judge::Evidence;
 use crate::ledger::Tried;
-use crate::load::Kind;
+use crate::load::{Kind, OPEN};
 use crate::outage::Noticed;
 use crate::plan::{Fault, Role};
 
@@ -67,7 +67,7 @@ impl Report<'_> {
         )?;
         writeln!(
             page,
-            "| Not sent | {}, because 400 were under way without an answer |",
+            "| Not sent | {}, because as many as are sent in {OPEN} s were under way without an answer |",
             self.unsent
         )?;
         writeln!(page, "| Ended by themselves | {} |\n", listed(self.ended_by_themselves))
@@ -132,15 +132,16 @@ impl Report<'_> {
             .records
             .len()
             .saturating_sub(evidence.accepted.len() + evidence.begun.len());
+        let rewritten = evidence.records.values().filter(|writes| **writes > 1).count();
         writeln!(page, "## Audit\n")?;
         writeln!(
             page,
-            "- {} records, one for each id; {unanswered} are of requests whose answer did not arrive.",
+            "- {} records, {rewritten} written more than once; {unanswered} are of requests whose answer did not arrive.",
             evidence.records.len()
         )?;
         writeln!(
             page,
-            "- {runs} runs of actions; {again} activations ran more than once, after something had happened to an invoker, a controller or Kafka."
+            "- {runs} runs of actions; {again} activations ran more than once, which is broken unless something had happened to an invoker, a controller or Kafka."
         )?;
         writeln!(
             page,

@@ -23,8 +23,10 @@ pub struct Tally {
 }
 
 impl Tally {
-    pub async fn open() -> Result<Tally> {
-        let socket = UdpSocket::bind("127.0.0.1:0").await?;
+    /// Listens for everybody where the cluster has a network of its own, in which containers are, and else for this machine.
+    pub async fn open(own_network: bool) -> Result<Tally> {
+        let host = if own_network { "0.0.0.0" } else { "127.0.0.1" };
+        let socket = UdpSocket::bind((host, 0)).await?;
         let port = socket.local_addr()?.port();
         let runs: Arc<Mutex<HashMap<String, Runs>>> = Arc::default();
         let kept = runs.clone();
