@@ -156,7 +156,8 @@ impl App {
     ///
     /// # Errors
     /// 403 for a foreign namespace, 404 where nothing is known of it, 409 where it has ended otherwise,
-    /// [`Error::Unavailable`] when the request cannot be put on disk: then nothing happens.
+    /// [`Error::Unavailable`] when the request cannot be put on disk: then nothing happens; or when the store does not say
+    /// whether there is a record of what is unknown here.
     pub async fn cancel(
         self: &Arc<App>,
         caller: &Caller,
@@ -178,8 +179,9 @@ impl App {
             return Ok(Cancelled::Ended(Box::new(order.record())));
         }
         match self.record_within(namespace, id, WAIT).await {
-            Some(record) => judged(record),
-            None => Ok(Cancelled::Accepted),
+            Ok(Some(record)) => judged(record),
+            // That it shall end is on disk, whatever the store says now.
+            Ok(None) | Err(_) => Ok(Cancelled::Accepted),
         }
     }
 
@@ -190,19 +192,31 @@ impl App {
             return Ok(record);
         }
         self.order_end(namespace, id).await;
-        self.record_within(namespace, id, ELSEWHERE).await.ok_or(Error::Missing)
+        self.record_within(namespace, id, ELSEWHERE)
+            .await?
+            .ok_or(Error::Missing)
     }
 
-    async fn record_within(&self, namespace: &Namespace, id: ActivationId, limit: Duration) -> Option<Activation> {
-        let (deadline, mut pause) = (Instant::now() + limit, FIRST_PAUSE / 20);
+    /// Waits for a record; none when it does not come in time. Errors: the store could not say so in the end.
+    async fn record_within(
+        &self,
+        namespace: &Namespace,
+        id: ActivationId,
+        limit: Duration,
+    ) -> Result<Option<Activation>, Error> {
+        let (deadline, mut pause, mut found) = (Instant::now() + limit, FIRST_PAUSE / 20, Ok(None));
         while Instant::now() < deadline {
-            if let Ok(Some(record)) = self.activations.get(namespace, id).await {
-                return Some(record);
+            found = self.activations.get(namespace, id).await;
+            if let Ok(Some(_)) = found {
+                break;
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(FIRST_PAUSE);
         }
-        None
+        found.map_err(|error| {
+            tracing::warn!(activation_id = %id, %error, "cannot look for the record of a cancelled activation");
+            error.into()
+        })
     }
 
     /// The request as it is written down; none when nothing of that id is under way for the caller.
@@ -306,7 +320,13 @@ impl App {
         let (id, began) = (order.activation_id, Instant::now());
         let (mut pause, mut gone_since) = (FIRST_PAUSE, None);
         loop {
-            let recorded = self.activations.exists(&order.namespace, id).await.unwrap_or(false);
+            let recorded = match self.activations.exists(&order.namespace, id).await {
+                Ok(recorded) => recorded,
+                Err(error) => {
+                    tracing::warn!(activation_id = %id, %error, "cannot look for the record of a cancelled activation");
+                    false
+                }
+            };
             let here = self.has(&order.namespace, id);
             if recorded && !here {
                 break;

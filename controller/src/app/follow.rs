@@ -87,6 +87,8 @@ struct State {
     missed: bool,
     looked: Option<Instant>,
     gone: Option<Instant>,
+    /// Whether the store did not answer then.
+    blind: bool,
     spoke: Instant,
 }
 
@@ -135,7 +137,8 @@ impl App {
     /// Follows the log of an activation of the caller's, after so many lines that it has already.
     ///
     /// # Errors
-    /// 403 for a foreign namespace, 404 where nothing is known of it, 429 for too many followers at a time.
+    /// 403 for a foreign namespace, 404 where nothing is known of it, 429 for too many followers at a time,
+    /// [`Error::Unavailable`] when the store does not say.
     pub async fn follow(
         self: &Arc<App>,
         caller: &Caller,
@@ -171,11 +174,12 @@ impl App {
                 missed: false,
                 looked: None,
                 gone: None,
+                blind: false,
                 spoke: Instant::now(),
             },
             over: feeds.over.subscribe(),
         };
-        if known || follower.is_elsewhere().await {
+        if known || follower.is_elsewhere().await? {
             Ok(follower)
         } else {
             Err(Error::Missing)
@@ -232,17 +236,18 @@ impl Follower {
 
     /// Whether an invoker runs it, although this controller knows nothing of it: a former life or another controller may have
     /// started it. Or it has ended between two looks.
-    async fn is_elsewhere(&mut self) -> bool {
+    async fn is_elsewhere(&mut self) -> Result<bool, Error> {
         self.ask().await;
         match timeout(ELSEWHERE, self.feed.recv()).await {
             Ok(Ok(printed)) => self.hear(&printed),
             Ok(Err(_)) | Err(_) => {
                 let record = self.app.activations.get(&self.namespace, self.id).await;
-                self.record = record.ok().flatten().map(Box::new);
-                return self.record.is_some();
+                let record = record.inspect_err(|error| self.cannot_look(error))?;
+                self.record = record.map(Box::new);
+                return Ok(self.record.is_some());
             }
         }
-        true
+        Ok(true)
     }
 
     /// What can be told without waiting.
@@ -293,11 +298,25 @@ impl Follower {
             self.state.gone.get_or_insert(now);
         }
         self.state.looked = Some(now);
-        if let Ok(Some(record)) = self.app.activations.get(&self.namespace, self.id).await {
-            self.record = Some(Box::new(record));
-            return true;
+        match self.app.activations.get(&self.namespace, self.id).await {
+            Ok(record) => {
+                self.state.blind = false;
+                self.record = record.map(Box::new);
+                self.record.is_some() || self.state.gone.is_some_and(|gone| now - gone >= SETTLING)
+            }
+            Err(error) => {
+                // That there is no record is for the store to say.
+                self.state.gone = None;
+                if !std::mem::replace(&mut self.state.blind, true) {
+                    self.cannot_look(&error);
+                }
+                false
+            }
         }
-        self.state.gone.is_some_and(|gone| now - gone >= SETTLING)
+    }
+
+    fn cannot_look(&self, error: &wsk_store::Error) {
+        tracing::warn!(activation_id = %self.id, %error, "cannot look for the record of a followed activation");
     }
 
     /// Asks for the lines from the next one on, where that is due.

@@ -21,6 +21,7 @@ use wsk_bus::MessageBus;
 use wsk_entities::{Identity, Manifest, Namespace, TransactionId, UserLimits};
 use wsk_identity::{Authenticator, Outcome};
 use wsk_secrets::{Keys, Vault};
+use wsk_store::{Faulty, Stores};
 
 use super::Request;
 use crate::Config;
@@ -66,6 +67,12 @@ pub fn new_bus() -> Arc<dyn MessageBus> {
     wsk_bus::open(&wsk_bus::Config::default()).unwrap()
 }
 
+/// Stores in memory.
+async fn new_stores() -> Stores {
+    let config = wsk_store::Config::Embedded(wsk_store::EmbeddedConfig::default());
+    wsk_store::open(&config).await.unwrap()
+}
+
 pub fn identity(name: &str, limits: UserLimits) -> Arc<Identity> {
     let uuid = "23bc46b1-71f6-4ed5-8c54-816aa4f8c502";
     Arc::new(Identity::new(
@@ -104,20 +111,37 @@ impl Api {
 
     async fn made(manifest: &str, over: Option<&Api>, config: Config, bus: Arc<dyn MessageBus>) -> Api {
         let stores = match over {
-            None => wsk_store::open(&wsk_store::Config::Embedded(wsk_store::EmbeddedConfig::default()))
-                .await
-                .unwrap(),
-            Some(api) => wsk_store::Stores {
+            None => new_stores().await,
+            Some(api) => Stores {
                 entities: api.app.entities.clone(),
                 activations: api.app.activations.clone(),
-                subjects: wsk_store::open(&wsk_store::Config::Embedded(wsk_store::EmbeddedConfig::default()))
-                    .await
-                    .unwrap()
-                    .subjects,
+                subjects: new_stores().await.subjects,
             },
         };
-        let subjects = stores.subjects.clone();
         let secrets = over.map_or_else(vault, |api| api.secrets.clone());
+        Api::over_stores(manifest, stores, secrets, config, bus).await
+    }
+
+    /// A controller whose records are in a store that fails as it is told to.
+    pub async fn with_faulty_records() -> (Api, Arc<Faulty>) {
+        let stores = new_stores().await;
+        let records = Arc::new(Faulty::around(stores.activations.clone()));
+        let stores = Stores {
+            activations: records.clone(),
+            ..stores
+        };
+        let api = Api::over_stores(MANIFEST, stores, vault(), Config::default(), new_bus()).await;
+        (api, records)
+    }
+
+    async fn over_stores(
+        manifest: &str,
+        stores: Stores,
+        secrets: Arc<Vault>,
+        config: Config,
+        bus: Arc<dyn MessageBus>,
+    ) -> Api {
+        let subjects = stores.subjects.clone();
         let app = App::new(Parts {
             config,
             manifest: Arc::new(Manifest::parse(manifest).unwrap()),
@@ -142,7 +166,7 @@ impl Api {
         let parts = Parts {
             config: dead.app.config.clone(),
             manifest: dead.app.manifest.clone(),
-            stores: wsk_store::Stores {
+            stores: Stores {
                 entities: dead.app.entities.clone(),
                 activations: dead.app.activations.clone(),
                 subjects: subjects.clone(),
