@@ -3,7 +3,8 @@
 //! `{"attempts": 3, "delay": 1000, "factor": 2}`: at most so many runs, the first included, with a pause of so many
 //! milliseconds before the second, and so many times longer before each further one. A rule's annotation wins over its
 //! action's. What is accepted then ends in one record, whose answer is that of the last run and whose `logs` name all
-//! runs. Pure.
+//! runs. More runs than [`MOST`] and longer pauses than [`LONGEST`] are cut to these; an annotation that cannot be read asks
+//! for nothing, as annotations of other meanings are nobody's mistake. Pure.
 
 use serde::{Deserialize, Serialize};
 use wsk_entities::Parameters;
