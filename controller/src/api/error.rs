@@ -114,7 +114,16 @@ impl Error {
             Error::Method { allow } => {
                 headers.insert(ALLOW, HeaderValue::from_static(allow));
             }
-            _ => {}
+            Error::App(_)
+            | Error::Path(_)
+            | Error::NoRoute
+            | Error::ContentType(_)
+            | Error::NotAcceptable(_)
+            | Error::Target(_)
+            | Error::LongTarget(_)
+            | Error::UnknownMethod
+            | Error::LargeEntity
+            | Error::LimitsEntity => {}
         }
         response
     }
@@ -129,7 +138,33 @@ impl Error {
                 tracing::error!(%transid, cause, "request failed: a stored document cannot be read");
             }
             Error::App(app::Error::Internal(cause)) => tracing::error!(%transid, cause, "request failed"),
-            _ => tracing::debug!(%transid, reason = %self, "request refused"),
+            Error::App(
+                app::Error::Entity(_)
+                | app::Error::Rejected(_)
+                | app::Error::Query { .. }
+                | app::Error::Unauthorized
+                | app::Error::Forbidden(_)
+                | app::Error::NotPermitted(_)
+                | app::Error::Missing
+                | app::Error::NotFound(_)
+                | app::Error::Conflict(_)
+                | app::Error::TooLarge
+                | app::Error::Unprocessable(_)
+                | app::Error::Throttled(_)
+                | app::Error::Unplaceable(_),
+            )
+            | Error::Path(_)
+            | Error::NoKey
+            | Error::InvalidKey
+            | Error::NoRoute
+            | Error::Method { .. }
+            | Error::ContentType(_)
+            | Error::NotAcceptable(_)
+            | Error::Target(_)
+            | Error::LongTarget(_)
+            | Error::UnknownMethod
+            | Error::LargeEntity
+            | Error::LimitsEntity => tracing::debug!(%transid, reason = %self, "request refused"),
         }
     }
 }
