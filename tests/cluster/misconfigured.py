@@ -16,6 +16,8 @@ import os
 import re
 import signal
 import socket
+import ssl
+import struct
 import subprocess
 import sys
 import tempfile
@@ -59,11 +61,15 @@ class Stub(http.server.BaseHTTPRequestHandler):
         pass
 
 
-def stub(status, body):
+def stub(status, body, certificate=None):
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Stub)
     server.status, server.body = status, body.encode()
+    if certificate:
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(certificate)
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    return f"http://127.0.0.1:{server.server_address[1]}"
+    return f"{'https://localhost' if certificate else 'http://127.0.0.1'}:{server.server_address[1]}"
 
 
 def store(**keys):
@@ -230,11 +236,14 @@ def names():
 def couchdb():
     refusing = stub(401, '{"error":"unauthorized","reason":"Name or password is incorrect."}')
     other = stub(200, "<html>Welcome</html>")
+    strange = stub(200, "{}", f"{FILES}/broker.both.pem")
     for service in TOP:
         refuses(service, config(service, store(url=refusing, username="whisk", password="hush")),
                 "Name or password is incorrect", "`store.username` and `store.password`")
         refuses(service, config(service, store(url=other)), "is no CouchDB", "`store.url`")
         refuses(service, config(service, store(url=COUCHDB.replace("http:", "https:"))), "does not speak TLS", "`store.url`")
+        refuses(service, config(service, store(url=strange)), "that this machine trusts", "`store.ca_file`")
+        refuses(service, config(service, store(url=strange, ca_file=f"{FILES}/other.pem")), "other.pem", "`store.ca_file`")
 
 
 @case
@@ -258,6 +267,24 @@ def kafka_credentials():
         refuses(service, config(service, bus(sasl.format("SCRAM-SHA-256"), brokers=KAFKA_SASL)), "`whisk`", "`bus.sasl.password`")
         refuses(service, config(service, bus(tls.format("other"), brokers=KAFKA_TLS)), "`bus.tls.ca_file`")
         refuses(service, config(service, bus(tls.format("ca"), brokers=KAFKA_TLS)), "`bus.tls.certificate_file`")
+        by_number = KAFKA_TLS.replace("localhost", "127.0.0.1")
+        refuses(service, config(service, bus(tls.format("ca"), brokers=by_number)), "is another host's", "`bus.brokers`")
+
+
+def make_topic(name, partitions=1, **settings):
+    """Somebody else makes a topic: a CreateTopics request of Kafka's protocol, version 2, all by hand."""
+    def text(value):
+        return struct.pack(">h", len(value)) + value.encode()
+    configs = [text(key.replace("_", ".")) + text(value) for key, value in settings.items()]
+    topic = text(name) + struct.pack(">ihii", partitions, 1, 0, len(configs)) + b"".join(configs)
+    request = struct.pack(">hhi", 19, 2, 1) + text("test") + struct.pack(">i", 1) + topic + struct.pack(">i?", 10000, False)
+    host, port = KAFKA.split(":")
+    with socket.create_connection((host, int(port)), timeout=LONG) as broker, broker.makefile("rb") as answers:
+        broker.sendall(struct.pack(">i", len(request)) + request)
+        answer = answers.read(struct.unpack(">i", answers.read(4))[0])
+    # After two numbers and one topic's name comes the verdict.
+    (verdict,) = struct.unpack_from(">h", answer, 4 + 4 + 4 + 2 + len(name))
+    assert verdict == 0, f"{name} is not made: error {verdict}"
 
 
 @case
@@ -268,6 +295,29 @@ def topics():
     longer = bus("[bus.topics]\nanswers_retention_ms = 7200000\n", topic_prefix=of)
     refuses("controller", config("controller", longer),
             f"{of}completed0", "`bus.topics.answers_retention_ms`", "kafka-configs")
+    # Three copies of each, where there is one broker: of topics that are there, and of those that are to be made.
+    three = "`bus.replication` = 3"
+    for service in ("controller", "invoker"):
+        refuses(service, config(service, bus(topic_prefix=of, replication=3)), f"`{of}", three, "kafka-reassign-partitions", "lower the key")
+        refuses(service, config(service, bus(topic_prefix=prefix(), replication=3)), "instances`", three, "start more of them", "lower the key")
+
+
+@case
+def topics_that_somebody_else_made():
+    for service, name in (("controller", "completed0"), ("invoker", "invoker0")):
+        for found, expected in (
+            ({"partitions": 3}, ["has 3 partitions", "delete it", "`bus.topic_prefix`"]),
+            ({"cleanup_policy": "compact"}, ["cleanup.policy=compact", "kafka-configs", "`bus.topic_prefix`"]),
+            ({"max_message_bytes": "1000"}, ["`bus.topics.max_message_bytes`", "kafka-configs"]),
+        ):
+            of = prefix()
+            make_topic(of + name, **found)
+            refuses(service, config(service, bus(topic_prefix=of)), f"`{of}{name}`", *expected)
+    # What waits for another place is work that was accepted.
+    of = prefix()
+    make_topic(of + "elsewhere", retention_ms="3600000")
+    for service in ("controller", "invoker"):
+        refuses(service, config(service, bus(topic_prefix=of)), f"`{of}elsewhere`", "`bus.topics.work_retention_ms`", "kafka-configs")
 
 
 @case
