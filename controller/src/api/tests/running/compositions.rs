@@ -1,7 +1,62 @@
 //! Sequences and conductors, and what becomes of them when the controller dies.
 
 use super::*;
+use crate::Config;
+use crate::api::tests::{MANIFEST, new_bus, new_stores, vault};
 use serde_json::json;
+use std::sync::atomic::{AtomicBool, Ordering};
+use wsk_entities::{ActivationId, ActivationSummary, Namespace, Timestamp};
+use wsk_store::{ActivationFilter, Error, Page, Stores};
+
+/// A store that does not take the records of `inner` while it is told not to.
+struct Picky {
+    all: Arc<dyn ActivationStore>,
+    refuses: AtomicBool,
+}
+
+#[async_trait::async_trait]
+impl ActivationStore for Picky {
+    async fn store(&self, records: Vec<Arc<Activation>>) -> Result<(), Error> {
+        if self.refuses.load(Ordering::SeqCst) && records.iter().any(|record| record.name.as_str() == "inner") {
+            return Err(Error::Unavailable("the test says so".into()));
+        }
+        self.all.store(records).await
+    }
+
+    async fn get(&self, namespace: &Namespace, id: ActivationId) -> Result<Option<Activation>, Error> {
+        self.all.get(namespace, id).await
+    }
+
+    async fn summaries(
+        &self,
+        namespace: &Namespace,
+        filter: &ActivationFilter,
+        page: Page,
+    ) -> Result<Vec<ActivationSummary>, Error> {
+        self.all.summaries(namespace, filter, page).await
+    }
+
+    async fn records(
+        &self,
+        namespace: &Namespace,
+        filter: &ActivationFilter,
+        page: Page,
+    ) -> Result<Vec<Activation>, Error> {
+        self.all.records(namespace, filter, page).await
+    }
+
+    async fn count(&self, namespace: &Namespace, filter: &ActivationFilter) -> Result<u64, Error> {
+        self.all.count(namespace, filter).await
+    }
+
+    async fn exists(&self, namespace: &Namespace, id: ActivationId) -> Result<bool, Error> {
+        self.all.exists(namespace, id).await
+    }
+
+    async fn retain(&self, now: Timestamp) -> Result<u64, Error> {
+        self.all.retain(now).await
+    }
+}
 
 async fn ready(behaviour: impl Fn(&ActivationMessage) -> Act + Send + Sync + 'static) -> (Api, Invoker) {
     let api = Api::start().await;
@@ -200,4 +255,81 @@ async fn an_accepted_sequence_waits_for_an_invoker() {
     tokio::time::sleep(Duration::from_secs(11)).await;
     let answer = blocked.post("actions/s?blocking=true", json!({})).await;
     assert_eq!(answer.json()["response"]["result"]["error"], "Sequence failed.");
+}
+
+fn names(invoker: &Invoker) -> Vec<String> {
+    invoker.seen().iter().map(|m| m.action.name.to_string()).collect()
+}
+
+/// The store takes no record of the nested sequence when the caller's wait ends, nor before the controller dies.
+#[test]
+fn a_record_that_cannot_be_stored_holds_no_caller_and_is_not_lost() {
+    let (api, store, accepted) = life(async {
+        let stores = new_stores().await;
+        let picky = Arc::new(Picky {
+            all: stores.activations.clone(),
+            refuses: AtomicBool::new(true),
+        });
+        let stores = Stores {
+            activations: picky.clone(),
+            ..stores
+        };
+        let api = Api::over_stores(MANIFEST, stores, vault(), Config::default(), new_bus()).await;
+        let invoker = Invoker::start(&api, echo).await;
+        furnish(&api).await;
+        let client = api.client("guest");
+        client.put("actions/inner", sequence(&["/_/a"])).await.ok();
+        client.put("actions/outer", sequence(&["/_/inner", "/_/b"])).await.ok();
+        let call = client.post("actions/outer?blocking=true&timeout=2000", json!({"x": 1}));
+        let answer = tokio::time::timeout(Duration::from_secs(60), call).await;
+        let answer = answer.expect("the wait ends as asked");
+        assert_eq!((answer.status.as_u16(), names(&invoker)), (202, vec!["a".to_owned()]));
+        (api, picky, id(&answer))
+    });
+    life(async move {
+        let api = Api::reborn(api).await;
+        let invoker = Invoker::start(&api, echo).await;
+        store.refuses.store(false, Ordering::SeqCst);
+        let client = api.client("guest");
+        let outer = record(&client, &accepted).await;
+        let inner = record(&client, outer["logs"][0].as_str().unwrap()).await;
+        assert_eq!(
+            (&inner["name"], &outer["response"]["result"]),
+            (&json!("inner"), &json!({"x": 1}))
+        );
+        assert_eq!(names(&invoker), ["b"], "what had ended does not run again");
+    });
+}
+
+/// The ledger has no place free, so that the states of a run that was accepted late are read when it has ended.
+#[tokio::test(start_paused = true)]
+async fn a_state_that_is_read_late_starts_nothing() {
+    let config = Config {
+        compositions: 1,
+        ..Config::default()
+    };
+    let api = Api::configured(config).await;
+    let invoker = Invoker::start(&api, |message| {
+        let slow = message.action.name.as_str() == "slow";
+        Act::After(Duration::from_secs(if slow { 50 } else { 2 }), success("{}"))
+    })
+    .await;
+    furnish(&api).await;
+    let client = api.client("guest");
+    client.put("actions/slow", code()).await.ok();
+    client.put("actions/first", sequence(&["/_/slow"])).await.ok();
+    let first = client.post("actions/first", json!({})).await;
+    while names(&invoker).is_empty() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let late = client.post("actions/s?blocking=true&timeout=1000", json!({})).await;
+    assert_eq!((first.status.as_u16(), late.status.as_u16()), (202, 202));
+    for answer in [first, late] {
+        record(&client, &id(&answer)).await;
+    }
+    while api.app.bus.depth("owed0") > 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert_eq!(names(&invoker), ["slow", "a", "b"]);
 }
