@@ -34,6 +34,7 @@ pub async fn every_bus(open: impl AsyncFn() -> Bus) {
     a_member_that_dies_loses_nothing(&open().await).await;
     a_wake_up_is_passed_on(&open().await).await;
     in_flight_is_bounded(&open().await).await;
+    what_is_too_large_is_refused_at_once(&open().await).await;
     a_full_queue_refuses_at_once(&open().await).await;
     a_slow_group_is_told_of_its_gap(&open().await).await;
     a_queue_keeps_messages_for_whoever_comes(&open().await).await;
@@ -311,6 +312,42 @@ async fn in_flight_is_bounded(bus: &Bus) {
     assert_eq!(id(&third), 2);
     second.commit();
     assert_eq!(take(&mut subscription, 1).await, [3]);
+}
+
+/// What a bus takes it carries; what it cannot carry it refuses as that and in the call, never later, whoever waits for the disk.
+async fn what_is_too_large_is_refused_at_once(bus: &Bus) {
+    let topic = unique("large");
+    let bounds = TopicConfig {
+        max_bytes: 4_000_000,
+        ..TopicConfig::queue(&topic)
+    };
+    bus.ensure_topic(&bounds).await.unwrap();
+    let mut subscription = join(bus, &topic).await;
+    let large = |size| Message::bytes(Key::Id(7), vec![b'x'; size]);
+    for size in [
+        1_000_000, 1_048_000, 1_048_450, 1_048_576, 1_054_000, 1_054_600, 1_060_000, 2_100_000, 5_000_000,
+    ] {
+        for durability in [Volatile, Durable] {
+            let refused = match bus.publish(&topic, large(size), durability).await {
+                Ok(receipt) => receipt.arrived().await.map(|()| None).unwrap(),
+                Err(error) => Some(error),
+            };
+            if let Some(error) = refused {
+                assert!(matches!(error, Error::TooLarge { .. }) && !error.retryable(), "{error}");
+                let batch = [numbered(1), large(size)].map(|message| (topic.as_str().into(), message));
+                let error = bus.publish_all(batch.into()).await.unwrap_err();
+                assert!(matches!(error, Error::TooLarge { .. }), "{error}");
+                continue;
+            }
+            assert!(size < bounds.max_bytes, "{size} bytes were taken");
+            let delivery = next(&mut subscription).await;
+            assert_eq!(delivery.bytes().len(), size);
+            delivery.commit();
+        }
+    }
+    assert!(silent(&mut subscription).await, "what was refused came all the same");
+    publish(bus, &topic, [2], Durable).await;
+    assert_eq!(take(&mut subscription, 1).await, [2]);
 }
 
 async fn a_full_queue_refuses_at_once(bus: &Bus) {

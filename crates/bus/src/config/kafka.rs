@@ -97,7 +97,7 @@ pub struct Topics {
     pub invalidation_retention_ms: u64,
     /// How long everything else is kept: `health`, `events`, ...
     pub other_retention_ms: u64,
-    /// Most bytes that a topic keeps.
+    /// Most bytes that a topic keeps, other than one of accepted work.
     pub retention_bytes: u64,
     /// Size of a segment file in bytes; space comes back a segment at a time.
     pub segment_bytes: u64,
@@ -175,7 +175,10 @@ pub(super) const DOCS: &[(&str, &str)] = &[
         "topics.other_retention_ms",
         "The same of all other topics (`health`, `events`, ...).",
     ),
-    ("topics.retention_bytes", "Most bytes that a topic keeps."),
+    (
+        "topics.retention_bytes",
+        "Most bytes that a topic keeps; one of accepted work keeps all that is not done.",
+    ),
     (
         "topics.segment_bytes",
         "Size of a segment file of a topic that is made, in bytes.",

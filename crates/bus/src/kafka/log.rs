@@ -10,7 +10,7 @@ use bytes::Bytes;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::{Shared, blocking, reader, topics};
+use super::{Shared, blocking, reader, tidy, topics};
 use crate::in_process::Queue;
 use crate::{Error, Message, TopicConfig, TopicKind, metrics};
 
@@ -39,6 +39,17 @@ pub(super) struct Log {
     joining: tokio::sync::Mutex<()>,
     looking: AtomicBool,
     looked: Mutex<Instant>,
+}
+
+/// What the brokers have of a topic, as offsets.
+#[derive(Debug)]
+pub(super) struct Extent {
+    /// Of the oldest message.
+    pub(super) low: i64,
+    /// Of the oldest message that the group has not finished.
+    pub(super) finished: i64,
+    /// After the newest message.
+    high: i64,
 }
 
 /// Whose place a member takes.
@@ -173,6 +184,14 @@ impl Log {
         if self.kind == TopicKind::Broadcast {
             return Ok(0);
         }
+        let Extent { low, finished, high } = self.extent()?;
+        self.end.fetch_max(high, Ordering::AcqRel);
+        self.consumed(finished);
+        Ok(u64::try_from(high - finished.max(low)).unwrap_or(0))
+    }
+
+    /// Asks the brokers how much there is of the topic. Blocks.
+    pub(super) fn extent(&self) -> Result<Extent, Error> {
         let failed = |error| self.shared.error("tell the state of", &self.name, &error);
         let mut client = self.shared.client.clone();
         let group: BaseConsumer = client.set("group.id", &self.full).create().map_err(failed)?;
@@ -185,9 +204,7 @@ impl Log {
             Some(Offset::Offset(offset)) => offset,
             Some(_) | None => low,
         };
-        self.end.fetch_max(high, Ordering::AcqRel);
-        self.consumed(finished);
-        Ok(u64::try_from(high - finished.max(low)).unwrap_or(0))
+        Ok(Extent { low, finished, high })
     }
 
     /// Has the brokers asked in the background, when nobody here reads the topic and they were not asked just now.
@@ -235,6 +252,9 @@ impl Log {
         let (ours, until) = (queue.clone(), stop.clone());
         let reader = blocking(move || reader::start(&shared, &log, joining, ours, until)).await?;
         let group = Arc::new(Group { queue, stop });
+        if joining == Joining::Owner && topics::keeps_all(&self.name) {
+            tokio::spawn(tidy::tidy(self.shared.clone(), self.clone(), Arc::downgrade(&group)));
+        }
         let seated = Seated {
             group: Arc::downgrade(&group),
             reader: Some(reader),

@@ -6,7 +6,7 @@
 //! queue as the in-process bus, so that order, redelivery and the bound in flight are the same code.
 //!
 //! **Where the contract is met in a way of its own.** A queue's group is its topic's name, whatever its members call it. The
-//! bound of a queue counts messages; their bytes are bounded by the topic's retention. Fullness is known at once for what
+//! bound of a queue counts messages; their bytes are bounded by the brokers' disks. Fullness is known at once for what
 //! this process publishes and reads, and after a look at the group's commits for what others read. A batch of which the
 //! brokers refused a part is reported as failed, though the other part will run. A message that a reader which was killed
 //! might have handed out counts as redelivered. The backlog is that of the process's first member on a topic; one that joins it
@@ -21,6 +21,7 @@ mod refusal;
 mod sent;
 mod settings;
 mod standing;
+mod tidy;
 mod topics;
 
 use std::collections::HashMap;

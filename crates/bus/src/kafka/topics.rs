@@ -54,6 +54,16 @@ impl Purpose {
         }
     }
 
+    /// How many bytes of messages are kept; -1 is all: what is not done is not for the brokers to drop.
+    fn retention_bytes(self, config: &Kafka) -> i64 {
+        match self {
+            Self::Work => -1,
+            Self::Answers | Self::Invalidation | Self::Other => {
+                i64::try_from(config.topics.retention_bytes).unwrap_or(i64::MAX)
+            }
+        }
+    }
+
     /// Whether its messages carry parameters or results.
     fn large(self) -> bool {
         match self {
@@ -72,6 +82,11 @@ pub(super) fn largest(name: &str, config: &Kafka) -> u64 {
     }
 }
 
+/// Whether a topic keeps what is not finished however much that is, and what is finished has to be taken off it.
+pub(super) fn keeps_all(name: &str) -> bool {
+    purpose(name) == Purpose::Work
+}
+
 /// Why a topic cannot be made with so many copies.
 pub(super) fn too_few_brokers(full: &str, config: &Kafka) -> String {
     format!(
@@ -86,7 +101,7 @@ pub(super) fn new_topic(full: &str, name: &str, config: &Kafka) -> Vec<(&'static
     let mut settings = vec![
         ("cleanup.policy", "delete".to_owned()),
         ("retention.ms", purpose.retention(config).0.to_string()),
-        ("retention.bytes", topics.retention_bytes.to_string()),
+        ("retention.bytes", purpose.retention_bytes(config).to_string()),
         ("segment.bytes", topics.segment_bytes.to_string()),
     ];
     if purpose.large() {
@@ -142,6 +157,11 @@ pub(super) fn fits(full: &str, name: &str, config: &Kafka, found: &Found) -> Res
             alter("retention.ms", retention)
         ));
     }
+    if let Some(has) = number("retention.bytes").filter(|has| keeps_all(name) && *has >= 0) {
+        return Err(format!(
+            "topic `{full}` keeps {has} bytes of messages, and drops what is above that although it is not done; run kafka-configs --alter --topic {full} --add-config retention.bytes=-1, or choose another `bus.topic_prefix`"
+        ));
+    }
     let largest = config.topics.max_message_bytes;
     if let Some(has) = number("max.message.bytes").filter(|has| purpose(name).large() && short(*has, largest)) {
         return Err(format!(
@@ -182,6 +202,8 @@ mod tests {
         let config = Kafka::default();
         let of = |name| HashMap::<_, _>::from_iter(new_topic(name, name, &config));
         assert_eq!(of("invoker0")["retention.ms"], "172800000");
+        assert_eq!(of("invoker0")["retention.bytes"], "-1", "what is not done is kept");
+        assert_eq!(of("completed0")["retention.bytes"], "1073741824");
         assert_eq!(of("elsewhere"), of("invoker0"), "it takes what invokers leave");
         assert_eq!(of("owed0"), of("invoker0"));
         assert_eq!(of("completed0")["retention.ms"], "3600000");
@@ -232,6 +254,10 @@ mod tests {
                 "less than `bus.topics.work_retention_ms` = 172800000",
             ),
             (
+                found(&[("retention.bytes", "1073741824")]),
+                "--topic p_invoker0 --add-config retention.bytes=-1",
+            ),
+            (
                 found(&[("max.message.bytes", "1000")]),
                 "fewer than `bus.topics.max_message_bytes`",
             ),
@@ -262,6 +288,7 @@ mod tests {
         );
         let kept = found(&[
             ("retention.ms", "-1"),
+            ("retention.bytes", "-1"),
             ("cleanup.policy", "delete"),
             ("max.message.bytes", "2000000"),
         ]);
@@ -270,5 +297,7 @@ mod tests {
             fits("health", "health", &config, &found(&[("max.message.bytes", "1000")])),
             Ok(())
         );
+        let bounded = found(&[("retention.bytes", "1000")]);
+        assert_eq!(fits("completed0", "completed0", &config, &bounded), Ok(()));
     }
 }
