@@ -37,6 +37,8 @@ struct Table {
 #[derive(Debug, Default)]
 pub(super) struct Connection {
     wish: AtomicU8,
+    /// Whether a request was ever read.
+    used: AtomicBool,
     /// Whether a request is being handled, its body included.
     busy: AtomicBool,
     /// The tick of the last sign of life: a request, or a write that the client took.
@@ -101,11 +103,21 @@ impl Connections {
         }
     }
 
-    /// Lets each connection finish its request and no more.
+    /// Lets each connection finish its request and no more. One that has had none may still have its first.
     pub(super) fn drain(&self) {
         let mut table = self.lock();
         table.draining = true;
-        table.open.values().for_each(|connection| connection.wish(DRAIN));
+        let used = |connection: &&Arc<Connection>| connection.used.load(Ordering::Relaxed);
+        table
+            .open
+            .values()
+            .filter(used)
+            .for_each(|connection| connection.wish(DRAIN));
+    }
+
+    /// Waits no more for first requests.
+    pub(super) fn drain_unused(&self) {
+        self.lock().open.values().for_each(|connection| connection.wish(DRAIN));
     }
 
     /// Cuts every connection.
@@ -145,6 +157,14 @@ impl Connection {
 impl Registered {
     pub(super) fn busy(self: &Arc<Self>) -> Busy {
         self.connection.busy.store(true, Ordering::Relaxed);
+        // Under the lock, so that a drain sees it used or is seen here.
+        if !self.connection.used.load(Ordering::Relaxed) {
+            let table = self.connections.lock();
+            self.connection.used.store(true, Ordering::Relaxed);
+            if table.draining {
+                self.connection.wish(DRAIN);
+            }
+        }
         Busy(self.clone())
     }
 

@@ -4,7 +4,8 @@
 //! **Leaves to others** routes, authentication and what an error looks like ([`Handler::reject`] may reshape one).
 //!
 //! **Invariants.** One task per connection and none per request. No timer runs while a request whose body came with its head
-//! is handled. After a drain began no new request is read, and none that had arrived goes unanswered before the deadline.
+//! is handled. After a drain began no new request is read, but for the first one of a client
+//! that connected just before, and none that had arrived goes unanswered before the deadline.
 
 mod body;
 mod connection;
@@ -109,6 +110,9 @@ const SWEEP: Duration = Duration::from_secs(5);
 /// How long to leave the listener alone after it failed (out of descriptors, mostly).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// How long a drain waits for the first request of a client that connected just before.
+const FIRST_REQUEST: Duration = Duration::from_secs(1);
+
 /// How long a client may take to prepare a connection.
 pub const HANDSHAKE: Duration = Duration::from_secs(10);
 
@@ -199,10 +203,13 @@ impl<A: Accept, H: Handler> Server<A, H> {
 
     async fn drain(&self) {
         self.connections.drain();
-        if tokio::time::timeout(self.limits.drain_timeout, self.ended())
-            .await
-            .is_err()
-        {
+        let ended = async {
+            if tokio::time::timeout(FIRST_REQUEST, self.ended()).await.is_err() {
+                self.connections.drain_unused();
+                self.ended().await;
+            }
+        };
+        if tokio::time::timeout(self.limits.drain_timeout, ended).await.is_err() {
             tracing::warn!(
                 connections = self.connections.count(),
                 "connections cut: the drain deadline has passed"
@@ -241,6 +248,9 @@ async fn serve_connection<S, H>(
         async move {
             let busy = registered.busy();
             let mut response = answer(request, peer, &handler, &limits).await;
+            if registered.connection.should_drain() {
+                close(&mut response);
+            }
             response.body_mut().keep(busy);
             Ok::<_, Infallible>(response)
         }
@@ -294,10 +304,14 @@ async fn answer<H: Handler>(
         Ok(body) => handler.clone().handle(Request { head, body, peer }).await,
         Err(rejection) => {
             let mut response = handler.reject(&head, rejection);
-            response
-                .headers_mut()
-                .insert(CONNECTION, HeaderValue::from_static("close"));
+            close(&mut response);
             response
         }
     }
+}
+
+/// Says that the connection ends with this response.
+fn close(response: &mut Response) {
+    let close = HeaderValue::from_static("close");
+    response.headers_mut().insert(CONNECTION, close);
 }

@@ -328,6 +328,30 @@ async fn a_drain_answers_who_is_in_the_backlog() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_drain_answers_who_connected_just_before_and_waits_for_nobody_long() {
+    let server = start(Limits::default()).await;
+    let (mut late, mut silent) = (server.connect().await, server.connect().await);
+    // Both are accepted: each accepts what comes after them in turn.
+    server
+        .exchange(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        .await;
+    let start = tokio::time::Instant::now();
+    server.canceller.cancel();
+    while TcpStream::connect(server.address).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+    late.write_all(&post("/", "late")).await.unwrap();
+    let answer = read_all(&mut late).await;
+    assert!(
+        answer.ends_with("\r\n\r\nlate") && answer.contains("connection: close"),
+        "{answer}"
+    );
+    assert!(closes(&mut silent).await);
+    server.running.await.unwrap();
+    assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
+}
+
 #[tokio::test]
 async fn a_drain_answers_a_request_that_has_arrived() {
     let server = start(Limits::default()).await;
