@@ -92,14 +92,62 @@ async fn what_cannot_be_secret_is_refused() {
         body
     };
     for body in [
-        with("annotations", json!([{"key": "k", "value": 1, "secret": true}])),
-        with("parameters", json!([{"key": "k", "value": 1, "secret": "yes"}])),
+        with("annotations", json!([{"key": "k", "value": NEEDLE, "secret": true}])),
+        with("parameters", json!([{"key": "k", "value": NEEDLE, "secret": "yes"}])),
         with("parameters", json!([{"key": "k", "secret": false}])),
-        with("annotations", json!([{"key": "secret-parameters", "value": "k"}])),
+        with("annotations", json!([{"key": "secret-parameters", "value": NEEDLE}])),
     ] {
-        assert_eq!(client.put("actions/a", body.clone()).await.status, 400, "{body}");
+        let answer = client.put("actions/a", body.clone()).await;
+        assert_eq!(answer.status, 400, "{body}");
+        assert!(!answer.text.contains(NEEDLE), "{body}: {}", answer.text);
     }
     assert_eq!(client.get("actions/a").await.status, 404);
+}
+
+/// What is said about a request that cannot be read does not repeat what it held.
+#[tokio::test]
+async fn malformed_requests_are_refused_without_repeating_them() {
+    let api = Api::start().await;
+    let client = api.client("guest");
+    let whole = action().to_string();
+    let cut = &whole[..whole.find(NEEDLE).unwrap() + NEEDLE.len()];
+    let unquoted = whole.replace(&format!("\"{NEEDLE}\""), NEEDLE);
+    let number = whole.replace("\"value\":1", "\"value\":1x");
+    let twice = format!("{whole}{whole}");
+    let mut texts = [cut.to_owned(), unquoted, number, twice]
+        .map(|text| ("actions/a", text))
+        .to_vec();
+    let parameters = action()["parameters"].clone();
+    for (path, member, value) in [
+        ("actions/a", "parameters", json!(NEEDLE)),
+        ("actions/a", "parameters", json!([NEEDLE])),
+        ("actions/a", "parameters", json!([{"value": NEEDLE, "secret": true}])),
+        (
+            "actions/a",
+            "parameters",
+            json!([{"key": "k", "value": NEEDLE, "secret": NEEDLE}]),
+        ),
+        ("actions/a", "limits", json!({"timeout": "soon"})),
+        ("actions/a", "annotations", json!("none")),
+        ("triggers/t", "parameters", json!({"token": NEEDLE})),
+        ("triggers/t", "publish", json!("yes")),
+        (
+            "packages/p",
+            "parameters",
+            json!([{"key": [NEEDLE], "value": NEEDLE, "secret": true}]),
+        ),
+        ("packages/p", "publish", json!("yes")),
+    ] {
+        let mut body = if path.starts_with("actions") { code() } else { json!({}) };
+        body["parameters"] = parameters.clone();
+        body[member] = value;
+        texts.push((path, body.to_string()));
+    }
+    for (path, body) in texts {
+        let answer = client.send("PUT", path, Some(&body), &[]).await;
+        assert_eq!(answer.status, 400, "{body}: {}", answer.text);
+        assert!(!answer.text.contains(NEEDLE), "{body}: {}", answer.text);
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,7 +1,9 @@
 //! Web actions from the request to the answer.
 
 use super::*;
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::{Value, json};
+use sha2::Sha256;
 
 const SECRET: &str = "x-require-whisk-auth";
 
@@ -165,6 +167,47 @@ async fn webhooks_may_have_to_be_signed() {
         let path = "/api/v1/web/guest/default/w.json";
         let answer = anonymous(&api).send("POST", path, Some(body), &headers).await;
         assert_eq!(answer.status, status);
+    }
+    assert_eq!(invoker.seen().len(), 1);
+}
+
+/// Slack signs the time as well, so that a request that somebody recorded is soon worth nothing.
+#[tokio::test(start_paused = true)]
+async fn slacks_webhooks_are_signed_with_their_time() {
+    let requirement = json!({"scheme": "slack", "secret": "8f742231b10e"});
+    let (api, invoker) = ready(json!([{"key": "webhook-signature", "value": requirement}])).await;
+    let now = crate::app::now() / 1000;
+    let sign = |secret: &str, time: u64, body: &str| {
+        let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
+        mac.update(format!("v0:{time}:{body}").as_bytes());
+        let bytes = mac.finalize().into_bytes();
+        format!(
+            "v0={}",
+            bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>()
+        )
+    };
+    let (body, good) = (
+        "token=x&text=weather",
+        sign("8f742231b10e", now, "token=x&text=weather"),
+    );
+    let old = now - 301;
+    for (time, signature, body, status) in [
+        (now, &good, body, 200),
+        (now, &good, "token=x&text=whether", 401),
+        (now - 1, &good, body, 401),
+        (now, &sign("another", now, body), body, 401),
+        (old, &sign("8f742231b10e", old, body), body, 401),
+        (now, &good["v0=".len()..].to_owned(), body, 401),
+    ] {
+        let time = time.to_string();
+        let headers = [
+            ("x-slack-signature", signature.as_str()),
+            ("x-slack-request-timestamp", &time),
+            ("content-type", "application/x-www-form-urlencoded"),
+        ];
+        let path = "/api/v1/web/guest/default/w.json";
+        let answer = anonymous(&api).send("POST", path, Some(body), &headers).await;
+        assert_eq!(answer.status, status, "{headers:?} {body}: {}", answer.text);
     }
     assert_eq!(invoker.seen().len(), 1);
 }
