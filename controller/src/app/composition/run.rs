@@ -141,6 +141,8 @@ impl Run {
             receipt.persist().await.map_err(refused)?;
         }
         app.work.ledger.hold(&self.progress);
+        // Before it is known, which a caller who hangs up meanwhile would prevent: the state may be on the ledger from now on.
+        self.durable = true;
         self.progress.step += 1;
         // What was left is no part of the state any more.
         let left = self.left.iter().map(|record| Owed::Record(record.clone()));
@@ -148,7 +150,6 @@ impl Run {
         let promises = left.chain([state]);
         let batch = promises.map(|owed| (app.work.ledger.topic().clone(), owed.message()));
         let published = app.bus.publish_all(batch.collect()).await;
-        self.durable = true;
         published.map(|()| Some(Started::Accepted(id))).map_err(refused)
     }
 
