@@ -20,6 +20,7 @@ demo: build
 
 ## The same platform as a cluster on loopback, with Kafka and a server with CouchDB's interface; Ctrl-C stops all of it.
 cluster:
+	@.ci/need-cluster
 	@cargo build --release $(PROGRAMS) $(SERVICES)
 	@tests/cluster/cluster.sh "$(TARGET)/release"
 

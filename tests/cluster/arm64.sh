@@ -48,18 +48,20 @@ text = re.sub(r'(?m)^name = .*$', 'name = "arm"\nlabels = ["edge"]\nprewarm = fa
 text = re.sub(r'(?m)^uid_base = .*$', 'uid_base = 260000', text)
 text = re.sub(r'(?m)^cgroup_parent = "(.*)-0"$', r'cgroup_parent = "\1-3"', text)
 text = re.sub(r'(?m)^run_dir = .*$', 'run_dir = "/run/ferrowhisk"', text)
+text = re.sub(r'(?m)^key_file = .*$', 'key_file = "/run/secrets.keys"', text)
 print(text)
 PY
 # shellcheck disable=SC2016
 unshare --mount --propagation private bash -euc '
-    machine=$1 config=$2
+    machine=$1 config=$2 keys=$3
     for folder in proc sys dev; do mkdir -p "$machine/$folder"; mount --rbind "/$folder" "$machine/$folder"; done
     mount -t tmpfs run "$machine/run"
     mount -t tmpfs tmp "$machine/tmp"
     chmod 1777 "$machine/tmp"
     cp "$config" "$machine/run/invoker.toml"
+    cp "$keys" "$machine/run/secrets.keys"
     exec chroot "$machine" /opt/ferrowhisk/ferrowhisk-invoker --config /run/invoker.toml
-' - "$machine" "$dir/invoker.toml" >"$dir/out" 2>"$dir/log" &
+' - "$machine" "$dir/invoker.toml" "$CLUSTER_DIR/secrets.keys" >"$dir/out" 2>"$dir/log" &
 invoker=$!
 
 known() { curl -s "$gateway/invokers" | grep -o '"invoker3[^"]*":"up"' || true; }
