@@ -219,6 +219,17 @@ impl Platform {
         authorization: Option<&str>,
         body: Option<String>,
     ) -> anyhow::Result<Answer> {
+        exchange(&self.address, self.request(method, target, authorization, body)?).await
+    }
+
+    /// A request as it is, to be sent.
+    pub fn request(
+        &self,
+        method: Method,
+        target: &str,
+        authorization: Option<&str>,
+        body: Option<String>,
+    ) -> anyhow::Result<Request<Full<Bytes>>> {
         let mut request = Request::builder()
             .method(method)
             .uri(target)
@@ -229,7 +240,7 @@ impl Platform {
         if body.is_some() {
             request = request.header(CONTENT_TYPE, "application/json");
         }
-        exchange(&self.address, request.body(Full::from(body.unwrap_or_default()))?).await
+        Ok(request.body(Full::from(body.unwrap_or_default()))?)
     }
 
     pub async fn get(&self, path: &str) -> Value {
@@ -295,6 +306,11 @@ pub async fn get(address: &str, target: &str) -> Answer {
 /// One request on a connection of its own.
 pub async fn exchange(address: &str, request: Request<Full<Bytes>>) -> anyhow::Result<Answer> {
     let stream = TcpStream::connect(address).await.context(Unreached)?;
+    exchange_over(stream, request).await
+}
+
+/// One request on a connection that was made for it.
+pub async fn exchange_over(stream: TcpStream, request: Request<Full<Bytes>>) -> anyhow::Result<Answer> {
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let driver = tokio::spawn(connection);
     let response = tokio::time::timeout(LONG * 2, sender.send_request(request)).await??;

@@ -1,19 +1,21 @@
 //! SIGTERM under load: exit 0, every call answered, every promise kept, nothing left running.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use hyper::Method;
 use nix::sys::signal::Signal;
 use serde_json::json;
+use tokio::net::TcpStream;
 
-use crate::harness::{Platform, Unreached, shell};
+use crate::harness::{Platform, exchange_over, shell};
 use crate::leaks::Traces;
 
 /// What one client saw.
 #[derive(Default)]
 struct Tally {
-    /// Calls for which there was a connection.
+    /// Calls for which there was a connection before the signal, and later ones that were answered.
     started: usize,
     answered: usize,
     /// Why one was not.
@@ -34,12 +36,14 @@ async fn a_drain_keeps_every_promise() {
             json!({"memory": 128, "logs": 0}),
         )
         .await;
+    let told = Arc::new(AtomicBool::new(false));
     let mut clients = Vec::new();
     for query in ["", "?blocking=true", "", "?blocking=true"] {
-        clients.push((query, tokio::spawn(calls(platform.clone(), query))));
+        clients.push((query, tokio::spawn(calls(platform.clone(), told.clone(), query))));
     }
     tokio::time::sleep(Duration::from_millis(800)).await;
     let traces = Traces::of(&platform);
+    told.store(true, Ordering::SeqCst);
     platform.signal(Signal::SIGTERM);
     let mut accepted = Vec::new();
     for (query, client) in clients {
@@ -63,30 +67,31 @@ async fn a_drain_keeps_every_promise() {
     }
 }
 
-/// Calls one after another until the platform serves no more. Whoever was connected gets an answer.
-async fn calls(platform: Arc<Platform>, query: &str) -> Tally {
+/// Calls one after another until the platform serves no more. Whoever was connected before the signal gets an answer; the
+/// system resets some of those who connect while the listener is being closed.
+async fn calls(platform: Arc<Platform>, told: Arc<AtomicBool>, query: &str) -> Tally {
     let target = format!("/api/v1/namespaces/_/actions/slow{query}");
     let mut tally = Tally::default();
-    loop {
-        let call = platform.send(Method::POST, &target, Some(platform.authorization()), Some("{}".into()));
-        let answer = call.await;
-        if answer.as_ref().is_err_and(|error| error.is::<Unreached>()) {
-            return tally;
-        }
-        tally.started += 1;
-        let answer = match answer {
+    while let Ok(stream) = TcpStream::connect(&platform.address).await {
+        let late = told.load(Ordering::SeqCst);
+        let request = platform.request(Method::POST, &target, Some(platform.authorization()), Some("{}".into()));
+        let answer = match exchange_over(stream, request.expect("a request")).await {
             Ok(answer) => answer,
+            Err(_) if late => break,
             Err(error) => {
+                tally.started += 1;
                 tally.broken = Some(format!("{error:#}"));
-                return tally;
+                break;
             }
         };
+        tally.started += 1;
         tally.answered += 1;
         match answer.status {
             202 => tally.accepted.push(answer.activation_id()),
             200 => tally.results += 1,
-            503 => return tally,
+            503 => break,
             _ => panic!("{answer:?}"),
         }
     }
+    tally
 }
