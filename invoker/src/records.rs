@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::Instant;
-use wsk_bus::Delivery;
-use wsk_entities::{Activation, ActivationId};
+use wsk_bus::{Delivery, Key};
+use wsk_entities::Activation;
 use wsk_planted::{Bug, planted};
 use wsk_service::clock;
 use wsk_service::telemetry::trace;
@@ -28,8 +28,8 @@ use crate::traces::Trace;
 pub(crate) struct Open {
     count: AtomicUsize,
     none: Notify,
-    /// Which they are.
-    held: Mutex<HashSet<ActivationId>>,
+    /// Which they are, by the keys of their messages.
+    held: Mutex<HashSet<u128>>,
     /// Rung when one of them has ended.
     ended: Notify,
 }
@@ -39,9 +39,8 @@ pub(crate) struct Open {
 pub(crate) struct Ticket {
     delivery: Option<Delivery>,
     open: Arc<Open>,
-    id: ActivationId,
-    /// Whether it is this one that is in [`Open::held`], and not another ticket of the same activation.
-    holds: bool,
+    /// Whether no other ticket has the same activation.
+    alone: bool,
     /// When it came, in milliseconds since the epoch, where that is traced.
     taken: Option<NonZeroU64>,
     trace: Trace,
@@ -92,21 +91,30 @@ impl Open {
     }
 
     /// Takes an activation into one pair of hands, unless it is in others; whether it did.
-    fn hold(&self, id: ActivationId) -> bool {
-        self.held().insert(id)
+    fn hold(&self, key: &Key) -> bool {
+        match key {
+            Key::Id(id) => self.held().insert(*id),
+            Key::None | Key::Text(_) => true,
+        }
     }
 
-    fn held(&self) -> MutexGuard<'_, HashSet<ActivationId>> {
+    fn let_go(&self, key: &Key) {
+        if let Key::Id(id) = key {
+            self.held().remove(id);
+            self.ended.notify_waiters();
+        }
+    }
+
+    fn held(&self) -> MutexGuard<'_, HashSet<u128>> {
         self.held.lock().expect("no panic under this lock")
     }
 }
 
 impl Ticket {
-    pub fn new(delivery: Delivery, id: ActivationId, open: Arc<Open>) -> Ticket {
+    pub fn new(delivery: Delivery, open: Arc<Open>) -> Ticket {
         open.count.fetch_add(1, Ordering::AcqRel);
         Ticket {
-            id,
-            holds: open.hold(id),
+            alone: open.hold(delivery.key()),
             delivery: Some(delivery),
             open,
             taken: trace::is_on().then(clock::now).and_then(NonZeroU64::new),
@@ -121,19 +129,28 @@ impl Ticket {
 
     /// Whether the same activation was here already when this delivery came.
     pub fn is_second(&self) -> bool {
-        !self.holds
+        !self.alone
     }
 
     /// Waits until the same activation is not in other hands here. The bus gives a reader again what it has, when readers of the
     /// topic are agreed on anew.
     pub async fn alone(&mut self) {
-        while !self.holds {
+        while let (false, Some(delivery)) = (self.alone, &self.delivery) {
             let ended = self.open.ended.notified();
-            self.holds = self.open.hold(self.id);
-            if !self.holds {
+            self.alone = self.open.hold(delivery.key());
+            if !self.alone {
                 ended.await;
             }
         }
+    }
+
+    /// The delivery, to be committed or handed back: the activation is in nobody's hands here any more.
+    fn end(&mut self) -> Option<Delivery> {
+        let delivery = self.delivery.take()?;
+        if self.alone {
+            self.open.let_go(delivery.key());
+        }
+        Some(delivery)
     }
 
     /// When the activation came, where that is traced.
@@ -149,7 +166,7 @@ impl Ticket {
 
     /// Ends the activation for good, and goes on with it.
     fn committed(mut self) -> Ticket {
-        if let Some(delivery) = self.delivery.take() {
+        if let Some(delivery) = self.end() {
             delivery.commit();
         }
         self
@@ -157,7 +174,7 @@ impl Ticket {
 
     /// Ends the activation for good.
     pub fn commit(mut self) {
-        if let Some(delivery) = self.delivery.take() {
+        if let Some(delivery) = self.end() {
             delivery.commit();
         }
     }
@@ -165,11 +182,7 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        drop(self.delivery.take());
-        if self.holds {
-            self.open.held().remove(&self.id);
-            self.open.ended.notify_waiters();
-        }
+        drop(self.end());
         if self.open.count.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.open.none.notify_waiters();
         }

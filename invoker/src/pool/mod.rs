@@ -285,8 +285,7 @@ impl Pool {
         match messages::read::<ActivationMessage>(&delivery) {
             Ok(message) => {
                 self.shared.metrics.activations.inc();
-                let ticket = Ticket::new(delivery, message.activation_id, self.shared.open.clone());
-                let job = Job::new(message, ticket);
+                let job = Job::new(message, Ticket::new(delivery, self.shared.open.clone()));
                 if self.buffer.is_empty() {
                     if let Err(job) = self.place(job) {
                         self.buffer.push_back(job);
