@@ -105,16 +105,7 @@ impl Bus {
     pub(crate) fn open(config: &config::Kafka) -> Result<Self, Error> {
         let client = settings::client(config)?;
         let unusable = |error: KafkaError| Error::Configuration(error.to_string());
-        let mut producing = client.clone();
-        producing
-            .set("enable.idempotence", "true")
-            .set("acks", "all")
-            .set("linger.ms", "0")
-            .set("message.timeout.ms", config.timeout_ms.to_string())
-            .set(
-                "message.max.bytes",
-                config.topics.max_message_bytes.max(2_000_000).to_string(),
-            );
+        let producing = settings::producer(&client, config);
         let producer = ThreadedProducer::from_config_and_context(&producing, Reports::default()).map_err(unusable)?;
         Ok(Self {
             admin: client.create().map_err(unusable)?,

@@ -32,6 +32,9 @@ const OWN: &[(&str, &str)] = &[
     ("ssl.key.password", "`bus.tls.key_password`"),
 ];
 
+/// What the library sends together at most unless it is told otherwise, in bytes.
+const BATCH: u64 = 1_000_000;
+
 /// Longest name that a topic of ours has without its prefix, roughly; Kafka takes 249 characters in all.
 const LONGEST_PREFIX: usize = 150;
 
@@ -178,6 +181,22 @@ fn sasl(client: &mut ClientConfig, sasl: &Sasl, encrypted: bool) -> Result<(), E
     Ok(())
 }
 
+/// The settings of the producer.
+pub(super) fn producer(client: &ClientConfig, config: &Kafka) -> ClientConfig {
+    let (mut client, largest) = (client.clone(), config.topics.max_message_bytes);
+    client
+        .set("enable.idempotence", "true")
+        .set("acks", "all")
+        .set("linger.ms", "0")
+        .set("message.timeout.ms", config.timeout_ms.to_string())
+        .set("message.max.bytes", largest.max(2_000_000).to_string());
+    if largest < BATCH {
+        // A topic's bound holds for what is sent together: several small messages would be refused for their sum.
+        client.set("batch.size", largest.to_string());
+    }
+    client
+}
+
 /// The settings of a member of a topic's group, or of a follower of a broadcast.
 pub(super) fn consumer(shared: &Shared, log: &Log, joining: Joining) -> ClientConfig {
     let mut client = shared.client.clone();
@@ -243,6 +262,19 @@ mod tests {
             let error = refused(change);
             assert!(error.contains(text) && !error.contains("hush"), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn what_is_sent_together_is_within_what_a_topic_takes() {
+        let mut config = Kafka::default();
+        let batch = |config: &Kafka| {
+            producer(&client(config).unwrap(), config)
+                .get("batch.size")
+                .map(str::to_owned)
+        };
+        assert_eq!(batch(&config), None);
+        config.topics.max_message_bytes = 500_000;
+        assert_eq!(batch(&config).as_deref(), Some("500000"));
     }
 
     #[test]
