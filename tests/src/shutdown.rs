@@ -1,7 +1,7 @@
 //! SIGTERM under load: exit 0, every call answered, every promise kept, nothing left running.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use hyper::Method;
@@ -9,8 +9,9 @@ use nix::sys::signal::Signal;
 use serde_json::json;
 use tokio::net::TcpStream;
 
-use crate::harness::{Platform, exchange_over, shell};
+use crate::harness::{LONG, Platform, exchange_over, shell};
 use crate::leaks::Traces;
+use crate::wait;
 
 /// What one client saw.
 #[derive(Default)]
@@ -26,6 +27,15 @@ struct Tally {
     accepted: Vec<String>,
 }
 
+/// How far the test is.
+#[derive(Default)]
+struct Course {
+    /// Clients that have had a good answer.
+    served: AtomicUsize,
+    /// Whether the platform was told to stop.
+    told: AtomicBool,
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_drain_keeps_every_promise() {
     let platform = Arc::new(Platform::start().await);
@@ -36,14 +46,18 @@ async fn a_drain_keeps_every_promise() {
             json!({"memory": 128, "logs": 0}),
         )
         .await;
-    let told = Arc::new(AtomicBool::new(false));
+    let course = Arc::new(Course::default());
     let mut clients = Vec::new();
-    for query in ["", "?blocking=true", "", "?blocking=true"] {
-        clients.push((query, tokio::spawn(calls(platform.clone(), told.clone(), query))));
+    for query in ["", "?blocking=true"].repeat(4) {
+        clients.push((query, tokio::spawn(calls(platform.clone(), course.clone(), query))));
     }
-    tokio::time::sleep(Duration::from_millis(800)).await;
+    wait::until(LONG, async || match course.served.load(Ordering::SeqCst) {
+        served if served == clients.len() => Ok(()),
+        served => Err(format!("{served} clients of {} were served", clients.len())),
+    })
+    .await;
     let traces = Traces::of(&platform);
-    told.store(true, Ordering::SeqCst);
+    course.told.store(true, Ordering::SeqCst);
     platform.signal(Signal::SIGTERM);
     let mut accepted = Vec::new();
     for (query, client) in clients {
@@ -69,11 +83,11 @@ async fn a_drain_keeps_every_promise() {
 
 /// Calls one after another until the platform serves no more. Whoever was connected before the signal gets an answer; the
 /// system resets some of those who connect while the listener is being closed.
-async fn calls(platform: Arc<Platform>, told: Arc<AtomicBool>, query: &str) -> Tally {
+async fn calls(platform: Arc<Platform>, course: Arc<Course>, query: &str) -> Tally {
     let target = format!("/api/v1/namespaces/_/actions/slow{query}");
     let mut tally = Tally::default();
     while let Ok(stream) = TcpStream::connect(&platform.address).await {
-        let late = told.load(Ordering::SeqCst);
+        let late = course.told.load(Ordering::SeqCst);
         let request = platform.request(Method::POST, &target, Some(platform.authorization()), Some("{}".into()));
         let answer = match exchange_over(stream, request.expect("a request")).await {
             Ok(answer) => answer,
@@ -86,12 +100,41 @@ async fn calls(platform: Arc<Platform>, told: Arc<AtomicBool>, query: &str) -> T
         };
         tally.started += 1;
         tally.answered += 1;
+        if answer.status < 300 && tally.answered == 1 {
+            course.served.fetch_add(1, Ordering::SeqCst);
+        }
         match answer.status {
-            202 => tally.accepted.push(answer.activation_id()),
+            202 => {
+                let id = answer.activation_id();
+                tally.accepted.push(id.clone());
+                // Without waiting the queue grows so long that what is behind it outlasts any drain.
+                if !is_recorded(&platform, &id).await {
+                    break;
+                }
+            }
             200 => tally.results += 1,
             503 => break,
             _ => panic!("{answer:?}"),
         }
     }
     tally
+}
+
+/// Waits for a record; false when the platform serves no more.
+async fn is_recorded(platform: &Platform, id: &str) -> bool {
+    let target = format!("/api/v1/namespaces/_/activations/{id}");
+    let look = async || {
+        let key = Some(platform.authorization());
+        let answer = platform.send(Method::GET, &target, key, None).await;
+        answer.map_or(0, |answer| answer.status)
+    };
+    let recorded = async {
+        loop {
+            match look().await {
+                404 => tokio::time::sleep(Duration::from_millis(10)).await,
+                status => return status == 200,
+            }
+        }
+    };
+    tokio::time::timeout(LONG, recorded).await.expect("a record")
 }
