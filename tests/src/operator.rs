@@ -11,7 +11,13 @@ use crate::harness::{Answer, Folder, LONG, Platform, exchange, shell};
 use crate::wait;
 
 async fn operators(platform: &Platform, method: Method, path: &str, pair: Option<&str>) -> Answer {
-    let url = std::fs::read_to_string(platform.folder.path().join("operator.url")).expect("the operators' address");
+    // It follows the API's address by a moment.
+    let url = wait::until(LONG, async || {
+        let url = std::fs::read_to_string(platform.folder.path().join("operator.url")).unwrap_or_default();
+        let told = url.ends_with('\n').then_some(url);
+        told.ok_or_else(|| "there is no address of the operators' listener".to_owned())
+    })
+    .await;
     let address = url.trim().trim_start_matches("http://");
     let mut request = Request::builder().method(method).uri(path).header("host", address);
     if let Some(pair) = pair {
