@@ -214,7 +214,7 @@ impl Client {
         let there = self.promised.lock().await.kept[self.worker]
             .last()
             .is_some_and(Option::is_some);
-        let (becomes, sent) = if there && n % 3 == 0 {
+        let (becomes, sent) = if there && n.is_multiple_of(3) {
             (None, self.send(Method::DELETE, &self.kept(), None).await)
         } else {
             let number = self.round as u64 * 1_000_000 + n;
@@ -239,8 +239,8 @@ fn number(answer: &Answer) -> Option<u64> {
     assert_eq!(answer.status, 200, "{answer:?}");
     let action = answer.json();
     let annotations = action["annotations"].as_array().expect("annotations").iter();
-    let number = annotations.filter(|annotation| annotation["key"] == "n");
-    Some(number.last().and_then(|n| n["value"].as_u64()).expect("a number"))
+    let mut number = annotations.filter(|annotation| annotation["key"] == "n");
+    Some(number.next().and_then(|n| n["value"].as_u64()).expect("a number"))
 }
 
 /// Whether everything accepted has its record, and so has what it brought about; gives the activations of the one action.
