@@ -15,8 +15,8 @@ pub(crate) struct Job {
     pub ticket: Ticket,
     /// Set once the action had to be read because no warm container fitted.
     pub plan: Option<Arc<Plan>>,
-    /// The initialisation that this activation caused.
-    pub init: Option<Init>,
+    /// The initialisation that this activation caused, which few do.
+    pub init: Option<Box<Init>>,
     /// Containers it was taken away from.
     pub moved: u32,
     /// Whether the store was asked for its record, where that is needed.

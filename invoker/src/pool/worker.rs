@@ -237,7 +237,7 @@ pub(crate) async fn init(place: Place, container: Arc<dyn Container>, bound: Arc
     };
     match outcome::of_init(result, time, shared.sizes_of(&job.message)) {
         None => {
-            job.init = Some(Init { at, began, took });
+            job.init = Some(Box::new(Init { at, began, took }));
             outbox.put(Report::Initialised { slot, job });
         }
         Some(Verdict::Elsewhere) => outbox.put(Report::InitFailed { slot, again: Some(job) }),
@@ -338,7 +338,7 @@ pub(crate) async fn run(place: Place, container: Arc<dyn Container>, bound: Arc<
 }
 
 fn timing(job: &Job, at: u64, took: u64, timeout: bool) -> Timing {
-    match job.init {
+    match &job.init {
         None => Timing {
             start: at,
             end: at + took,
