@@ -2,10 +2,12 @@
 //!
 //! A request goes to a controller that is ready, the least busy of them as seen from here. What reads or writes the entities of
 //! a namespace goes to the same one from every gateway, so that who has changed something sees it in the next request, though
-//! controllers hear of each other's changes a moment later. Whether one is ready, its own
+//! controllers hear of each other's changes a moment later; for that moment what runs goes there too ([`home`]). Whether one is ready, its own
 //! `/ready` says every second; one that cannot be connected to is left alone until it says so again, and the request goes to
 //! the next. A request that may have been begun is never sent twice, unless it only reads; what a web action does with a `GET`
 //! is its own affair.
+
+mod home;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -30,6 +32,7 @@ use wsk_service::http::{Body, Rejection, Response, text};
 use wsk_service::telemetry::trace;
 
 use crate::{Controllers, Forwarded, metrics};
+use home::Written;
 
 /// The controllers of a deployment.
 pub struct Remote {
@@ -37,6 +40,7 @@ pub struct Remote {
     client: Client<HttpConnector, Whole>,
     signer: Signer,
     turn: AtomicUsize,
+    written: Written,
 }
 
 struct Peer {
@@ -90,6 +94,7 @@ impl Remote {
             client,
             signer,
             turn: AtomicUsize::new(0),
+            written: Written::default(),
         })
     }
 
@@ -196,23 +201,6 @@ impl Peer {
     }
 }
 
-/// The namespace whose entities a request reads or writes; none for one that runs something, or reads records.
-fn home<'a>(head: &'a Head, caller: &'a Outcome) -> Option<&'a str> {
-    let mut segments = head.uri.path().strip_prefix("/api/v1/namespaces/")?.split('/');
-    let (namespace, collection) = (segments.next()?, segments.next()?);
-    let of_entities = match collection {
-        "packages" | "rules" => true,
-        "actions" | "triggers" => head.method != Method::POST,
-        _ => false,
-    };
-    let own = || Some(caller.identity()?.namespace.name.as_str());
-    match namespace {
-        _ if !of_entities => None,
-        "_" => own(),
-        named => Some(named),
-    }
-}
-
 /// Whether a request changes nothing, however often it is carried out. Web actions run for any method; their paths are told by
 /// the one segment, as a controller resolves dots and needless escapes before it looks for a route.
 fn only_reads(head: &Head) -> bool {
@@ -264,7 +252,8 @@ impl Controllers for Remote {
         let identity = self.signer.sign(&caller, clock::now());
         let began = std::time::Instant::now();
         let reads = only_reads(&head);
-        for at in self.order(home(&head, &caller)) {
+        let concern = home::concern(&head, &caller);
+        for at in self.order(concern.and_then(|concern| self.written.home(concern))) {
             let peer = &self.peers[at];
             let request = match self.request(peer, &head, &body, &identity) {
                 Ok(request) => request,
@@ -281,6 +270,7 @@ impl Controllers for Remote {
                 Ok(Ok(answer)) => {
                     metrics::SECONDS.observe(began.elapsed().as_secs_f64());
                     metrics::answered(answer.status());
+                    concern.inspect(|concern| self.written.answered(*concern));
                     return passed_on(answer);
                 }
                 Ok(Err(error)) if error.is_connect() || reads => {
@@ -397,37 +387,6 @@ mod tests {
         one.peers[away].ready.store(false, Ordering::Release);
         assert_ne!(one.order(Some("n0"))[0], away, "another serves while it is away");
         assert_eq!(one.order(Some("n0"))[2], away);
-    }
-
-    #[test]
-    fn what_is_about_entities() {
-        let at = |method: &str, path: &str| {
-            let (head, ()) = Request::builder()
-                .method(method)
-                .uri(path)
-                .body(())
-                .unwrap()
-                .into_parts();
-            home(&head, &Outcome::Missing).map(str::to_owned)
-        };
-        for (method, path) in [
-            ("PUT", "/api/v1/namespaces/ada/actions/a"),
-            ("GET", "/api/v1/namespaces/ada/triggers"),
-            ("POST", "/api/v1/namespaces/ada/rules/r"),
-            ("DELETE", "/api/v1/namespaces/ada/packages/p?force=true"),
-        ] {
-            assert_eq!(at(method, path).as_deref(), Some("ada"), "{method} {path}");
-        }
-        for (method, path) in [
-            ("POST", "/api/v1/namespaces/ada/actions/a"),
-            ("POST", "/api/v1/namespaces/ada/triggers/t"),
-            ("GET", "/api/v1/namespaces/ada/activations"),
-            ("GET", "/api/v1/web/ada/default/a"),
-            ("PUT", "/api/v1/namespaces/_/actions/a"),
-            ("GET", "/ping"),
-        ] {
-            assert_eq!(at(method, path), None, "{method} {path}");
-        }
     }
 
     /// A controller that loses whatever it is sent, or one that answers; with the number of its requests.

@@ -11,11 +11,12 @@ use indexmap::IndexMap;
 use serde::Serialize;
 use wsk_bus::{Durability, Message};
 use wsk_entities::{
-    Activation, ActivationId, FullName, Json, Object, Parameters, Response, RuleLink, RuleStatus, StatusCode, Trigger,
+    Activation, ActivationId, Collection, FullName, Json, Object, Parameters, Response, RuleLink, RuleStatus,
+    StatusCode, Trigger,
 };
 use wsk_planted::{Bug, planted};
 
-use super::cache::Value;
+use super::cache::{Entry, Value};
 use super::composition::{is_composed, is_kept};
 use super::entitlement::CONFORMANCE;
 use super::invoke::{Launch, Ready, arguments, check_final, refused};
@@ -89,11 +90,9 @@ impl App {
         headers: Json,
     ) -> Result<Option<ActivationId>, Error> {
         let trigger = self.trigger(name).await?;
-        let rules = trigger
-            .rules
-            .as_ref()
-            .filter(|rules| rules.values().any(|rule| rule.status == RuleStatus::Active));
-        let Some(rules) = rules else { return Ok(None) };
+        let Some(rules) = trigger.rules.as_ref().filter(|_| is_armed(&trigger)) else {
+            return Ok(None);
+        };
         let start = now();
         let payload = payload.unwrap_or_else(Json::empty_object);
         let given = given(&trigger, headers, &payload);
@@ -177,10 +176,15 @@ impl App {
     }
 
     async fn trigger(&self, name: &FullName) -> Result<Arc<Trigger>, Error> {
-        let entry = self.find(name).await?.ok_or(Error::Missing)?;
-        match &entry.value {
-            Value::Trigger(trigger) => Ok(trigger.clone()),
-            Value::Action(_) | Value::Rule(_) | Value::Package(_) => Err(Error::Conflict(CONFORMANCE.into())),
+        let known = trigger_in(&*self.find(name).await?.ok_or(Error::Missing)?)?;
+        if self.config.cluster_size <= 1 || is_armed(&known) {
+            return Ok(known);
+        }
+        // A rule may have been made through another controller a moment ago. A fire that starts nothing has the time to look.
+        match self.fresh(Collection::Triggers, name).await {
+            Ok(found) => trigger_in(&*found.ok_or(Error::Missing)?),
+            Err(Error::Unavailable(_)) => Ok(known),
+            Err(error) => Err(error),
         }
     }
 
@@ -292,6 +296,19 @@ impl Line<'_> {
         self.activation_id = None;
         self.error = Some(error.to_string());
     }
+}
+
+fn trigger_in(entry: &Entry) -> Result<Arc<Trigger>, Error> {
+    match &entry.value {
+        Value::Trigger(trigger) => Ok(trigger.clone()),
+        Value::Action(_) | Value::Rule(_) | Value::Package(_) => Err(Error::Conflict(CONFORMANCE.into())),
+    }
+}
+
+/// Whether a fire starts anything.
+fn is_armed(trigger: &Trigger) -> bool {
+    let rules = trigger.rules.as_ref();
+    rules.is_some_and(|rules| rules.values().any(|rule| rule.status == RuleStatus::Active))
 }
 
 /// What the actions are given: the trigger's parameters, then the request's headers, then the body; later wins.

@@ -179,6 +179,35 @@ async fn what_changed_unannounced_is_noticed_within_minutes() {
     assert_eq!(client.get("actions/a?code=false").await.refusal(), missing());
 }
 
+/// Another controller has written, and this one has not heard of it yet.
+#[tokio::test(start_paused = true)]
+async fn a_rule_made_elsewhere_a_moment_ago_is_fired() {
+    let config = Config {
+        cluster_size: 2,
+        ..Config::default()
+    };
+    let (api, store) = held(config).await;
+    let _invoker = Invoker::start(&api, echo).await;
+    let client = api.client("guest");
+    client.put("actions/a", code()).await.ok();
+    client.put("triggers/t", json!({})).await.ok();
+    let rule = json!({"trigger": "/_/t", "action": "/_/a"});
+    client.put("rules/r", rule).await.ok();
+    let name: FullName = "guest/t".parse().unwrap();
+    let armed = store.inner.get(&name).await.unwrap().unwrap();
+    client.post("rules/r", json!({"status": "inactive"})).await;
+    let fire = async || client.post("triggers/t", json!({})).await.status.as_u16();
+    assert_eq!(fire().await, 204);
+
+    let known = store.inner.get(&name).await.unwrap().unwrap();
+    let expected = Expected::Revision(known.revision);
+    store.inner.put(&armed.value, expected).await.unwrap();
+    store.be(Mood::Away);
+    assert_eq!(fire().await, 204, "what is known counts while the store is away");
+    store.be(Mood::Helpful);
+    assert_eq!(fire().await, 202);
+}
+
 /// One rule is placed, the next one's action is still looked for.
 #[tokio::test(start_paused = true)]
 async fn a_fire_whose_caller_hangs_up_holds_nothing() {
