@@ -92,6 +92,7 @@ left() {
 stop() {
     status=$?
     trap - EXIT INT TERM
+    if [ -n "${staying:-}" ]; then kill "$staying"; fi
     for stage in gateway invoker controller; do
         for file in "$dir/$stage"*.pid; do
             if [ -e "$file" ]; then kill -TERM "$(cat "$file")" 2>/dev/null || true; fi
@@ -133,7 +134,8 @@ service() {
             echo 'session_timeout_ms = 6000'
         fi
     } >"$dir/$name.toml"
-    "$bin/$program" --config "$dir/$name.toml" >"$dir/$name.out" 2>>"$dir/$name.log" &
+    # Of its own session: Ctrl-C is for this script, which ends services in the order in which they need each other.
+    setsid "$bin/$program" --config "$dir/$name.toml" >"$dir/$name.out" 2>>"$dir/$name.log" &
     pids[$name]=$!
     echo $! >"$dir/$name.pid"
 }
@@ -283,4 +285,5 @@ fi
 echo "    $inside$bin/wsk action list"
 echo "Logs are in $dir. Ctrl-C stops everything."
 sleep infinity &
-wait $!
+staying=$!
+wait "$staying"
