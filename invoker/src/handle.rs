@@ -210,10 +210,11 @@ impl Handle {
         // The pool is gone or about to be; with it go the last senders of records, and so does their writer.
         self.pool.ended().await;
         let ended = self.open.count();
-        if tokio::time::timeout(LAST_RECORDS, self.records.ended()).await.is_err() {
+        let in_time = tokio::time::timeout(LAST_RECORDS, self.records.ended()).await.is_ok();
+        let recorded = ended.saturating_sub(self.open.count());
+        if !in_time {
             self.records.0.abort();
         }
-        let recorded = ended.saturating_sub(self.open.count());
         self.records.ended().await;
         self.beat.0.abort();
         self.control.0.abort();

@@ -283,9 +283,9 @@ impl Writer {
     }
 
     /// One by one, so that a record that the store refuses does not hold up the others; what stands for it comes after them.
+    /// When that is refused too there is none.
     async fn write_singly(&self, entries: &mut Vec<Entry>) {
-        let mut pause = FIRST_RETRY;
-        while !entries.is_empty() {
+        for replaced in [false, true] {
             let mut refused = Vec::new();
             for mut entry in entries.drain(..) {
                 match self.write_one(&entry.record).await {
@@ -294,17 +294,17 @@ impl Writer {
                         entry.ticket.commit();
                     }
                     Err(error) => {
-                        tracing::error!(activation_id = %entry.record.activation_id, %error, "a record was refused");
+                        tracing::error!(activation_id = %entry.record.activation_id, replaced, %error, "a record was refused");
+                        if replaced {
+                            entry.ticket.commit();
+                            continue;
+                        }
                         entry.record = Arc::new(stand_in(&entry.record, &error));
                         refused.push(entry);
                     }
                 }
             }
             entries.append(&mut refused);
-            if !entries.is_empty() {
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(LAST_RETRY);
-            }
         }
     }
 

@@ -151,11 +151,10 @@ impl App {
         let Some(entry) = self.cache.peek(name) else { return };
         match self.entities.get(name).await {
             Ok(Some(stored)) if stored.revision == entry.revision => {}
-            Err(error) if error.retryable() => {
-                tracing::debug!(entity = %name, %error, "what is cached cannot be compared with the store");
-            }
-            Ok(_) | Err(_) if entry.is_stale() => {}
-            Ok(_) | Err(_) => {
+            // Whatever stands in for the database during an outage must not cost what lives through it.
+            Err(error) => tracing::debug!(entity = %name, %error, "what is cached cannot be compared with the store"),
+            Ok(_) if entry.is_stale() => {}
+            Ok(_) => {
                 tracing::info!(entity = %name, "what was cached has changed, and nobody has announced it");
                 self.cache.forget(name);
             }

@@ -292,14 +292,19 @@ impl App {
     }
 
     /// Stores a record of the controller's own making, however long it takes; one that the store refuses is replaced by one
-    /// that says so.
+    /// that says so. When that is refused too there is none.
     pub(super) async fn keep(&self, mut record: Arc<Activation>) {
+        let mut replaced = false;
         while let Err(error) = self.activations.store(vec![record.clone()]).await {
             if error.retryable() {
                 tracing::warn!(activation_id = %record.activation_id, %error, "cannot store a record; trying again");
             } else {
-                tracing::error!(activation_id = %record.activation_id, %error, "a record was refused");
+                tracing::error!(activation_id = %record.activation_id, replaced, %error, "a record was refused");
+                if replaced {
+                    return;
+                }
                 record = Arc::new(stand_in(&record, &error));
+                replaced = true;
             }
             tokio::time::sleep(RETRY).await;
         }

@@ -29,7 +29,7 @@ impl Faulty {
         self.away.store(away, Ordering::SeqCst);
     }
 
-    /// From now on refuses records whose result has this text in it; those that come with them are stored.
+    /// From now on refuses records whose result has this text in it, or whose action is called so; those that come with them are stored.
     pub fn refuse(&self, text: &str) {
         *self.refused.lock().expect("no panic under this lock") = Some(text.to_owned());
     }
@@ -44,7 +44,9 @@ impl Faulty {
     fn refuses(&self, record: &Activation) -> bool {
         let refused = self.refused.lock().expect("no panic under this lock");
         let result = record.response.result.as_str();
-        refused.as_ref().is_some_and(|text| result.contains(text))
+        refused
+            .as_ref()
+            .is_some_and(|text| result.contains(text) || record.name.as_str() == text)
     }
 }
 

@@ -99,3 +99,18 @@ async fn a_record_that_the_store_refuses_holds_nothing_up() {
     world.invoke_new().await;
     assert_eq!(world.invoker().open(), 0, "nothing waits");
 }
+
+/// Neither the record nor what says that it was refused: the reason is the action's name, which both have.
+#[tokio::test(start_paused = true)]
+async fn a_record_that_is_refused_whatever_it_says_holds_nothing_up() {
+    let mut world = World::with(config(), MANIFEST).await;
+    world.records.inner.refuse("monstrous");
+    let revision = world.put("monstrous", |_| ()).await;
+    world.containers.next_run(Reply::ok("{}"));
+    let message = world.message("monstrous", &revision);
+    let id = world.send(message).await;
+    world.until("it has ended", |world| world.invoker().open() == 0).await;
+    assert!(!world.has_record(id).await);
+    world.invoke_new().await;
+    assert_eq!(world.invoker().open(), 0, "nothing waits");
+}

@@ -221,7 +221,7 @@ impl Reader {
         }
         let timeout = self.shared.timeout();
         let (low, end) = self.consumer.fetch_watermarks(&self.log.full, 0, timeout)?;
-        let place = self.left(low, end)?;
+        let (place, missing) = self.left(low, end)?;
         // From here on a reader that is killed may have handed out messages; the next one must know. What an earlier one
         // finished stays in the commit until it was fetched again.
         let reading = Place {
@@ -232,29 +232,35 @@ impl Reader {
         let mut from = TopicPartitionList::new();
         from.add_partition_offset(&self.log.full, 0, Offset::Offset(place.offset))?;
         self.consumer.seek_partitions(from, timeout)?;
+        self.miss(missing);
         self.begin(place, end);
         Ok(())
     }
 
-    /// Where an earlier reader came to on the topic, which has the messages from `low` to `end`.
-    fn left(&self, low: i64, end: i64) -> Result<Place, KafkaError> {
+    /// Where an earlier reader came to on the topic, which has the messages from `low` to `end`, and how many it has not any more
+    /// that were not done.
+    fn left(&self, low: i64, end: i64) -> Result<(Place, u64), KafkaError> {
         let committed = self.consumer.committed(self.shared.timeout())?;
         let elements = committed.elements();
         match elements.first().map(|place| (place.offset(), place.metadata())) {
             Some((Offset::Offset(offset), metadata)) => {
                 let place = Place::read(offset, metadata, end);
-                self.miss(place.unfinished(offset, low));
-                Ok(Place {
+                let missing = place.unfinished(offset, low);
+                let place = Place {
                     offset: offset.max(low),
                     ..place
-                })
+                };
+                Ok((place, missing))
             }
             // Nobody has read this topic yet.
-            Some(_) | None => Ok(Place {
-                offset: low,
-                seen: low,
-                ..Place::default()
-            }),
+            Some(_) | None => {
+                let place = Place {
+                    offset: low,
+                    seen: low,
+                    ..Place::default()
+                };
+                Ok((place, 0))
+            }
         }
     }
 

@@ -26,7 +26,7 @@ use super::{
     output::Output,
 };
 use crate::{
-    Answer, Call, CallError, Container, Error, LogRequest, Logs, SENTINEL,
+    Answer, Call, CallError, Container, Error, LogLine, LogRequest, Logs, SENTINEL,
     client::{Client, Endpoint},
 };
 
@@ -184,6 +184,10 @@ impl Container for Contained {
 
     async fn logs(&self, request: LogRequest) -> Logs {
         self.output.collect(request).await
+    }
+
+    fn printed(&self, from: usize, limit_bytes: u64) -> Vec<LogLine> {
+        self.output.printed(from, limit_bytes)
     }
 
     async fn pause(&self) -> Result<(), Error> {

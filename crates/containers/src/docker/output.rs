@@ -19,7 +19,7 @@ use super::{
     container::{Ended, end_of},
     engine::Engine,
 };
-use crate::{LogRequest, Logs, Stream, Until, splitter::Splitter};
+use crate::{LogLine, LogRequest, Logs, Stream, Until, splitter::Splitter};
 
 /// Both streams of one container.
 pub(super) struct Output {
@@ -241,6 +241,19 @@ impl Output {
         logs
     }
 
+    /// What the activation at work has printed; see [`Container::printed`](crate::Container::printed).
+    pub(super) fn printed(&self, from: usize, limit_bytes: u64) -> Vec<LogLine> {
+        // While a log is collected, or waits for that, what is there is an earlier activation's.
+        let Ok(_turn) = self.turn.try_lock() else {
+            return Vec::new();
+        };
+        let inner = self.lock();
+        match inner.uncollected {
+            0 => inner.splitter.peek(from, limit_bytes),
+            _ => Vec::new(),
+        }
+    }
+
     async fn wait_until(&self, reached: impl Fn(&Inner) -> bool) {
         loop {
             let mut progress = pin!(self.progress.notified());
@@ -326,6 +339,30 @@ mod tests {
         assert_eq!(logs.lines[0].time_ns % 1_000_000_000, 1);
         assert!(!logs.incomplete);
         assert!(output.collect(request(Until::Sentinel, 1)).await.incomplete);
+    }
+
+    #[tokio::test]
+    async fn what_the_run_at_work_has_printed_can_be_seen() {
+        let output = output();
+        let texts = |from| {
+            output
+                .printed(from, 1_000)
+                .into_iter()
+                .map(|line| line.text)
+                .collect::<Vec<_>>()
+        };
+        feed(&output, Stream::Stdout, 1, "one\n");
+        feed(&output, Stream::Stdout, 2, "two\n");
+        feed(&output, Stream::Stdout, 3, "half");
+        assert_eq!(
+            (texts(0), texts(1)),
+            (vec!["one".to_owned(), "two".to_owned()], vec!["two".to_owned()])
+        );
+        output.ran();
+        assert_eq!(texts(0), Vec::<String>::new(), "it has ended");
+        output.collect(request(Until::Drained, 1_000)).await;
+        feed(&output, Stream::Stdout, 4, "three\n");
+        assert_eq!(texts(0), ["three"]);
     }
 
     #[tokio::test]
