@@ -102,6 +102,15 @@ impl Progress {
 }
 
 impl Place {
+    /// Where nobody has read before.
+    pub fn new(offset: i64) -> Place {
+        Place {
+            offset,
+            seen: offset,
+            ..Place::default()
+        }
+    }
+
     /// Whether an earlier reader has finished the message.
     pub fn finished(&self, offset: i64) -> bool {
         let index = self.done.partition_point(|range| *range.end() < offset);

@@ -253,14 +253,7 @@ impl Reader {
                 Ok((place, missing))
             }
             // Nobody has read this topic yet.
-            Some(_) | None => {
-                let place = Place {
-                    offset: low,
-                    seen: low,
-                    ..Place::default()
-                };
-                Ok((place, 0))
-            }
+            Some(_) | None => Ok((Place::new(low), 0)),
         }
     }
 
@@ -301,12 +294,7 @@ impl Reader {
         let mut from = TopicPartitionList::new();
         from.add_partition_offset(&self.log.full, 0, Offset::Offset(end))?;
         self.consumer.assign(&from)?;
-        let place = Place {
-            offset: end,
-            seen: end,
-            ..Place::default()
-        };
-        self.begin(place, end);
+        self.begin(Place::new(end), end);
         Ok(())
     }
 
