@@ -51,9 +51,12 @@ struct Arguments {
     /// Requests per second.
     #[arg(long, default_value_t = 50)]
     rate: u32,
-    /// Seconds that a frozen or cut off part stays so.
+    /// Seconds that a frozen part stays so.
     #[arg(long, default_value_t = 8)]
     frozen: u64,
+    /// Seconds that a part stays cut off; longer than a session with Kafka, which is 6 in this cluster.
+    #[arg(long, default_value_t = 8)]
+    cut: u64,
     /// Seconds between two faults.
     #[arg(long, default_value_t = 4)]
     pause: u64,
@@ -147,7 +150,9 @@ async fn play(arguments: &Arguments, cluster: &mut Cluster, seed: u64) -> Result
         rate: arguments.rate,
         unsent: load.unsent.load(Ordering::Relaxed),
         took,
-        frozen: Duration::from_secs(arguments.frozen),
+        docker: cluster.engine.is_some(),
+        frozen: arguments.frozen,
+        cut: arguments.cut,
         tried: load.ledger.tried(),
         noticed: outage::noticed(&harmed, &load.ledger.answers(), began + took),
         ended_by_themselves: &ended_by_themselves,
@@ -172,7 +177,12 @@ async fn harm(arguments: &Arguments, cluster: &mut Cluster, plan: &[Step]) -> Re
         let part = &cluster.parts[at];
         println!("torture: {seconds} s: {number}/{}: {fault} {}", plan.len(), part.name);
         let (role, from) = (part.role, Instant::now());
-        cluster.harm(at, fault, Duration::from_secs(arguments.frozen)).await?;
+        let span = match fault {
+            Fault::Freeze => arguments.frozen,
+            Fault::CutKafka | Fault::CutCouch => arguments.cut,
+            Fault::Kill => 0,
+        };
+        cluster.harm(at, fault, Duration::from_secs(span)).await?;
         harmed.push(Harm {
             role,
             fault,

@@ -18,7 +18,11 @@ pub struct Report<'a> {
     pub rate: u32,
     pub unsent: u64,
     pub took: Duration,
-    pub frozen: Duration,
+    /// Whether some invokers used a Docker engine.
+    pub docker: bool,
+    /// How long parts were frozen or cut off, in seconds.
+    pub frozen: u64,
+    pub cut: u64,
     pub tried: BTreeMap<Kind, Tried>,
     pub noticed: BTreeMap<(Role, Fault), Noticed>,
     pub ended_by_themselves: &'a [String],
@@ -46,9 +50,15 @@ impl Report<'_> {
         writeln!(
             page,
             "A cluster of 2 gateways, 2 controllers and 3 invokers, with Kafka and a server with CouchDB's interface, all on one\n\
-             machine, under load; meanwhile {faults} faults, each part in turn and then at random. A frozen or cut off part\n\
-             stays so for {} s. What is checked, and how to run it: [Run a cluster](how-to/run-a-cluster.md#break-it).\n",
-            self.frozen.as_secs()
+             machine, under load; meanwhile {faults} faults, each part in turn and then at random. A frozen part stays so for\n\
+             {} s, one that is cut off for {} s. {}\n\
+             What is checked, and how to run it: [Run a cluster](how-to/run-a-cluster.md#break-it).\n",
+            self.frozen,
+            self.cut,
+            match self.docker {
+                true => "Two of the invokers run actions in a Docker engine's containers, one in sandboxed processes.",
+                false => "All invokers run actions in sandboxed processes.",
+            }
         )?;
         writeln!(page, "| | |\n|---|---|")?;
         writeln!(page, "| Verdict | {} |", self.verdict())?;
