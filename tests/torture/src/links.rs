@@ -5,6 +5,7 @@
 //! it is; on this way it tells them that it is at the link, so that they never go around it.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -28,6 +29,7 @@ pub enum Protocol {
 /// Larger answers of Kafka are messages, which name no broker.
 const LARGEST_METADATA: usize = 256 * 1024;
 const LARGEST_FRAME: usize = 128 * 1024 * 1024;
+const AGAIN: Duration = Duration::from_millis(100);
 
 impl Link {
     /// Opens a way to where something listens on this machine.
@@ -60,7 +62,16 @@ struct Way {
 
 impl Way {
     async fn serve(self, listener: TcpListener) {
-        while let Ok((near, _)) = listener.accept().await {
+        loop {
+            let near = match listener.accept().await {
+                Ok((near, _)) => near,
+                // Out of descriptors, mostly: that passes, and a way that was closed for good would be a fault nobody ordered.
+                Err(error) => {
+                    println!("torture: the way to {} takes nobody: {error}", self.target);
+                    tokio::time::sleep(AGAIN).await;
+                    continue;
+                }
+            };
             let way = self.clone();
             // A connection that breaks is its two ends' business.
             tokio::spawn(async move {
