@@ -2,8 +2,8 @@
 //!
 //! A request goes to a controller that is ready, the least busy of them as seen from here. What reads or writes the entities of
 //! a namespace goes to the same one from every gateway, so that who has changed something sees it in the next request, though
-//! controllers hear of each other's changes a moment later; for that moment what runs goes there too ([`home`]). Whether one is ready, its own
-//! `/ready` says every second; one that cannot be connected to is left alone until it says so again, and the request goes to
+//! controllers hear of each other's changes a moment later; for that moment what runs goes there too ([`home`]).
+//! Whether one is ready, its own `/ready` says every second; one that cannot be connected to is left alone until it says so again, and the request goes to
 //! the next. A request that may have been begun is never sent twice, unless it only reads; what a web action does with a `GET`
 //! is its own affair.
 
@@ -270,7 +270,10 @@ impl Controllers for Remote {
                 Ok(Ok(answer)) => {
                     metrics::SECONDS.observe(began.elapsed().as_secs_f64());
                     metrics::answered(answer.status());
-                    concern.inspect(|concern| self.written.answered(*concern));
+                    // One that was refused has written nothing, and may have come from anybody.
+                    if let Some(concern) = concern.filter(|_| answer.status().is_success()) {
+                        self.written.answered(concern);
+                    }
                     return passed_on(answer);
                 }
                 Ok(Err(error)) if error.is_connect() || reads => {

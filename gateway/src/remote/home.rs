@@ -70,7 +70,7 @@ impl Written {
         at_home.then_some(namespace)
     }
 
-    /// A request has its answer.
+    /// A request was answered with success.
     pub fn answered(&self, concern: Concern<'_>) {
         match concern.what {
             What::Reads | What::Runs => {}
