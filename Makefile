@@ -44,10 +44,10 @@ lint:
 	cargo clippy --release --workspace --all-targets -- -D warnings
 	cargo xtask check
 
-## Measure against the baselines; QUICK=1 ends within three minutes, CLUSTER=1 measures a cluster as well.
+## Measure the programs as images hold them against the baselines; QUICK=1 measures for three minutes, CLUSTER=1 a cluster as well.
 bench:
-	@cargo build --release $(PROGRAMS) -p wsk-bench $(if $(CLUSTER),$(SERVICES) --features wsk-bench/kafka)
-	@"$(TARGET)/release/wsk-bench" $(if $(QUICK),--quick) --bin "$(TARGET)/release"
+	@cargo build --profile dist $(PROGRAMS) -p wsk-bench $(if $(CLUSTER),$(SERVICES) --features wsk-bench/kafka)
+	@"$(TARGET)/dist/wsk-bench" $(if $(QUICK),--quick) --bin "$(TARGET)/dist"
 
 clean:
 	cargo clean

@@ -95,6 +95,8 @@ mod inside {
             .args(plan.quick.then_some("--quick"))
             .args(["inside".as_ref(), found.as_os_str()])
             .env("CLUSTER_INVOKER", "pause_grace_ms = 60000")
+            // Processes on every node, as in the standalone platform beside it.
+            .env("CLUSTER_DOCKER", "no")
             .current_dir(&root)
             .status()?;
         ensure!(status.success(), "the cluster ended with {status}");
