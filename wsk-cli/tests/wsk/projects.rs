@@ -158,6 +158,54 @@ packages:
 }
 
 #[test]
+fn the_api_of_a_file_comes_and_goes_as_a_whole() {
+    let description = r#"{"swagger":"2.0","info":{"title":"Club"},"basePath":"/club","paths":{"/a":{}}}"#;
+    let platform = Platform::answering([(200, INFORMATION), (200, "{}"), (200, "{}")]);
+    platform.file("manifest.yaml", "project: {name: P, config: api.json}\n");
+    platform.file("api.json", description);
+    platform
+        .wsk("project deploy")
+        .printed("Success: Deployment completed successfully.\n");
+    platform
+        .wsk("project undeploy")
+        .printed("Success: Undeployment completed successfully.\n");
+    let tenant = AUTH.split(':').next().unwrap();
+    let (apimgmt, quoted) = ("/api/v1/web/whisk.system/apimgmt", description.replace('"', "\\\""));
+    assert_eq!(
+        platform.requests(),
+        [
+            "GET /".to_owned(),
+            format!(
+                r#"POST {apimgmt}/createApi.http?accesstoken=DUMMY+TOKEN&spaceguid={tenant} {{"apidoc":{{"namespace":"_","swagger":"{quoted}"}}}}"#
+            ),
+            format!("DELETE {apimgmt}/deleteApi.http?accesstoken=DUMMY+TOKEN&basepath=%2Fclub&spaceguid={tenant}"),
+        ]
+    );
+}
+
+#[test]
+fn a_file_of_an_api_that_is_not_there() {
+    let missing = "Unable to parse swagger file: Error reading swagger file './api.json'";
+    let manifest = "project: {name: P, config: api.json}\npackages: {demo: {}}\n";
+    let platform = Platform::answering([(200, INFORMATION)]);
+    platform.file("manifest.yaml", manifest);
+    let run = platform.wsk("project deploy");
+    assert!(run.code == 1 && run.err.contains(missing), "{run:?}");
+    assert_eq!(platform.requests(), ["GET /"], "nothing is half deployed");
+
+    let platform = Platform::answering([(200, "{}"), (200, "{}")]);
+    platform.file("manifest.yaml", manifest);
+    let run = platform.wsk("project undeploy");
+    assert!(run.code == 1 && run.err.contains(missing), "{run:?}");
+    let requests = platform.requests();
+    assert_eq!(
+        requests.last().map(String::as_str),
+        Some("DELETE /api/v1/namespaces/_/packages/demo"),
+        "the rest is removed: {requests:?}"
+    );
+}
+
+#[test]
 fn sync_removes_what_left_the_project() {
     let platform = Platform::answering([
         (200, INFORMATION),

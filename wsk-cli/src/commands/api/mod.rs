@@ -66,6 +66,11 @@ pub(super) fn description(file: &str) -> Result<serde_json::Value, Failure> {
     Ok(swagger::creation(&swagger::read(file)?))
 }
 
+/// The base path of the API that a file describes.
+pub(super) fn base_path(file: &str) -> Result<String, Failure> {
+    swagger::base_path(file)
+}
+
 /// A failed call about one API: always exit 1, but for a missing key or connection.
 fn failed(attempted: &str, error: &wsk_client::Error) -> Failure {
     let failure = Failure::call(attempted, error, Usage::Hidden);

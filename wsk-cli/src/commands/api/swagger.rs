@@ -61,12 +61,21 @@ fn picked(document: &Value, order: &[&str]) -> Value {
 
 /// Reads a description from a file; gives its text as JSON.
 pub fn read(file: &str) -> Result<String, Failure> {
+    parsed(file).map(|(text, _)| text)
+}
+
+/// Reads where the API that a file describes begins.
+pub fn base_path(file: &str) -> Result<String, Failure> {
+    parsed(file).map(|(_, description)| text(&description, "basePath").to_owned())
+}
+
+fn parsed(file: &str) -> Result<(String, Value), Failure> {
     let invalid = |failure: Failure| failure.prefixed("Unable to parse swagger file: ");
     let source = files::read_text(file)
         .map_err(|failure| invalid(failure.prefixed(&format!("Error reading swagger file '{file}': "))))?;
     let unreadable = |reason: String| Failure::new(format!("Error parsing swagger file '{file}': {reason}"));
     let is_yaml = file.ends_with("yaml") || file.ends_with("yml");
-    let (text, description) = match is_yaml {
+    let (json, description) = match is_yaml {
         true => {
             let description = yaml::parse(&source).map_err(|reason| invalid(unreadable(reason)))?;
             (description.to_string(), description)
@@ -78,7 +87,7 @@ pub fn read(file: &str) -> Result<String, Failure> {
         }
     };
     check(&description).map_err(invalid)?;
-    Ok(text)
+    Ok((json, description))
 }
 
 fn check(description: &Value) -> Result<(), Failure> {

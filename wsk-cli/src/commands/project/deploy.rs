@@ -26,6 +26,8 @@ pub async fn run(cx: &mut Context, job: &Job, managed: Option<&Value>) -> Result
 
 async fn everything(cx: &mut Context, job: &Job, managed: Option<&Value>) -> Result<(), Failure> {
     let actions = actions(job).await?;
+    // As with code: what cannot be read is found out before anything is written.
+    let described = job.api_file().map(|file| api::description(&file)).transpose()?;
     let namespace = &job.namespace;
     for package in job.manifest.packages.iter().filter(|package| !package.is_default()) {
         store(cx, job, Sort::Package, entities::package(package), managed).await?;
@@ -52,7 +54,7 @@ async fn everything(cx: &mut Context, job: &Job, managed: Option<&Value>) -> Res
             .await;
         active.map_err(|error| refused("ERROR_WHISK_CLIENT_ERROR", error))?;
     }
-    apis(cx, job).await
+    apis(cx, job, described).await
 }
 
 /// Every action with its code: what cannot be read is found out before anything is written.
@@ -112,11 +114,10 @@ async fn deploy_trigger(
     told.map(|_| ())
 }
 
-async fn apis(cx: &mut Context, job: &Job) -> Result<(), Failure> {
-    if let Some(file) = &job.manifest.api_file {
-        let path = job.files.folder().join(file).display().to_string();
+/// Makes the API that a file describes, or else the routes of the manifest.
+async fn apis(cx: &mut Context, job: &Job, described: Option<Value>) -> Result<(), Failure> {
+    if let Some(body) = described {
         let tenant = api::tenant(cx)?;
-        let body = api::description(&path)?;
         let created = job.client.create_api(&tenant, None, &body).await;
         return created
             .map(|_| ())

@@ -136,6 +136,12 @@ impl Job {
         }))
     }
 
+    /// Path of the file that describes the whole API, if one does.
+    fn api_file(&self) -> Option<String> {
+        let file = self.manifest.api_file.as_ref()?;
+        Some(self.files.folder().join(file).display().to_string())
+    }
+
     /// A step of the work, said when somebody wants to hear it.
     fn tell(&self, cx: &mut Context, text: impl AsRef<str>) -> Result<(), Failure> {
         match self.told {

@@ -50,22 +50,35 @@ async fn stored(cx: &mut Context, job: &Job) -> Result<(), Failure> {
 /// without an API gateway, are no mistake.
 async fn apis(cx: &mut Context, job: &Job) -> Result<(), Failure> {
     let mut result = Ok(());
-    for (_, api) in all(&job.manifest, |package| &package.apis) {
-        let query = ApiQuery {
-            base: api.base.clone(),
-            path: api.path.clone(),
-            verb: api.verb.clone(),
-        };
+    for query in routes(job)? {
         match job.client.delete_api(&api::tenant(cx)?, &query).await {
             Ok(()) => {}
             Err(error) if is_missing(&error) => {}
             Err(error) => {
-                let text = format!("Unable to delete API [{} {}{}]: {error}", api.verb, api.base, api.path);
+                let route = format!("{} {}{}", query.verb, query.base, query.path);
+                let text = format!("Unable to delete API [{}]: {error}", route.trim_start());
                 result = result.and(Err(refused("ERROR_WHISK_CLIENT_ERROR", text)));
             }
         }
     }
     result
+}
+
+/// What `deploy` made: one whole API where a file describes it, else route by route.
+fn routes(job: &Job) -> Result<Vec<ApiQuery>, Failure> {
+    if let Some(file) = job.api_file() {
+        let base = api::base_path(&file)?;
+        return Ok(vec![ApiQuery {
+            base,
+            ..ApiQuery::default()
+        }]);
+    }
+    let routes = all(&job.manifest, |package| &package.apis).map(|(_, api)| ApiQuery {
+        base: api.base.clone(),
+        path: api.path.clone(),
+        verb: api.verb.clone(),
+    });
+    Ok(routes.collect())
 }
 
 /// Whether a route is not there: the API gateway's actions say so in words, with the status of any failure of an action.
