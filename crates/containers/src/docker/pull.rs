@@ -57,10 +57,7 @@ impl Engine {
         let asked = self.asked(spec).await?;
         let image = match policy(&self.config, &spec.image, spec.managed) {
             Pull::Never => self.image(&asked.full).await?,
-            Pull::IfAbsent => match self.usable(&asked).await? {
-                Some(image) => Some(image),
-                None => self.pulled(&asked).await?,
-            },
+            Pull::IfAbsent => self.present_or_pulled(&asked).await?,
             Pull::Always => self.pulled(&asked).await?,
             Pull::Tried => match self.pulled(&asked).await {
                 Err(error @ Error::ImagePull { .. }) => match self.usable(&asked).await? {
@@ -123,6 +120,20 @@ impl Engine {
                 || !asked.reference.came_from_registry(image)
                 || self.grants.holds(&asked.full, asked.who)
         }))
+    }
+
+    /// The image that is there; where that is made for another platform, its registry may have one for this one.
+    async fn present_or_pulled(&self, asked: &Asked<'_>) -> Result<Option<ImageInspect>, Error> {
+        let present = self.usable(asked).await?;
+        if let Some(image) = &present
+            && self.runs_here(image).await?.is_ok()
+        {
+            return Ok(present);
+        }
+        match self.pulled(asked).await {
+            Err(Error::ImagePull { .. }) if present.is_some() => Ok(present),
+            result => result,
+        }
     }
 
     /// The image, freshly pulled.
@@ -208,13 +219,19 @@ impl Engine {
     }
 
     async fn refuse_foreign(&self, asked: &Asked<'_>, image: &ImageInspect) -> Result<(), Error> {
-        let Some(platform) = Platform::of_image(image) else {
-            return Ok(());
-        };
-        match self.platform().await?.runs(&platform) {
-            true => Ok(()),
-            false => Err(self.foreign(asked.image, vec![platform]).await),
+        match self.runs_here(image).await? {
+            Ok(()) => Ok(()),
+            Err(platform) => Err(self.foreign(asked.image, vec![platform]).await),
         }
+    }
+
+    /// Whether what is on the node is made for it, and what else it is made for.
+    async fn runs_here(&self, image: &ImageInspect) -> Result<Result<(), Platform>, Error> {
+        let own = self.platform().await?;
+        Ok(match Platform::of_image(image) {
+            Some(platform) if !own.runs(&platform) => Err(platform),
+            Some(_) | None => Ok(()),
+        })
     }
 
     /// The verdict on an image that does not run here.

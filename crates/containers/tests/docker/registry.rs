@@ -455,5 +455,19 @@ async fn an_image_for_another_platform_is_refused_and_the_right_one_of_several_t
             result => panic!("{image}: {result:?}"),
         }
     }
+    // What is there of that name will not do when it is made for another machine, whatever brought it.
+    let config = DockerConfig {
+        pull_users: Policy::IfNotPresent,
+        ..stage.config()
+    };
+    let frugal = stage.factory(config);
+    stage.started(&frugal, as_ada(&both)).await.destroy().await.unwrap();
+    let name = TagImageOptions {
+        repo: Some(hub.image("team/app")),
+        tag: Some("both".to_owned()),
+    };
+    stage.api.tag_image(&foreign, Some(name)).await.unwrap();
+    stage.started(&frugal, as_ada(&both)).await.destroy().await.unwrap();
+    frugal.shutdown().await.unwrap();
     stage.over(factory, &[&native, &foreign, &both, &only_other]).await;
 }
