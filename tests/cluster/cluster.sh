@@ -265,14 +265,33 @@ cat >"$dir/hello.sh" <<'SH'
 echo "arguments: $1"
 echo '{"greeting": "Hello from a cluster!"}'
 SH
+cat >"$dir/hello.js" <<'JS'
+function main(args) { console.log('arguments:', JSON.stringify(args)); return {greeting: 'Hello from a cluster!'}; }
+JS
+cat >"$dir/hello.py" <<'PY'
+def main(args):
+    print("arguments:", args)
+    return {"greeting": "Hello from a cluster!"}
+PY
 export WSK_CONFIG_FILE=$dir/wskprops
+# hello NAME WHAT ...: creates it, invokes it, and shows its log.
+hello() {
+    "$bin/wsk" action update "$@"
+    "$bin/wsk" action invoke "$1" --result --param name Ada
+    for _ in $(seq 100); do "$bin/wsk" activation list --limit 1 | grep -q "$1" && break; sleep 0.1; done
+    "$bin/wsk" activation logs --last
+}
 for gateway in $gateways; do
     say "Through the gateway at $gateway"
     "$bin/wsk" property set --apihost "$gateway" --auth "$auth" >/dev/null
-    "$bin/wsk" action update hello "$dir/hello.sh" --native
-    "$bin/wsk" action invoke hello --result --param name Ada
-    for _ in $(seq 100); do "$bin/wsk" activation list --limit 1 | grep -q hello && break; sleep 0.1; done
-    "$bin/wsk" activation logs --last
+    hello native "$dir/hello.sh" --native
+    hello node "$dir/hello.js"
+    hello python "$dir/hello.py"
+    if [ "$CLUSTER_ENGINE" = own ]; then
+        # An image of a user's, which only the invokers with Docker run.
+        docker tag openwhisk/action-nodejs-v20:nightly ada/node:1
+        hello image "$dir/hello.js" --docker ada/node:1
+    fi
 done
 say "The cluster is up"
 echo "To go on from another shell:"
