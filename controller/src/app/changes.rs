@@ -12,12 +12,11 @@ use wsk_bus::messages::{CACHE_INVALIDATION, CacheInvalidation, CacheKey, read};
 use wsk_bus::{Durability, Key, Message, Subscription};
 use wsk_entities::{Collection, Entity, FullName};
 use wsk_planted::{Bug, planted};
-use wsk_service::clock;
-use wsk_service::telemetry::trace;
 use wsk_store::{Expected, Revision};
 
 use super::cache::Entry;
 use super::entitlement::CONFORMANCE;
+use super::underway::to_the_end;
 use super::{App, Error};
 
 /// Whether a PUT may replace what is there.
@@ -193,19 +192,6 @@ pub(super) async fn announce_again(app: Arc<App>) {
             }
         }
         left.for_each(|name| app.work.unannounced.add(name));
-    }
-}
-
-/// Does what must not be left half done, whether or not whoever waits for it goes away.
-async fn to_the_end<T: Send + 'static>(
-    task: impl Future<Output = Result<T, Error>> + Send + 'static,
-) -> Result<T, Error> {
-    match clock::spawn(trace::inherit(task)).await {
-        Ok(outcome) => outcome,
-        Err(failed) => match failed.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            Err(_) => Err(Error::Unavailable("the process ends".into())),
-        },
     }
 }
 

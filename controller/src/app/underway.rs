@@ -1,4 +1,4 @@
-//! What the bus has taken but not kept yet, while somebody waits for its answer.
+//! What the bus has taken but not kept yet, while somebody waits for its answer; and what is done to its end whoever waits.
 //!
 //! A bus that is a log of its own may say only later that a message did not get there: it was too large for the brokers, or
 //! they did not answer in time. Whoever waits is told at once. Invariant: what such an activation holds is given back,
@@ -9,6 +9,7 @@ use std::sync::Arc;
 use wsk_bus::Receipt;
 use wsk_entities::ActivationId;
 use wsk_service::clock;
+use wsk_service::telemetry::trace;
 
 use super::invoke::{refused, unavailable};
 use super::{App, Error};
@@ -19,6 +20,15 @@ pub(super) struct Underway<'a> {
     id: ActivationId,
     /// None once it does not matter any more.
     receipt: Option<Receipt>,
+}
+
+impl App {
+    /// The message of an activation did not get there: what it held is free.
+    pub(super) fn lost(&self, id: ActivationId, error: wsk_bus::Error) -> Error {
+        tracing::warn!(activation_id = %id, %error, "an activation did not reach its invoker");
+        self.work.flights.cancel(id);
+        refused(error)
+    }
 }
 
 impl<'a> Underway<'a> {
@@ -46,9 +56,7 @@ impl<'a> Underway<'a> {
     /// The message is lost: what its activation held is free.
     pub fn end(mut self, error: wsk_bus::Error) -> Error {
         self.receipt = None;
-        tracing::warn!(activation_id = %self.id, %error, "an activation did not reach its invoker");
-        self.app.work.flights.cancel(self.id);
-        refused(error)
+        self.app.lost(self.id, error)
     }
 
     /// Makes the message outlive this process.
@@ -80,5 +88,18 @@ impl Drop for Underway<'_> {
                 drop(Underway::new(&app, id, receipt).end(error));
             }
         });
+    }
+}
+
+/// Does what must not be left half done, whether or not whoever waits for it goes away.
+pub(super) async fn to_the_end<T: Send + 'static>(
+    task: impl Future<Output = Result<T, Error>> + Send + 'static,
+) -> Result<T, Error> {
+    match clock::spawn(trace::inherit(task)).await {
+        Ok(outcome) => outcome,
+        Err(failed) => match failed.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => Err(Error::Unavailable("the process ends".into())),
+        },
     }
 }

@@ -26,7 +26,7 @@ pub struct Run {
     /// Whether each step goes to disk.
     durable: bool,
     /// Of the component under way, when it was published in memory only.
-    receipt: Option<Receipt>,
+    receipt: Option<Arc<Receipt>>,
     /// The machine before its last step, while the run is a promise: a step that cannot be taken now is taken later.
     before: Option<Composition>,
     /// The record of a nested composition that was left, until it is stored.
@@ -75,25 +75,30 @@ pub(super) async fn finish(app: &Arc<App>, run: &Mutex<Run>) -> Arc<Activation> 
             }
             Moved::Waiting { id, answer, patience } => (id, answer, patience),
         };
-        let namespace = run.lock().await.progress.identity.namespace.name.clone();
+        let (namespace, receipt) = {
+            let run = run.lock().await;
+            (run.progress.namespace().clone(), run.receipt.clone())
+        };
         let record = tokio::select! {
             biased;
             record = app.await_answer(&namespace, id, answer, patience) => record,
+            error = lost(receipt.as_deref()) => {
+                app.lost(id, error);
+                run.lock().await.lose();
+                continue;
+            }
             () = watch.end_component(id) => None,
         };
-        let outcome = record.as_deref().map_or(Outcome::Unanswered(id), Outcome::of);
         app.work.flights.unexpect(id);
-        let mut run = run.lock().await;
-        run.progress.pending = None;
-        run.receipt = None;
-        let cancelled = record.as_deref().map(is_cancelled);
-        if watch.is_asked() && cancelled != Some(false) {
-            run.progress.machine.cancel();
-        }
-        run.progress.machine.absorb(outcome, &namespace);
-        if cancelled == Some(true) {
-            run.progress.machine.forgo_retry();
-        }
+        run.lock().await.take_in(id, record.as_deref(), watch.is_asked());
+    }
+}
+
+/// Waits until the message of a component turns out to be lost; for ever where it does not.
+async fn lost(receipt: Option<&Receipt>) -> wsk_bus::Error {
+    match receipt {
+        Some(receipt) => receipt.lost().await,
+        None => std::future::pending().await,
     }
 }
 
@@ -194,6 +199,29 @@ impl Run {
         Moved::Again
     }
 
+    /// Takes in how the component under way ended, or that no answer came; `asked` is whether the run shall end.
+    fn take_in(&mut self, id: ActivationId, record: Option<&Activation>, asked: bool) {
+        self.progress.pending = None;
+        self.receipt = None;
+        let cancelled = record.map(is_cancelled);
+        let (machine, namespace) = (&mut self.progress.machine, &self.progress.identity.namespace.name);
+        if asked && cancelled != Some(false) {
+            machine.cancel();
+        }
+        machine.absorb(record.map_or(Outcome::Unanswered(id), Outcome::of), namespace);
+        if cancelled == Some(true) {
+            machine.forgo_retry();
+        }
+    }
+
+    /// Takes in that the component under way never reached an invoker. Only what was published in memory is lost so.
+    fn lose(&mut self) {
+        self.progress.pending = None;
+        self.receipt = None;
+        let namespace = self.progress.namespace().clone();
+        self.progress.machine.absorb(Outcome::Unpublished, &namespace);
+    }
+
     /// Waits for a component that was published before, by this process or a former one.
     async fn rejoin(&mut self, app: &Arc<App>, pending: &Pending) -> Moved {
         let (id, patience) = (pending.id, Duration::from_millis(pending.patience));
@@ -266,7 +294,8 @@ impl Run {
             let batch = vec![(topic, message), (app.work.ledger.topic().clone(), state)];
             app.publish_batch(&[id], batch).await?;
         } else {
-            self.receipt = Some(app.publish(id, &topic, message, Durability::Volatile).await?);
+            let receipt = app.publish(id, &topic, message, Durability::Volatile).await?;
+            self.receipt = Some(Arc::new(receipt));
         }
         Ok(answer)
     }

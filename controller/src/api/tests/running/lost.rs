@@ -14,7 +14,8 @@ const TOO_LARGE: &str = "The request content is larger than the server is willin
 
 type Word = Option<Result<(), Error>>;
 
-/// A bus that says later whether the work for the invoker has arrived, and until then keeps it from the invoker.
+/// A bus that says later whether the work for the invoker has arrived, and until then keeps it from the invoker; also a
+/// durable publish returns only then.
 struct Late {
     bus: Arc<dyn MessageBus>,
     decides: Mutex<Vec<watch::Sender<Word>>>,
@@ -30,12 +31,17 @@ impl MessageBus for Late {
         if topic != "invoker0" {
             return self.bus.publish(topic, message, durability).await;
         }
-        let (decides, decided) = watch::channel(None);
-        self.decides.lock().unwrap().push(decides);
-        Ok(Receipt::undecided(decided))
+        let receipt = self.undecided();
+        if durability == Durability::Durable {
+            receipt.arrived().await?;
+        }
+        Ok(receipt)
     }
 
     async fn publish_all(&self, batch: Vec<(Arc<str>, Message)>) -> Result<(), Error> {
+        if batch.iter().any(|(topic, _)| **topic == *"invoker0") {
+            return self.undecided().arrived().await;
+        }
         self.bus.publish_all(batch).await
     }
 
@@ -53,6 +59,12 @@ impl MessageBus for Late {
 }
 
 impl Late {
+    fn undecided(&self) -> Receipt {
+        let (decides, decided) = watch::channel(None);
+        self.decides.lock().unwrap().push(decides);
+        Receipt::undecided(decided)
+    }
+
     fn decide(&self, word: &Result<(), Error>) {
         for decides in self.decides.lock().unwrap().drain(..) {
             let _ = decides.send(Some(word.clone()));
@@ -131,6 +143,26 @@ async fn what_is_lost_after_its_caller_hung_up_gives_back_what_it_held() {
         bus.decide(&Err(silence()));
     });
     assert_eq!(answer.status, 503, "its place is free: {}", answer.text);
+}
+
+/// Whoever waits for a sequence is not held to the end of the wait by a component that no invoker has.
+#[tokio::test(start_paused = true)]
+async fn a_component_that_is_lost_on_its_way_ends_its_sequence() {
+    let (api, invoker, bus) = late().await;
+    let client = api.client("guest");
+    client.put("actions/s", sequence(&["/_/a", "/_/a"])).await.ok();
+    let began = Instant::now();
+    let (answer, ()) = tokio::join!(client.post("actions/s?blocking=true", json!({})), async {
+        sleep(Duration::from_secs(7)).await;
+        bus.decide(&Err(silence()));
+    });
+    let result = &answer.json()["response"]["result"];
+    assert_eq!(
+        (began.elapsed().as_secs(), &result["error"]),
+        (7, &json!("Sequence failed."))
+    );
+    assert_eq!((api.app.in_flight_count(), invoker.seen().len()), (0, 0));
+    record(&client, &id(&answer)).await;
 }
 
 /// What has arrived is waited for, and accepted when that takes too long.
