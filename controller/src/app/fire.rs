@@ -1,6 +1,6 @@
 //! Firing triggers: every active rule's action, and the trigger's own record, in one write to the bus.
 //!
-//! Nothing is told to the caller before that write is on disk. Each rule is judged as an invocation of its own, charged
+//! Nothing is told to the caller before that write is on disk; it is carried through when the caller hangs up. Each rule is judged as an invocation of its own, charged
 //! to the caller and refused with the texts of an invocation; a refusal is a line in the record, not a failure of the
 //! fire. So is a message that is too large for the bus: then each is written by itself. Upstream behaviour honoured: the record,
 //! with one batch in the place of a request to itself per rule.
@@ -24,12 +24,13 @@ use super::owed::Owed;
 use super::retry::Policy;
 use super::secrets::sealed_of;
 use super::throttle::Kind;
+use super::underway::to_the_end;
 use super::{App, Caller, Error, now};
 use crate::metrics;
 
 /// What a fire is about to publish. Dropped before, by a refusal or a caller who hangs up, it takes back what it has placed.
-struct Batch<'a> {
-    app: &'a App,
+struct Batch {
+    app: Arc<App>,
     /// Each with the place of its line in the record.
     starts: Vec<(usize, Start)>,
 }
@@ -50,11 +51,24 @@ struct Given {
     sealed: Parameters,
 }
 
+/// What the record of a fire will say.
+struct Story {
+    caller: Caller,
+    trigger: Arc<Trigger>,
+    id: ActivationId,
+    start: u64,
+    payload: Json,
+    /// Of each rule, in order.
+    lines: Vec<Line>,
+    /// Whether there will be a record.
+    kept: bool,
+}
+
 /// One line of a trigger's record.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Line<'a> {
-    rule: &'a str,
+struct Line {
+    rule: String,
     action: String,
     status_code: u8,
     success: bool,
@@ -96,33 +110,31 @@ impl App {
         let start = now();
         let payload = payload.unwrap_or_else(Json::empty_object);
         let given = given(&trigger, headers, &payload);
-        let (starts, mut lines) = self.set_off_all(caller, rules, &given).await;
+        let (batch, lines) = self.set_off_all(caller, rules, &given).await;
         let (id, policy) = (self.chance.activation_id(), self.config.store_non_blocking);
-        let kept = is_kept(&caller.identity, &caller.transid, policy, StatusCode::Success);
-        let told = |lines: &[Line<'_>]| kept.then(|| record(caller, &trigger, id, start, payload.clone(), lines));
-        match self.publish_together(&starts, told(&lines)).await {
-            Ok(()) => {}
-            Err(wsk_bus::Error::TooLarge { .. }) => {
-                self.publish_one_by_one(starts, &mut lines).await;
-                if let Some(record) = told(&lines) {
-                    self.owe(Arc::new(record)).await;
-                }
-            }
-            Err(error) => {
-                drop(Batch::of(self, starts));
-                return Err(refused(error));
-            }
-        }
-        Ok(Some(id))
+        let story = Story {
+            caller: caller.clone(),
+            trigger: trigger.clone(),
+            id,
+            start,
+            payload,
+            lines,
+            kept: is_kept(&caller.identity, &caller.transid, policy, StatusCode::Success),
+        };
+        to_the_end(batch.publish(story)).await.map(|()| Some(id))
     }
 
-    async fn set_off_all<'r>(
+    async fn set_off_all(
         self: &Arc<App>,
         caller: &Caller,
-        rules: &'r IndexMap<String, RuleLink>,
+        rules: &IndexMap<String, RuleLink>,
         given: &Given,
-    ) -> (Vec<(usize, Start)>, Vec<Line<'r>>) {
-        let (mut batch, mut lines) = (Batch::of(self, Vec::new()), Vec::with_capacity(rules.len()));
+    ) -> (Batch, Vec<Line>) {
+        let mut lines = Vec::with_capacity(rules.len());
+        let mut batch = Batch {
+            app: self.clone(),
+            starts: Vec::new(),
+        };
         for (rule, link) in rules {
             let line = batch.add(lines.len(), rule, link, self.set_off(caller, rule, link, given).await);
             let stop = !line.success && planted(Bug::StopsFiring);
@@ -131,38 +143,7 @@ impl App {
                 break;
             }
         }
-        (std::mem::take(&mut batch.starts), lines)
-    }
-
-    /// Publishes what was started, and the record of it, in one group write, or none of it.
-    async fn publish_together(
-        &self,
-        starts: &[(usize, Start)],
-        record: Option<Activation>,
-    ) -> Result<(), wsk_bus::Error> {
-        let started = starts
-            .iter()
-            .map(|(_, start)| (start.topic.clone(), start.message.clone()));
-        let owed = record.map(|record| Owed::Record(Arc::new(record)).message());
-        let owed = owed.map(|message| (self.work.ledger.topic().clone(), message));
-        self.bus.publish_all(started.chain(owed).collect()).await?;
-        for (_, start) in starts.iter().filter(|(_, start)| start.placed) {
-            metrics::ACTIVATIONS.inc();
-            self.work.flights.depart(start.id);
-        }
-        Ok(())
-    }
-
-    /// Publishes each by itself; what the bus refuses is a refusal of its rule.
-    async fn publish_one_by_one(&self, starts: Vec<(usize, Start)>, lines: &mut [Line<'_>]) {
-        let mut left = Batch::of(self, starts);
-        left.starts.reverse();
-        while let Some((line, start)) = left.starts.pop() {
-            let placed = if start.placed { &[start.id][..] } else { &[] };
-            if let Err(error) = self.publish_batch(placed, vec![(start.topic, start.message)]).await {
-                lines[line].refuse(&error);
-            }
-        }
+        (batch, lines)
     }
 
     /// Puts a record on the ledger; stores it without when that does not take it.
@@ -256,15 +237,53 @@ impl App {
     }
 }
 
-impl<'a> Batch<'a> {
-    fn of(app: &'a App, starts: Vec<(usize, Start)>) -> Batch<'a> {
-        Batch { app, starts }
+impl Batch {
+    /// Publishes what was started, and the record of it: all of it or nothing, but for what is too large for the bus.
+    async fn publish(mut self, mut story: Story) -> Result<(), Error> {
+        match self.publish_together(story.record()).await {
+            Ok(()) => {}
+            Err(wsk_bus::Error::TooLarge { .. }) => {
+                self.publish_one_by_one(&mut story.lines).await;
+                if let Some(record) = story.record() {
+                    self.app.owe(Arc::new(record)).await;
+                }
+            }
+            Err(error) => return Err(refused(error)),
+        }
+        Ok(())
+    }
+
+    /// Publishes everything in one group write.
+    async fn publish_together(&mut self, record: Option<Activation>) -> Result<(), wsk_bus::Error> {
+        let work = &self.app.work;
+        let started = self.starts.iter();
+        let started = started.map(|(_, start)| (start.topic.clone(), start.message.clone()));
+        let owed = record.map(|record| Owed::Record(Arc::new(record)).message());
+        let owed = owed.map(|message| (work.ledger.topic().clone(), message));
+        self.app.bus.publish_all(started.chain(owed).collect()).await?;
+        for (_, start) in self.starts.drain(..).filter(|(_, start)| start.placed) {
+            metrics::ACTIVATIONS.inc();
+            work.flights.depart(start.id);
+        }
+        Ok(())
+    }
+
+    /// Publishes each by itself; what the bus refuses is a refusal of its rule.
+    async fn publish_one_by_one(&mut self, lines: &mut [Line]) {
+        self.starts.reverse();
+        while let Some((line, start)) = self.starts.pop() {
+            let placed = if start.placed { &[start.id][..] } else { &[] };
+            let message = vec![(start.topic, start.message)];
+            if let Err(error) = self.app.publish_batch(placed, message).await {
+                lines[line].refuse(&error);
+            }
+        }
     }
 
     /// Takes in what became of a rule; gives its line, which has this place in the record.
-    fn add<'r>(&mut self, at: usize, rule: &'r str, link: &RuleLink, outcome: Result<Start, Error>) -> Line<'r> {
+    fn add(&mut self, at: usize, rule: &str, link: &RuleLink, outcome: Result<Start, Error>) -> Line {
         let mut line = Line {
-            rule,
+            rule: rule.to_owned(),
             action: link.action.to_string(),
             status_code: 0,
             success: true,
@@ -282,14 +301,36 @@ impl<'a> Batch<'a> {
     }
 }
 
-impl Drop for Batch<'_> {
+impl Drop for Batch {
     fn drop(&mut self) {
         let placed = self.starts.iter().filter(|(_, start)| start.placed);
         placed.for_each(|(_, start)| self.app.work.flights.cancel(start.id));
     }
 }
 
-impl Line<'_> {
+impl Story {
+    /// The record as it is to be kept, if it is.
+    fn record(&self) -> Option<Activation> {
+        let written = |line| serde_json::to_string(line).expect("a line serialises");
+        self.kept.then(|| Activation {
+            namespace: self.caller.namespace().clone(),
+            name: self.trigger.name.clone(),
+            version: self.trigger.version,
+            subject: self.caller.identity.subject.clone(),
+            activation_id: self.id,
+            cause: None,
+            start: self.start,
+            end: 0,
+            duration: None,
+            response: Response::success(self.payload.clone(), None),
+            logs: self.lines.iter().map(written).collect(),
+            annotations: Parameters::new(),
+            publish: false,
+        })
+    }
+}
+
+impl Line {
     fn refuse(&mut self, error: &Error) {
         self.status_code = if error.is_ours() { 3 } else { 1 };
         self.success = false;
@@ -319,31 +360,5 @@ fn given(trigger: &Trigger, headers: Json, payload: &Json) -> Given {
     Given {
         json: Json::from(&given),
         sealed: sealed_of(trigger),
-    }
-}
-
-fn record(
-    caller: &Caller,
-    trigger: &Trigger,
-    id: ActivationId,
-    start: u64,
-    payload: Json,
-    lines: &[Line<'_>],
-) -> Activation {
-    let written = |line| serde_json::to_string(line).expect("a line serialises");
-    Activation {
-        namespace: caller.namespace().clone(),
-        name: trigger.name.clone(),
-        version: trigger.version,
-        subject: caller.identity.subject.clone(),
-        activation_id: id,
-        cause: None,
-        start,
-        end: 0,
-        duration: None,
-        response: Response::success(payload, None),
-        logs: lines.iter().map(written).collect(),
-        annotations: Parameters::new(),
-        publish: false,
     }
 }

@@ -21,7 +21,7 @@ use super::limits::parse_size;
 use super::retry::Policy;
 use super::secrets::locked;
 use super::throttle::Kind;
-use super::underway::Underway;
+use super::underway::{Underway, to_the_end};
 use super::wait::Wait;
 use super::{App, Caller, Error, ResolvedAction, now};
 use crate::metrics;
@@ -151,8 +151,9 @@ impl App {
         } = self.prepare(&launch)?;
         match wait {
             Wait::No => {
-                self.publish(id, &topic, message, Durability::Durable).await?;
-                Ok(Started::Accepted(id))
+                let app = self.clone();
+                let publish = async move { app.publish(id, &topic, message, Durability::Durable).await };
+                to_the_end(publish).await.map(|_| Started::Accepted(id))
             }
             Wait::UpTo(limit) => {
                 let receipt = self.publish(id, &topic, message, Durability::Volatile).await?;

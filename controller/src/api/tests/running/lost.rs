@@ -165,6 +165,25 @@ async fn a_component_that_is_lost_on_its_way_ends_its_sequence() {
     record(&client, &id(&answer)).await;
 }
 
+/// Whoever begins to write something down ends that, so that it is known what became of it.
+#[tokio::test(start_paused = true)]
+async fn a_durable_publish_is_seen_through_though_its_caller_hung_up() {
+    let (api, _invoker, bus) = late().await;
+    let client = api.client("guest");
+    client.put("triggers/t", json!({})).await.ok();
+    let rule = json!({"trigger": "/_/t", "action": "/_/a"});
+    client.put("rules/r", rule).await.ok();
+    for path in ["actions/a", "triggers/t"] {
+        let client = lonely(&api);
+        let hung_up = timeout(Duration::from_secs(1), client.post(path, json!({}))).await;
+        assert!(hung_up.is_err());
+        assert_eq!(api.app.in_flight_count(), 1, "{path}");
+        bus.decide(&Err(silence()));
+        sleep(Duration::from_millis(1)).await;
+        assert_eq!(api.app.in_flight_count(), 0, "{path}");
+    }
+}
+
 /// What has arrived is waited for, and accepted when that takes too long.
 #[tokio::test(start_paused = true)]
 async fn what_has_arrived_is_waited_for() {
