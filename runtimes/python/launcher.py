@@ -50,33 +50,39 @@ def send(descriptor, number, code, body):
         frame = frame[os.write(descriptor, frame):]
 
 
-def syntax_is_fine():
-    """The check of the build step: what is wrong goes to stderr without a trace."""
+def builds():
+    """The checks of the build step: what is wrong goes to stderr, with a line end of the proxy's behind it."""
+    try:
+        problems = '' if activate_virtualenv() else "Invalid virtualenv. Zip file does not include 'activate_this.py'.\n"
+    except Exception:
+        stderr.write(traceback.format_exc() + '\n')
+        return False
     try:
         with open('main__.py', 'rb') as source:
             ast.parse(source.read().decode('utf-8'))
-        return True
     except SyntaxError as problem:
-        stderr.write(problem.msg + '\n')
+        problems += problem.msg
     except Exception as problem:
         try:
             stderr.write(problem)
         except TypeError:
-            stderr.write(traceback.format_exc() + '\n')
-    return False
+            problems += traceback.format_exc()
+    if problems:
+        stderr.write(problems + '\n')
+    return not problems
 
 
 def activate_virtualenv():
+    """False where the environment that the archive brought cannot be activated."""
     root = os.path.abspath('./virtualenv')
     if not os.path.isdir(root):
-        return
+        return True
     for script in (root + '/bin/activate_this.py', root + '/Scripts/activate_this.py'):
         if os.path.exists(script):
             with open(script) as source:
                 exec(compile(source.read(), script, 'exec'), {'__file__': script})
-            return
-    stderr.write("Invalid virtualenv. Zip file does not include 'activate_this.py'.\n")
-    sys.exit(1)
+            return True
+    return False
 
 
 def find_main(name):
@@ -117,9 +123,8 @@ def serve():
                 message = json.loads(body)
                 os.environ.update(message['env'])
                 answer = b''
-                status = 200 if syntax_is_fine() else 502
+                status = 200 if builds() else 502
                 if status == 200:
-                    activate_virtualenv()
                     main = find_main(message['main'])
             else:
                 status, answer = 200, call(main, body)

@@ -201,7 +201,8 @@ impl Runtime {
         }
         lay_out(&bin, &self.execution_env()).map_err(Failure::System)?;
         if !bin.join("main__.py").is_file() {
-            return Err(Failure::Build(Some("Zip file does not include main__".to_owned())));
+            // The build step ends its line, and the proxy ends what the build step said.
+            return Err(Failure::Build(Some("Zip file does not include main__\n".to_owned())));
         }
         install_requirements(&self.nursery, &self.interpreter, &self.settings.environment, &bin).await?;
         let env: serde_json::Map<String, serde_json::Value> = env

@@ -375,15 +375,33 @@ async fn virtualenvs() {
     let Some(mut proxy) = start().await else { return };
     assert_eq!(
         proxy.init_archive(&zip(&[main, module]), "main").await,
-        error_line(502, START_FAILED)
+        error_line(502, BUILD_FAILED)
     );
+    let invalid = "Invalid virtualenv. Zip file does not include 'activate_this.py'.";
+    assert_eq!(proxy.log().await.err, [invalid, ""]);
+    let Some(mut proxy) = start().await else { return };
+    let broken = zip(&[("__main__.py", "def main(:\n"), module]);
+    assert_eq!(proxy.init_archive(&broken, "main").await, error_line(502, BUILD_FAILED));
+    assert_eq!(proxy.log().await.err, [invalid, "invalid syntax"]);
+    let Some(mut proxy) = start().await else { return };
+    let script = ("virtualenv/bin/activate_this.py", "raise ValueError('no')\n");
     assert_eq!(
-        proxy.log().await.err,
-        [
-            "Invalid virtualenv. Zip file does not include 'activate_this.py'.",
-            ABRUPTLY
-        ]
+        proxy.init_archive(&zip(&[main, script]), "main").await,
+        error_line(502, BUILD_FAILED)
     );
+    let log = proxy.log().await;
+    assert_eq!(log.err[log.err.len() - 2..], ["ValueError: no", ""], "{log:?}");
+}
+
+#[tokio::test]
+async fn the_build_step_ends_its_line_and_so_does_the_proxy() {
+    let Some(mut proxy) = start().await else { return };
+    let archive = zip(&[("folder/__main__.py", "def main(args):\n    return args\n")]);
+    assert_eq!(
+        proxy.init_archive(&archive, "main").await,
+        error_line(502, BUILD_FAILED)
+    );
+    assert_eq!(proxy.log().await.err, ["Zip file does not include main__", ""]);
 }
 
 #[tokio::test]
