@@ -88,7 +88,12 @@ impl Program {
                     command: program.map(|p| p.program.clone()).unwrap_or_default(),
                     folder: program.and_then(|p| p.folder.clone()),
                     managed: native.is_some(),
-                    sentinelled: native.is_some(),
+                    // A managed kind's image, named by the user, marks ends as it always does. Read without waiting for the mark,
+                    // it would end the next activation's log instead.
+                    sentinelled: native.is_some()
+                        || manifest
+                            .kinds()
+                            .any(|kind| kind.sentinelled_logs && kind.image.matches(image)),
                     shared: native.is_none(),
                 })
             }
@@ -244,4 +249,33 @@ pub(crate) fn boolean(value: bool) -> Json {
 pub(crate) fn sequence() -> Json {
     static TEXT: LazyLock<Json> = LazyLock::new(|| Json::from("sequence"));
     TEXT.clone()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_that_the_manifest_knows_marks_the_ends_of_logs() {
+        let manifest = Manifest::parse(
+            r#"{"runtimes":{"python":[{"kind":"python:3","image":{"prefix":"a","name":"py","tag":"1"}}],
+                "quiet":[{"kind":"quiet:1","image":{"prefix":"a","name":"quiet","tag":"1"},"sentinelledLogs":false}]},
+                "blackboxes":[{"prefix":"a","name":"skeleton","tag":"1"}]}"#,
+        )
+        .unwrap();
+        let marked = |image: &str| {
+            let exec = Exec::Blackbox {
+                image: image.to_owned(),
+                code: None,
+                main: None,
+                binary: false,
+            };
+            let program = Program::of(&exec, &manifest, &Architecture::own()).unwrap();
+            (program.sentinelled, program.managed)
+        };
+        assert_eq!(marked("a/skeleton:1"), (true, true));
+        assert_eq!(marked("a/py:1"), (true, false));
+        assert_eq!(marked("a/quiet:1"), (false, false));
+        assert_eq!(marked("somebody/else:1"), (false, false));
+    }
 }
