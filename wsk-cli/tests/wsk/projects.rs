@@ -206,6 +206,29 @@ fn a_file_of_an_api_that_is_not_there() {
 }
 
 #[test]
+fn a_deployment_file_has_only_inputs_and_annotations() {
+    let platform = Platform::answering([(200, INFORMATION), (200, "{}"), (200, "{}")]);
+    platform.file(
+        "manifest.yaml",
+        "packages: {demo: {actions: {hello: {function: hello.js, inputs: {k: v}}}}}",
+    );
+    platform.file("hello.js", "code");
+    platform.file(
+        "deployment.yaml",
+        "project: {packages: {demo: {actions: {hello: {inputs: {k: over}}}}}}",
+    );
+    platform
+        .wsk("project deploy")
+        .printed("Success: Deployment completed successfully.\n");
+    let requests = platform.requests();
+    let action = requests.last().unwrap();
+    assert!(
+        action.contains(r#""parameters":[{"key":"k","value":"over"}]"#),
+        "{action}"
+    );
+}
+
+#[test]
 fn sync_removes_what_left_the_project() {
     let platform = Platform::answering([
         (200, INFORMATION),

@@ -50,7 +50,8 @@ impl Runtimes {
 /// What to make of code whose extension suggests another runtime than the manifest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mismatch {
-    Refused,
+    /// What `--strict` asks for.
+    ManifestWins,
     ExtensionWins,
 }
 
@@ -116,14 +117,10 @@ fn kind(action: &Action, folder: &Path, runtimes: &Runtimes, mismatch: Mismatch)
     };
     let family = |kind: &str| kind.split(':').next().unwrap_or_default().to_owned();
     match suggested {
-        Some(suggested) if family(&suggested) != family(runtime) => match mismatch {
-            Mismatch::ExtensionWins => Ok(suggested),
-            Mismatch::Refused => Err(invalid(format!(
-                "Action [{}]: runtime [{runtime}] does not go with the file [{function}].",
-                action.name
-            ))),
-        },
-        _ => runtimes.kind(runtime).ok_or_else(|| {
+        Some(suggested) if family(&suggested) != family(runtime) && mismatch == Mismatch::ExtensionWins => {
+            Ok(suggested)
+        }
+        Some(_) | None => runtimes.kind(runtime).ok_or_else(|| {
             invalid(format!(
                 "Action [{}]: runtime [{runtime}] is not offered by the platform.",
                 action.name
@@ -184,17 +181,22 @@ mod tests {
                 "{function}"
             );
         }
-        assert!(made(&of_file("a.js", Some("python:3")), Mismatch::Refused).is_err());
+        let strict = |runtime| made(&of_file("a.js", Some(runtime)), Mismatch::ManifestWins);
+        assert_eq!(strict("python:3").unwrap()["kind"], "python:3");
+        assert!(strict("cobol:60").is_err());
     }
 
     #[test]
     fn code_is_text_or_an_archive() {
-        assert_eq!(made(&of_file("a.js", None), Mismatch::Refused).unwrap()["code"], "code");
         assert_eq!(
-            made(&of_file("a.zip", Some("nodejs")), Mismatch::Refused).unwrap()["code"],
+            made(&of_file("a.js", None), Mismatch::ManifestWins).unwrap()["code"],
+            "code"
+        );
+        assert_eq!(
+            made(&of_file("a.zip", Some("nodejs")), Mismatch::ManifestWins).unwrap()["code"],
             "UEs="
         );
-        let packed = made(&of_file("app", Some("nodejs")), Mismatch::Refused).unwrap();
+        let packed = made(&of_file("app", Some("nodejs")), Mismatch::ManifestWins).unwrap();
         assert!(packed["code"].as_str().unwrap().starts_with("UEsDB"));
         let inline = Action {
             code: Some("text".into()),
@@ -203,13 +205,13 @@ mod tests {
             ..Action::default()
         };
         let expected = json!({"kind": "nodejs:default", "code": "text", "main": "go"});
-        assert_eq!(made(&inline, Mismatch::Refused).unwrap(), expected);
+        assert_eq!(made(&inline, Mismatch::ManifestWins).unwrap(), expected);
         let native = Action {
             native: true,
             function: Some("a.zip".into()),
             ..Action::default()
         };
         let expected = json!({"kind": "blackbox", "image": NATIVE_IMAGE, "code": "UEs="});
-        assert_eq!(made(&native, Mismatch::Refused).unwrap(), expected);
+        assert_eq!(made(&native, Mismatch::ManifestWins).unwrap(), expected);
     }
 }

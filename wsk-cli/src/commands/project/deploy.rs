@@ -61,7 +61,7 @@ async fn everything(cx: &mut Context, job: &Job, managed: Option<&Value>) -> Res
 async fn actions(job: &Job) -> Result<Vec<Put>, Failure> {
     let runtimes = Runtimes::new(job.client.information().await.ok().as_ref());
     let mismatch = match job.strict {
-        true => Mismatch::Refused,
+        true => Mismatch::ManifestWins,
         false => Mismatch::ExtensionWins,
     };
     let folder = job.files.folder();

@@ -15,6 +15,7 @@ use crate::pairs::Sort;
 
 use locate::Files;
 use manifest::Manifest;
+use reader::Role;
 
 mod archive;
 mod artifact;
@@ -61,7 +62,7 @@ pub struct Flags {
     /// show what would be deployed, without deploying it
     #[arg(long)]
     preview: bool,
-    /// allow a runtime that the file's extension does not suggest, and no action that an API needs to become a web action
+    /// take the runtime of the manifest also where the file's extension suggests another, and let no action that an API needs to become a web action
     #[arg(long)]
     strict: bool,
     /// name of the project
@@ -153,9 +154,9 @@ impl Job {
 
 fn read(cx: &Context, files: &Files, flags: &Flags, given: &Map<String, Value>) -> Result<Manifest, Failure> {
     let lookup = |name: &str| cx.environment.variable(name);
-    let mut manifest = Manifest::parse(&files.manifest.text, &files.manifest.name, &lookup)?;
+    let mut manifest = Manifest::parse(&files.manifest.text, &files.manifest.name, Role::Manifest, &lookup)?;
     if let Some(deployment) = &files.deployment {
-        let over = Manifest::parse(&deployment.text, &deployment.name, &lookup)?;
+        let over = Manifest::parse(&deployment.text, &deployment.name, Role::Deployment, &lookup)?;
         manifest.overlay(over, &files.manifest.name, &deployment.name)?;
     }
     manifest.set_inputs(given);

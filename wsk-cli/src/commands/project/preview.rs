@@ -70,6 +70,7 @@ fn render_values(title: &str, values: &[Value], out: &mut String) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::reader::Role;
     use super::*;
 
     #[test]
@@ -77,7 +78,7 @@ mod tests {
         let text = "packages:\n  demo:\n    inputs: {k: json}\n    dependencies: {l: {location: /whisk.system/utils}}\n    \
                     actions: {a: {function: a.js}}\n    sequences: {s: {actions: 'a, a'}}\n    triggers: {t: {}}\n    \
                     rules: {r: {trigger: t, action: a}}\n";
-        let manifest = Manifest::parse(text, "m", &|_| None).unwrap();
+        let manifest = Manifest::parse(text, "m", Role::Manifest, &|_| None).unwrap();
         let expected = "Packages:\nName: demo\n    bindings: \n        - k : {}\n    annotation: \n  * dependency: l\n  * action: a\n    \
                         annotation: \n  * sequence: s\n    annotation: \nTriggers:\n* trigger: t\n    annotation: \n\nRules\n* rule: r\n    \
                         annotation: \n    - trigger: t\n    - action: demo/a\n";

@@ -70,13 +70,23 @@ const RULE: &[&str] = &["trigger", "action", "description", "annotations", "rule
 struct Reader<'a> {
     file: &'a str,
     lookup: Lookup<'a>,
+    role: Role,
+}
+
+/// What a file is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Says everything about what it names.
+    Manifest,
+    /// Puts inputs and annotations above those of a manifest, and may leave out all else.
+    Deployment,
 }
 
 impl Manifest {
-    pub fn parse(text: &str, file: &str, lookup: Lookup<'_>) -> Result<Manifest, Failure> {
+    pub fn parse(text: &str, file: &str, role: Role, lookup: Lookup<'_>) -> Result<Manifest, Failure> {
         let document = yaml::parse(text)
             .map_err(|error| refused("ERROR_YAML_PARSER_ERROR", format!("File: [{file}]: {error}")))?;
-        let reader = Reader { file, lookup };
+        let reader = Reader { file, lookup, role };
         let root = Fields::of(&document, reader.place("the manifest"), &["project", "packages"])?;
         let project = root.get("project").unwrap_or(&Value::Null);
         let project = Fields::of(project, reader.place("project"), PROJECT)?;
@@ -198,11 +208,9 @@ impl<'a> Reader<'a> {
             include: self.pairs(&fields)?,
             exclude: texts(fields.list("exclude")?),
         };
-        match (&action.function, &action.code) {
-            (Some(_), Some(_)) => Err(fields.wrong("'function' and 'code' exclude each other")),
-            (None, Some(_)) if action.runtime.is_none() => Err(fields.wrong("'code' needs a 'runtime'")),
-            (None, None) if action.docker.is_none() && !action.native => Err(fields.wrong("'function' is missing")),
-            _ => Ok(action),
+        match flaw(&action) {
+            Some(flaw) if self.role == Role::Manifest => Err(fields.wrong(flaw)),
+            Some(_) | None => Ok(action),
         }
     }
 
@@ -257,8 +265,11 @@ impl<'a> Reader<'a> {
     fn rule(&self, name: &str, value: &Value) -> Result<Rule, Failure> {
         let path = format!("rules.{name}");
         let fields = self.fields(value, &path, RULE)?;
-        let needed =
-            |text: Option<String>, what: &str| text.ok_or_else(|| fields.wrong(&format!("'{what}' is missing")));
+        let needed = |text: Option<String>, what: &str| match (text, self.role) {
+            (Some(text), _) => Ok(text),
+            (None, Role::Deployment) => Ok(String::new()),
+            (None, Role::Manifest) => Err(fields.wrong(&format!("'{what}' is missing"))),
+        };
         Ok(Rule {
             name: interpolated_text(name, self.lookup),
             trigger: needed(self.text(&fields, "trigger")?, "trigger")?,
@@ -307,6 +318,16 @@ impl<'a> Reader<'a> {
             verb,
             response,
         })
+    }
+}
+
+/// What an action cannot be made from.
+fn flaw(action: &Action) -> Option<&'static str> {
+    match (&action.function, &action.code) {
+        (Some(_), Some(_)) => Some("'function' and 'code' exclude each other"),
+        (None, Some(_)) if action.runtime.is_none() => Some("'code' needs a 'runtime'"),
+        (None, None) if action.docker.is_none() && !action.native => Some("'function' is missing"),
+        _ => None,
     }
 }
 

@@ -1,5 +1,6 @@
 use serde_json::json;
 
+use super::super::reader::Role;
 use super::*;
 
 fn manifest() -> Manifest {
@@ -20,7 +21,7 @@ packages:
     actions: {loose: {function: h.js, web: raw}}
     rules: {d: {trigger: /ns/t, action: loose}}
 ";
-    Manifest::parse(text, "m", &|_| None).unwrap()
+    Manifest::parse(text, "m", Role::Manifest, &|_| None).unwrap()
 }
 
 #[test]

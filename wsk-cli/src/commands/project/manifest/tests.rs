@@ -1,5 +1,6 @@
 use serde_json::json;
 
+use super::super::reader::Role;
 use super::super::values::key_values;
 use super::*;
 
@@ -8,11 +9,15 @@ fn lookup(name: &str) -> Option<String> {
 }
 
 fn parse(text: &str) -> Manifest {
-    Manifest::parse(text, "manifest.yaml", &lookup).unwrap()
+    Manifest::parse(text, "manifest.yaml", Role::Manifest, &lookup).unwrap()
+}
+
+fn deployment(text: &str) -> Manifest {
+    Manifest::parse(text, "deployment.yaml", Role::Deployment, &lookup).unwrap()
 }
 
 fn refusal(text: &str) -> String {
-    match Manifest::parse(text, "manifest.yaml", &lookup) {
+    match Manifest::parse(text, "manifest.yaml", Role::Manifest, &lookup) {
         Err(Failure::Said { message, .. }) => message,
         other => panic!("{other:?}"),
     }
@@ -143,9 +148,9 @@ fn what_is_wrong_is_named() {
 #[test]
 fn a_deployment_file_and_the_command_line_come_first() {
     let mut manifest = parse(WHOLE);
-    let over = "project: {name: MyProj, credential: u:k}\npackages: {demo: {inputs: {own: over}, actions: {hello: {function: x, \
-                inputs: {name: you}, annotations: {a: 1}}}, triggers: {tr: {inputs: {cron: never}}}}, other: {}}";
-    manifest.overlay(parse(over), "m", "d").unwrap();
+    let over = "project: {name: MyProj, credential: u:k}\npackages: {demo: {inputs: {own: over}, actions: {hello: \
+                {inputs: {name: you}, annotations: {a: 1}}}, triggers: {tr: {inputs: {cron: never}}}, rules: {ru: {}}}, other: {}}";
+    manifest.overlay(deployment(over), "m", "d").unwrap();
     manifest.set_inputs(json!({"shared": 5}).as_object().unwrap());
     assert_eq!(manifest.credential.as_deref(), Some("u:k"));
     assert_eq!(manifest.packages.len(), 1, "a deployment file adds nothing");
@@ -157,7 +162,7 @@ fn a_deployment_file_and_the_command_line_come_first() {
     assert_eq!(package.actions[0].function.as_deref(), Some("src/hello.js"));
     assert_eq!(package.actions[0].annotations.len(), 2);
     assert_eq!(value(&package.triggers[0].inputs, "cron"), "never");
-    let other = parse("project: {name: Other}\npackages: {}");
+    let other = deployment("project: {name: Other}\npackages: {}");
     let Err(Failure::Said { message, .. }) = manifest.overlay(other, "m", "d") else {
         panic!()
     };
