@@ -90,6 +90,7 @@ fn header_alone() -> String {
 
 #[tokio::test]
 async fn every_command_in_its_turn() {
+    needs_interpreters!();
     let p = Platform::start().await;
     let (wsk, tenant) = (Cli::of(&p), tenant(&p));
     let api = format!("http://{}/api/{tenant}", p.address);
@@ -178,6 +179,7 @@ async fn every_command_in_its_turn() {
 
 #[tokio::test]
 async fn a_description_goes_round_as_json_and_as_yaml() {
+    needs_interpreters!();
     let p = Platform::start().await;
     let wsk = Cli::of(&p);
     web_action(&p, "hello", &[("require-whisk-auth", json!("s3cret"))]).await;
@@ -257,6 +259,7 @@ async fn files_that_are_no_description_are_refused() {
 
 #[tokio::test]
 async fn a_route_survives_a_kill_right_after_its_answer() {
+    needs_interpreters!();
     let p = Platform::start().await;
     web_action(&p, "hello", &[]).await;
     Cli::of(&p)
@@ -284,6 +287,7 @@ async fn a_route_survives_a_kill_right_after_its_answer() {
 
 #[tokio::test]
 async fn what_belongs_to_one_is_nothing_to_another() {
+    needs_interpreters!();
     let p = Platform::start().await;
     web_action(&p, "hello", &[]).await;
     let wsk = Cli::of(&p);
@@ -346,6 +350,7 @@ async fn what_belongs_to_one_is_nothing_to_another() {
 
 #[tokio::test]
 async fn https_is_trusted_by_its_certificate_alone() {
+    needs_interpreters!();
     let config = "[gateway.tls]\nlisten = \"127.0.0.1:0\"\n[gateway.apis]\nlisten = \"127.0.0.1:0\"\n";
     let p = Folder::with_config(config).start().await;
     let read = |name: &str| {

@@ -18,6 +18,7 @@ async fn refused(platform: &Platform, method: Method, path: &str, body: Option<&
 
 #[tokio::test]
 async fn bad_requests_get_the_texts_of_the_specification() {
+    needs_interpreters!();
     let platform = Platform::start().await;
     let p = &platform;
     let put = Method::PUT;
@@ -211,6 +212,7 @@ async fn misbehaving_native_actions_end_with_a_verdict() {
 
 #[tokio::test]
 async fn misbehaving_node_actions_end_with_a_verdict() {
+    needs_interpreters!();
     let platform = Platform::start().await;
     let p = &platform;
     let limits = || json!({"timeout": 10000, "memory": 128, "logs": 1});
@@ -262,6 +264,7 @@ async fn misbehaving_node_actions_end_with_a_verdict() {
 
 #[tokio::test]
 async fn misbehaving_python_actions_end_with_a_verdict() {
+    needs_interpreters!();
     let platform = Platform::start().await;
     let p = &platform;
     let limits = || json!({"timeout": 10000, "memory": 128});
@@ -305,6 +308,7 @@ fn zipped(script: &str) -> String {
 
 #[tokio::test]
 async fn hostile_archives_are_refused() {
+    needs_interpreters!();
     let platform = Platform::start().await;
     let p = &platform;
     let limits = || json!({"timeout": 20000, "memory": 256});

@@ -71,6 +71,7 @@ fn error(record: &Value) -> &str {
 
 #[tokio::test]
 async fn what_runs_is_killed_and_its_caller_told_at_once() {
+    needs_interpreters!();
     let p = Arc::new(Folder::with_config(CRAMPED).start().await);
     slow(&p).await;
     let caller = tokio::spawn({
@@ -109,6 +110,7 @@ async fn what_runs_is_killed_and_its_caller_told_at_once() {
 
 #[tokio::test]
 async fn who_waits_for_memory_or_on_the_bus_never_runs() {
+    needs_interpreters!();
     let p = Folder::with_config(CRAMPED).start().await;
     slow(&p).await;
     let first = start(&p, "slow").await;
@@ -136,6 +138,7 @@ async fn who_waits_for_memory_or_on_the_bus_never_runs() {
 
 #[tokio::test]
 async fn a_sequence_stops_where_it_is() {
+    needs_interpreters!();
     let p = Platform::start().await;
     slow(&p).await;
     let fast = shell("echo '{\"ms\": 120000}'");
@@ -189,6 +192,7 @@ async fn what_failed_is_not_run_again() {
 
 #[tokio::test]
 async fn others_in_the_same_container_are_not_harmed() {
+    needs_interpreters!();
     let config = "[controller]\nmax_action_concurrency = 4\n[invoker]\nmemory_mb = 256\nprewarm = false\n";
     let p = Arc::new(Folder::with_config(config).start().await);
     let limits = json!({"timeout": 60_000, "memory": 256, "concurrency": 4});
@@ -228,6 +232,7 @@ async fn others_in_the_same_container_are_not_harmed() {
 
 #[tokio::test]
 async fn no_kill_brings_back_what_was_cancelled() {
+    needs_interpreters!();
     let mut folder = Folder::with_config(CRAMPED);
     let mut gone = Vec::new();
     for _ in 0..3 {

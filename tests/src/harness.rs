@@ -341,6 +341,24 @@ pub fn python(code: &str) -> Value {
     json!({"kind": "python:default", "code": code})
 }
 
+/// The first of the interpreters that the managed kinds run on, node and python3, which is not on this machine.
+pub fn missing_interpreter() -> Option<&'static str> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = |name: &&str| std::env::split_paths(&path).any(|folder| folder.join(name).is_file());
+    ["node", "python3"].into_iter().find(|name| !found(name))
+}
+
+/// Ends a test whose actions are of a managed kind where the kind's interpreter is not there.
+macro_rules! needs_interpreters {
+    () => {
+        if let Some(missing) = $crate::harness::missing_interpreter() {
+            return $crate::harness::skip(&format!(
+                "there is no {missing} here, which actions of this test run on"
+            ));
+        }
+    };
+}
+
 /// Announces a test that cannot be; fails where everything must be there.
 pub fn skip(why: &str) {
     assert!(std::env::var("CI").as_deref() != Ok("true"), "{why}");

@@ -4,6 +4,9 @@
 //! `make test` builds first.
 #![cfg(test)]
 
+#[macro_use]
+mod harness;
+
 mod api_gateway;
 mod bad_input;
 mod cancel;
@@ -14,7 +17,6 @@ mod crash;
 mod disk;
 mod folder;
 mod follow;
-mod harness;
 mod hostile;
 mod leaks;
 mod operator;

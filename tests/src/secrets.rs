@@ -100,6 +100,7 @@ fn seen() -> Value {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_that_is_kept_holds_a_secret() {
+    needs_interpreters!();
     let platform = Folder::with_config("[log]\nlevel = \"trace\"\n").start().await;
     mirror(&platform, "mirror").await;
     put(&platform, "/packages/p", json!({"parameters": [secret("of-package")]})).await;
@@ -183,6 +184,7 @@ async fn keys(folder: &Folder) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn keys_change_while_the_platform_runs() {
+    needs_interpreters!();
     let platform = Platform::start().await;
     mirror(&platform, "mirror").await;
     let revision = platform.get("/actions/mirror").await["updated"].clone();
@@ -219,6 +221,7 @@ async fn keys_change_while_the_platform_runs() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lost_key_is_named_and_may_come_back() {
+    needs_interpreters!();
     let platform = Platform::start().await;
     mirror(&platform, "mirror").await;
     let id = keys(&platform.folder).await[0]
@@ -250,6 +253,7 @@ async fn a_lost_key_is_named_and_may_come_back() {
 /// The operator's switch: everything is encrypted at rest, and clients notice nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn all_parameters_can_be_encrypted_at_rest() {
+    needs_interpreters!();
     let platform = Folder::with_config("[secrets]\nall = true\n").start().await;
     mirror(&platform, "mirror").await;
     let parameters = platform.get("/actions/mirror").await["parameters"].clone();
@@ -264,6 +268,7 @@ async fn all_parameters_can_be_encrypted_at_rest() {
 /// Keys that the environment gives are enough, and stay there: no key file is made, and no file or log has them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn keys_may_come_from_the_environment() {
+    needs_interpreters!();
     let encode = |byte: u8| base64::engine::general_purpose::STANDARD.encode([byte; 32]);
     let keys = [encode(7), encode(8)];
     let variable = "FERROWHISK_SECRETS__KEYS";

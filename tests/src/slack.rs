@@ -130,6 +130,7 @@ fn annotation(record: &Value, key: &str) -> Value {
 
 #[tokio::test]
 async fn the_set_up_is_what_the_commands_say() {
+    needs_interpreters!();
     let story = Story::start().await;
     let list = says(&story.p, &["action", "list"]).await;
     for (name, kind) in [
@@ -156,6 +157,7 @@ async fn the_set_up_is_what_the_commands_say() {
 
 #[tokio::test]
 async fn a_message_is_answered_with_exactly_one_post() {
+    needs_interpreters!();
     let story = Story::start().await;
     let delivery = story.tell("weather Athens").await;
     assert_eq!(delivery.attempts.len(), 1, "{delivery:?}");
@@ -194,6 +196,7 @@ async fn a_message_is_answered_with_exactly_one_post() {
 
 #[tokio::test]
 async fn with_the_response_type_http_an_empty_result_is_no_answer_for_slack() {
+    needs_interpreters!();
     let story = Story::start().await;
     let url = expose(&story.p, "/pitfall", &["--response-type", "http"]).await;
     let delivery = story
@@ -212,6 +215,7 @@ async fn with_the_response_type_http_an_empty_result_is_no_answer_for_slack() {
 
 #[tokio::test]
 async fn without_a_city_slack_is_told_and_nothing_is_posted() {
+    needs_interpreters!();
     let story = Story::start().await;
     let delivery = story.tell("weather").await;
     assert_eq!(delivery.attempts.len(), 4, "it tries up to its limit");
@@ -234,6 +238,7 @@ async fn without_a_city_slack_is_told_and_nothing_is_posted() {
 
 #[tokio::test]
 async fn fields_of_a_message_do_not_reach_past_the_first_component() {
+    needs_interpreters!();
     let story = Story::start().await;
     let elsewhere = Slack::start(LOOPBACK).await.expect("another Slack");
     let message = Message::new("weather Athens")
@@ -257,6 +262,7 @@ async fn fields_of_a_message_do_not_reach_past_the_first_component() {
 
 #[tokio::test]
 async fn an_answer_after_more_than_a_minute_is_posted_once() {
+    needs_interpreters!();
     let story = Story::start().await;
     story.weather.slow_down(Duration::from_secs(61));
     let reply = send(Method::POST, &story.url, &[FORM], Message::new("weather Athens").form());
@@ -277,6 +283,7 @@ async fn an_answer_after_more_than_a_minute_is_posted_once() {
 
 #[tokio::test]
 async fn when_the_weather_service_is_down_nothing_is_posted_and_the_record_says_why() {
+    needs_interpreters!();
     let story = Story::start().await;
     story.weather.go_down();
     let reply = send(Method::POST, &story.url, &[FORM], Message::new("weather Athens").form());
@@ -296,6 +303,7 @@ async fn when_the_weather_service_is_down_nothing_is_posted_and_the_record_says_
 
 #[tokio::test]
 async fn only_what_was_exposed_answers() {
+    needs_interpreters!();
     let story = Story::start().await;
     let get = send(Method::GET, &story.url, &[], "").await.expect("an answer");
     assert_eq!(
@@ -316,6 +324,7 @@ async fn only_what_was_exposed_answers() {
 
 #[tokio::test]
 async fn json_and_a_proxy_in_between_make_no_difference() {
+    needs_interpreters!();
     let story = Story::start().await;
     let message = Message::new("weather Athens");
     let json_ = [("content-type", "application/json")];
@@ -341,6 +350,7 @@ async fn json_and_a_proxy_in_between_make_no_difference() {
 
 #[tokio::test]
 async fn a_burst_of_ten_is_ten_posts_within_the_limits_of_a_cluster() {
+    needs_interpreters!();
     let limits = "[controller]\ninvocations_per_minute = 60\nconcurrent_invocations = 30\n";
     let story = Story::on(Folder::with_config(limits)).await;
     // Slack takes about one message a second; what it refuses is not sent again.
@@ -358,6 +368,7 @@ async fn a_burst_of_ten_is_ten_posts_within_the_limits_of_a_cluster() {
 
 #[tokio::test]
 async fn a_trigger_and_a_rule_give_the_same_post() {
+    needs_interpreters!();
     let story = Story::start().await;
     says(&story.p, &["trigger", "create", "slackmsg"]).await;
     says(&story.p, &["rule", "create", "answer", "slackmsg", "openweather"]).await;
@@ -391,6 +402,7 @@ fn left_behind(scratch: &TempDir) -> usize {
 
 #[tokio::test]
 async fn the_demo_plays_it_and_cleans_up() {
+    needs_interpreters!();
     let scratch = tempfile::tempdir().expect("a folder");
     let output = demo(&scratch).output().await.expect("the demo runs");
     let said = String::from_utf8_lossy(&output.stdout);
@@ -408,6 +420,7 @@ async fn the_demo_plays_it_and_cleans_up() {
 
 #[tokio::test]
 async fn a_demo_that_is_interrupted_cleans_up_too() {
+    needs_interpreters!();
     let scratch = tempfile::tempdir().expect("a folder");
     let mut child = demo(&scratch).spawn().expect("the demo runs");
     let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();

@@ -10,7 +10,7 @@ use nix::unistd::Pid;
 use tempfile::TempDir;
 use tokio::process::Command;
 
-use crate::harness::{program, skip};
+use crate::harness::program;
 
 /// What the tour itself needs; no interpreter of actions among them, and nothing that installs one.
 const TOOLS: [&str; 11] = [
@@ -21,9 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(180);
 
 #[tokio::test]
 async fn the_tour_greets_in_every_language() {
-    if let Some(missing) = ["node", "python3"].into_iter().find(|name| found(name).is_none()) {
-        return skip(&format!("there is no {missing} here, which the tour would install"));
-    }
+    needs_interpreters!();
     let scratch = tempfile::tempdir().expect("a scratch folder");
     let shown = lead(&scratch, None).await;
     for expected in [

@@ -95,6 +95,7 @@ fn trigger(platform: &Platform, namespace: &str, name: &str) -> String {
 
 #[tokio::test]
 async fn a_trigger_follows_a_repository() {
+    needs_interpreters!();
     let p = &start().await;
     let github = GitHub::start().await;
     let base = github.server.url("");
@@ -140,6 +141,7 @@ async fn a_trigger_follows_a_repository() {
 
 #[tokio::test]
 async fn with_a_binding_the_hook_goes_with_the_trigger() {
+    needs_interpreters!();
     let p = &start().await;
     let github = GitHub::start().await;
     let base = github.server.url("");
@@ -167,6 +169,7 @@ async fn with_a_binding_the_hook_goes_with_the_trigger() {
 
 #[tokio::test]
 async fn the_feed_finds_its_hook_again() {
+    needs_interpreters!();
     let p = &start().await;
     let github = GitHub::start().await;
     let base = github.server.url("");
@@ -198,6 +201,7 @@ async fn the_feed_finds_its_hook_again() {
 
 #[tokio::test]
 async fn when_github_refuses_the_trigger_is_taken_back() {
+    needs_interpreters!();
     let p = &start().await;
     let github = GitHub::start().await;
     let base = github.server.url("");
@@ -224,6 +228,7 @@ fn first_object(text: &str) -> Value {
 
 #[tokio::test]
 async fn missing_parameters_are_named() {
+    needs_interpreters!();
     let p = &start().await;
     let mut call = json!({"lifecycleEvent": "CREATE", "triggerName": "/_/t", "username": "ada", "accessToken": "s"});
     assert_eq!(

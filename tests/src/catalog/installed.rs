@@ -11,6 +11,7 @@ const PACKAGES: [&str; 5] = ["github", "samples", "slack", "utils", "websocket"]
 
 #[tokio::test]
 async fn everybody_sees_the_packages() {
+    needs_interpreters!();
     let p = start().await;
     let list = says(&p, &["package", "list", "/whisk.system"]).await;
     for package in PACKAGES {
@@ -45,6 +46,7 @@ async fn everybody_sees_the_packages() {
 
 #[tokio::test]
 async fn every_entity_carries_what_tools_show() {
+    needs_interpreters!();
     let p = start().await;
     for package in PACKAGES {
         let package = system(&p, Method::GET, &format!("/packages/{package}"), None).await;
@@ -76,6 +78,7 @@ async fn every_entity_carries_what_tools_show() {
 
 #[tokio::test]
 async fn a_plain_user_copies_and_binds() {
+    needs_interpreters!();
     let p = start().await;
     let made = says(
         &p,
@@ -134,6 +137,7 @@ async fn a_plain_user_copies_and_binds() {
 
 #[tokio::test]
 async fn a_restart_changes_nothing_and_an_operators_change_stays() {
+    needs_interpreters!();
     let p = start().await;
     let key = std::fs::read_to_string(p.folder.path().join("whisk.system.auth")).expect("the system key");
     let changed = json!({"exec": {"kind": "nodejs:default", "code": "function main() { return {mine: 1}; }"}});
@@ -160,6 +164,7 @@ async fn everything(p: &Platform) -> Vec<Value> {
 
 #[tokio::test]
 async fn an_installation_that_was_killed_is_completed_and_nothing_is_written_twice() {
+    needs_interpreters!();
     let p = Folder::new().start().await;
     let p = serve(p.kill().await).await;
     for package in everything(&p).await {

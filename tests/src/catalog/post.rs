@@ -15,6 +15,7 @@ fn with(url: &str, more: &Value) -> Value {
 
 #[tokio::test]
 async fn one_field_with_the_message_in_order() {
+    needs_interpreters!();
     let p = &start().await;
     let slack = Slack::start(LOOPBACK).await.expect("a Slack");
     let sent = activation(p, "slack/post", &with(&slack.webhook(), &json!({}))).await;
@@ -41,6 +42,7 @@ async fn one_field_with_the_message_in_order() {
 
 #[tokio::test]
 async fn with_a_token_the_fields_stand_alone() {
+    needs_interpreters!();
     let p = &start().await;
     let api = Server::start(|_| Reply::new(200, "{}")).await.expect("a server");
     let more = json!({"token": "xoxb", "as_user": true, "channel": "C1", "attachments": {"a": 1}});
@@ -57,6 +59,7 @@ async fn with_a_token_the_fields_stand_alone() {
 
 #[tokio::test]
 async fn what_is_missing_is_named() {
+    needs_interpreters!();
     let p = &start().await;
     assert_eq!(
         error(p, "slack/post", &json!({})).await,
@@ -85,6 +88,7 @@ async fn what_is_missing_is_named() {
 
 #[tokio::test]
 async fn slacks_status_is_logged_and_no_more() {
+    needs_interpreters!();
     let p = &start().await;
     let slack = Slack::start(LOOPBACK).await.expect("a Slack");
     slack.answer(500);
@@ -105,6 +109,7 @@ async fn slacks_status_is_logged_and_no_more() {
 
 #[tokio::test]
 async fn a_network_failure_is_the_actions_error() {
+    needs_interpreters!();
     let p = &start().await;
     let refused = activation(p, "slack/post", &with("http://127.0.0.1:1/x", &json!({}))).await;
     assert_eq!(refused["response"]["status"], "application error");

@@ -10,6 +10,7 @@ use crate::wait;
 
 #[tokio::test]
 async fn greetings() {
+    needs_interpreters!();
     let p = &start().await;
     let cases = [
         (json!({}), "Hello, stranger from somewhere!"),
@@ -34,6 +35,7 @@ async fn greetings() {
 
 #[tokio::test]
 async fn words_and_lines() {
+    needs_interpreters!();
     let p = &start().await;
     for action in ["samples/wordCount", "samples/wordCountAsync"] {
         let counted = activation(p, action, &json!({"payload": "Five fuzzy  felines"})).await;
@@ -65,6 +67,7 @@ async fn words_and_lines() {
 
 #[tokio::test]
 async fn parameters_are_printed_by_name() {
+    needs_interpreters!();
     let p = &start().await;
     let printed_ = activation(p, "samples/printParams", &json!({"b": 2, "a": "x", "c": {"d": 1}})).await;
     let params = printed_["response"]["result"]["params"]
@@ -87,6 +90,7 @@ async fn parameters_are_printed_by_name() {
 
 #[tokio::test]
 async fn a_countdown_starts_the_next_and_does_not_wait() {
+    needs_interpreters!();
     let p = &start().await;
     let started = activation(p, "samples/countdown", &json!({"n": "2"})).await;
     assert_eq!(printed(p, &started).await, ["stdout: 2"]);
@@ -119,6 +123,7 @@ async fn records(p: &Platform, name: &str) -> usize {
 
 #[tokio::test]
 async fn invoke_gives_the_whole_activation() {
+    needs_interpreters!();
     let p = &start().await;
     let outer = activation(p, "samples/invoke", &json!({})).await;
     let inner = &outer["response"]["result"];
@@ -129,6 +134,7 @@ async fn invoke_gives_the_whole_activation() {
 
 #[tokio::test]
 async fn curl_fetches_and_sees_no_shell() {
+    needs_interpreters!();
     let p = &start().await;
     let server = Server::start(|seen| Reply::new(200, format!("you asked {}", seen.uri)))
         .await

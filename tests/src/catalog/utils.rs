@@ -6,6 +6,7 @@ use super::{activation, error, printed, result, start};
 
 #[tokio::test]
 async fn lines_and_texts() {
+    needs_interpreters!();
     let p = &start().await;
     for arguments in [json!({"a": 1, "b": [null, {"c": "d"}]}), json!({})] {
         assert_eq!(result(p, "utils/echo", &arguments).await, arguments);
@@ -37,6 +38,7 @@ async fn lines_and_texts() {
 
 #[tokio::test]
 async fn sorting_is_by_code_units() {
+    needs_interpreters!();
     let p = &start().await;
     // By code points the last two would change places, as numbers 9 would come first, and in a dictionary so would B.
     let lines = json!(["b", "\u{ff5e}", "\u{1f600}", "a", "B", 10, 9]);
@@ -53,6 +55,7 @@ async fn sorting_is_by_code_units() {
 
 #[tokio::test]
 async fn smash_nests_the_others() {
+    needs_interpreters!();
     let p = &start().await;
     let nested = result(p, "utils/smash", &json!({"$fieldName": "x", "a": 1, "b": {"c": 2}})).await;
     assert_eq!(nested, json!({"x": {"a": 1, "b": {"c": 2}}}));
@@ -68,6 +71,7 @@ async fn smash_nests_the_others() {
 
 #[tokio::test]
 async fn where_and_when() {
+    needs_interpreters!();
     let p = &start().await;
     let when = activation(p, "utils/date", &json!({})).await;
     let date = when["response"]["result"]["date"].as_str().expect("a date").to_owned();
@@ -83,6 +87,7 @@ async fn where_and_when() {
 
 #[tokio::test]
 async fn host_urls() {
+    needs_interpreters!();
     let p = &start().await;
     let host = format!("http://{}", p.address);
     let cases = [

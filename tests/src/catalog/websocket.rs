@@ -125,6 +125,7 @@ fn the_accept_key_is_that_of_the_rfc() {
 
 #[tokio::test]
 async fn messages_of_every_length_arrive() {
+    needs_interpreters!();
     let p = &start().await;
     for text in [
         "hi",
@@ -149,6 +150,7 @@ async fn messages_of_every_length_arrive() {
 
 #[tokio::test]
 async fn what_is_missing_or_refused_is_the_actions_error() {
+    needs_interpreters!();
     let p = &start().await;
     assert_eq!(
         error(p, "websocket/send", &json!({"payload": "x"})).await,
@@ -176,6 +178,7 @@ async fn what_is_missing_or_refused_is_the_actions_error() {
 
 #[tokio::test]
 async fn a_server_that_never_answers_is_given_up() {
+    needs_interpreters!();
     let p = &start().await;
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let uri = format!("ws://{}", listener.local_addr().expect("an address"));
