@@ -5,6 +5,7 @@ use std::os::unix::fs::DirBuilderExt as _;
 
 use anyhow::{Context, Result, bail};
 use wsk_gateway::tls;
+use wsk_service::program::show;
 
 use crate::arguments::Certificate;
 
@@ -22,6 +23,5 @@ pub fn print(request: &Certificate) -> Result<()> {
     if tls.is_self_signed() {
         files.ensure(&names)?;
     }
-    print!("{}", files.certificate_text()?);
-    Ok(())
+    Ok(show(&files.certificate_text()?)?)
 }

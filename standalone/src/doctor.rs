@@ -1,47 +1,53 @@
 //! What this machine offers, and the one thing to do about what is missing.
 
 use anyhow::Result;
-use wsk_containers::LayerState;
+use wsk_containers::{Layer, LayerState};
 use wsk_entities::Runtime;
 use wsk_invoker::interpreters;
+use wsk_service::program::show;
 
 use crate::{Config, runtimes};
 
 /// Prints the report. It fails only where nothing at all could run.
 pub fn report(config: &Config) -> Result<()> {
+    let mut lines = vec!["Isolation of actions:".to_owned()];
+    lines.extend(isolation(config)?);
+    lines.push("\nKinds:".to_owned());
+    let manifest = runtimes::manifest(config)?;
+    lines.extend(manifest.kinds().map(|kind| format!("  {}", offer(kind))));
+    lines.push("\nPrograms:".to_owned());
+    lines.push(proxy()?);
+    Ok(show(&(lines.join("\n") + "\n"))?)
+}
+
+fn isolation(config: &Config) -> Result<Vec<String>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let layers = runtime.block_on(async { wsk_containers::open(&config.containers).map(|factory| factory.layers()) });
-    println!("Isolation of actions:");
-    match layers {
-        Ok(layers) => {
-            for layer in layers {
-                let state = match layer.state {
-                    LayerState::On => "on",
-                    LayerState::Partial => "PARTIAL",
-                    LayerState::Missing => "MISSING",
-                };
-                println!("  {state:<7} {:<20} {}", layer.name, layer.detail);
-            }
-        }
-        Err(error) => println!("  none: {error}"),
-    }
-    println!("\nKinds:");
-    let manifest = runtimes::manifest(config)?;
-    for kind in manifest.kinds() {
-        println!("  {}", offer(kind));
-    }
-    println!("\nPrograms:");
+    let layers = match layers {
+        Ok(layers) => layers,
+        Err(error) => return Ok(vec![format!("  none: {error}")]),
+    };
+    let line = |layer: Layer| {
+        let state = match layer.state {
+            LayerState::On => "on",
+            LayerState::Partial => "PARTIAL",
+            LayerState::Missing => "MISSING",
+        };
+        format!("  {state:<7} {:<20} {}", layer.name, layer.detail)
+    };
+    Ok(layers.into_iter().map(line).collect())
+}
+
+fn proxy() -> Result<String> {
     let here = std::env::current_exe()?;
     let proxy = here.with_file_name("wsk-proxy");
-    if proxy.is_file() {
-        println!("  found   wsk-proxy, the action proxy, at {}", proxy.display());
-    } else {
-        println!(
+    Ok(match proxy.is_file() {
+        true => format!("  found   wsk-proxy, the action proxy, at {}", proxy.display()),
+        false => format!(
             "  MISSING wsk-proxy: it belongs beside {}; `make build` puts it there",
             here.display()
-        );
-    }
-    Ok(())
+        ),
+    })
 }
 
 fn offer(kind: &Runtime) -> String {

@@ -9,6 +9,7 @@ use tokio::net::TcpListener;
 use wsk_gateway::apis::target::Scheme;
 use wsk_gateway::{Face, Gateway, Shows, tls};
 use wsk_service::http::{self, Limits};
+use wsk_service::program::show;
 use wsk_service::supervise::{OnCancel, OnFailure, Stage, Supervisor, Task};
 
 use crate::Config;
@@ -79,8 +80,7 @@ impl Edge {
             folder.write("apis.url", &format!("http://{}\n", reachable(address)))?;
         }
         folder.write("api.url", &format!("{url}\n"))?;
-        println!("{url}");
-        Ok(())
+        Ok(show(&format!("{url}\n"))?)
     }
 
     /// Takes back what [`Edge::announce`] said.

@@ -18,6 +18,7 @@ mod subjects;
 mod wiring;
 
 use anyhow::Result;
+use wsk_service::program::show;
 
 pub use arguments::Arguments;
 use arguments::Command;
@@ -29,16 +30,12 @@ pub fn run(arguments: Arguments) -> Result<()> {
         Command::Serve(flags) => {
             let config = flags.config()?;
             if flags.print_config {
-                print!("{}", wsk_service::config::print(&config));
-                return Ok(());
+                return Ok(show(&wsk_service::config::print(&config))?);
             }
             serve::serve(config)
         }
         Command::Certificate(request) => certificate::print(&request),
         Command::Doctor(flags) => doctor::report(&flags.config()?),
-        Command::ConfigReference => {
-            print!("{}", wsk_service::config::reference::<Config>());
-            Ok(())
-        }
+        Command::ConfigReference => Ok(show(&wsk_service::config::reference::<Config>())?),
     }
 }

@@ -32,6 +32,7 @@ async fn says(platform: &Platform, arguments: &[&str]) -> String {
 
 #[tokio::test]
 async fn create_invoke_look_delete() {
+    needs_interpreters!();
     let p = Platform::start().await;
     std::fs::write(
         p.folder.path().join("hello.py"),
@@ -114,4 +115,28 @@ async fn wskadmin_works_while_the_platform_runs() {
         }
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_reader_that_goes_away_is_no_failure() {
+    for (name, arguments) in [
+        ("ferrowhisk", ["doctor"].as_slice()),
+        ("ferrowhisk", &["config-reference"]),
+        ("ferrowhisk", &["serve", "--print-config"]),
+        ("wsk", &["--help"]),
+        ("wsk", &["action"]),
+        ("wsk", &["property", "get", "--apihost"]),
+        ("wskadmin", &["--help"]),
+    ] {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let mut command = Command::new(program(name));
+        command.args(arguments).stdout(writer).env("WSK_CONFIG_FILE", "");
+        let output = command.output().await.expect("it runs");
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            output.status.success() && told.is_empty(),
+            "{name} {arguments:?}: {output:?}"
+        );
+    }
 }

@@ -5,7 +5,7 @@
 //! is waited for, with a line that says which and why.
 
 use std::future::Future;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -67,6 +67,15 @@ const LET_GO: Duration = Duration::from_secs(5);
 /// How often to say that a dependency is still missing.
 const SAY_AGAIN: Duration = Duration::from_secs(15);
 
+/// Writes to standard output. A reader that has seen enough and goes away, as `head` does, is no failure.
+pub fn show(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        shown => shown,
+    }
+}
+
 impl Program {
     /// Reads what was typed and runs the service in a runtime of its own.
     pub fn main<S: Settings, L: Future<Output = Result<(), Fault>>>(
@@ -92,13 +101,11 @@ impl Program {
             .version(env!("CARGO_PKG_VERSION"));
         let arguments = Arguments::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit());
         if arguments.config_reference {
-            print!("{}", config::reference::<S>());
-            return Ok(());
+            return Ok(show(&config::reference::<S>())?);
         }
         let settings: S = self.load(arguments.config.as_deref())?;
         if arguments.print_config {
-            print!("{}", config::print(&settings));
-            return Ok(());
+            return Ok(show(&config::print(&settings))?);
         }
         telemetry::start(settings.log())?;
         open_files::raise();
