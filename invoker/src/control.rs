@@ -1,7 +1,8 @@
-//! What controllers ask about single activations: to end one, or to tell what it prints while it runs.
+//! What controllers ask about single activations: to end one, to tell what it prints while it runs, or that it runs.
 //!
 //! **Invariant.** An activation that nobody asks about pays one look at a flag. An order for an activation that is not here
-//! (it may still be on the bus, or on another invoker) is kept for a while; controllers say again what they still want.
+//! (it may still be on the bus, or on another invoker) is kept for a while; controllers say again what they still want. A
+//! question is about now, and kept for a moment.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,16 +13,18 @@ use std::time::Duration;
 use indexmap::IndexMap;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
-use wsk_bus::messages::{ActivationMessage, Control, Printed, printed_topic, read};
+use wsk_bus::messages::{ActivationMessage, Control, Printed, Seen, printed_topic, read};
 use wsk_bus::{Durability, Error, Key, Message, MessageBus, Subscription, TopicConfig};
 use wsk_containers::{Container, LogLine};
-use wsk_entities::{ActivationId, Namespace};
+use wsk_entities::{ActionLimits, ActivationId, Namespace};
 
 use crate::logs;
 use crate::pool::{Command, Shared};
 
 /// How long an order holds after it was last given.
 const HELD: Duration = Duration::from_secs(30);
+/// How long a question is worth an answer.
+const MOMENT: Duration = Duration::from_secs(1);
 /// Most activations with orders; beyond it the oldest are forgotten, and said again by those who still want them.
 const MOST: usize = 4096;
 /// Between two looks at what a followed activation prints.
@@ -30,14 +33,31 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 const LINES: usize = 256;
 const BYTES: usize = 128 << 10;
 
-/// The orders of the last while, by activation, those given longest ago first.
+/// Which activation is meant.
+type Meant = (ActivationId, Namespace);
+
+/// The orders of the last while.
 #[derive(Debug, Default)]
 pub(crate) struct Orders {
     any: AtomicBool,
-    list: Mutex<IndexMap<(ActivationId, Namespace), Order>>,
+    given: Mutex<Given>,
 }
 
-#[derive(Debug, Clone)]
+/// By activation, those given longest ago first.
+#[derive(Debug, Default)]
+struct Given {
+    orders: IndexMap<Meant, Order>,
+    questions: IndexMap<Meant, Question>,
+}
+
+/// Somebody wants to know whether it runs.
+#[derive(Debug)]
+struct Question {
+    until: Instant,
+    topic: Arc<str>,
+}
+
+#[derive(Debug)]
 struct Order {
     until: Instant,
     cancelled: bool,
@@ -54,55 +74,124 @@ pub(crate) struct Follow {
     turn: u64,
 }
 
+/// What may be told of an activation at work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tells {
+    /// Its code has not begun.
+    Nothing,
+    /// That it runs.
+    Running,
+    /// That, and what it prints: so many bytes of it at most.
+    Lines(u64),
+}
+
+/// Something about to be told.
+type Telling<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+
+impl Tells {
+    /// Of an activation whose code runs.
+    pub fn of(limits: &ActionLimits) -> Tells {
+        match limits.concurrency {
+            0 | 1 => Tells::Lines(logs::limit_bytes(limits.logs)),
+            // What several print at a time cannot be told apart.
+            2.. => Tells::Running,
+        }
+    }
+}
+
 impl Orders {
     /// Keeps an order.
     pub fn take(&self, control: &Control) {
-        let mut list = self.list.lock().expect("no panic under this lock");
+        let mut given = self.given.lock().expect("no panic under this lock");
         let meant = (control.activation_id(), control.namespace().clone());
-        let mut order = list.shift_remove(&meant).unwrap_or(Order {
-            until: Instant::now(),
-            cancelled: false,
-            follow: None,
-        });
         match control {
-            Control::Cancel { .. } => order.cancelled = true,
-            Control::Follow { from, controller, .. } => {
-                let turn = order.follow.map_or(0, |follow| follow.turn + 1);
+            Control::Cancel { .. } => given.order(meant, |order| order.cancelled = true),
+            Control::Follow {
+                controller,
+                only_state: true,
+                ..
+            } => given.ask(meant, printed_topic(controller).into()),
+            Control::Follow { from, controller, .. } => given.order(meant, |order| {
+                let turn = order.follow.as_ref().map_or(0, |follow| follow.turn + 1);
                 let (topic, from) = (printed_topic(controller).into(), *from);
                 order.follow = Some(Follow { topic, from, turn });
-            }
+            }),
         }
-        order.until = Instant::now() + HELD;
-        if list.len() >= MOST {
-            list.shift_remove_index(0);
-        }
-        list.insert(meant, order);
         self.any.store(true, Ordering::Relaxed);
     }
 
     /// Whether this activation is to end.
     pub fn cancelled(&self, message: &ActivationMessage) -> bool {
-        self.look(message, |order| order.cancelled.then_some(())).is_some()
+        self.look(message, |given, meant| given.orders.get(meant)?.cancelled.then_some(()))
+            .is_some()
     }
 
     fn followed(&self, message: &ActivationMessage) -> Option<Follow> {
-        self.look(message, |order| order.follow.clone())
+        self.look(message, |given, meant| given.orders.get(meant)?.follow.clone())
     }
 
-    fn look<T>(&self, message: &ActivationMessage, of: impl FnOnce(&Order) -> Option<T>) -> Option<T> {
-        if !self.any.load(Ordering::Relaxed) {
+    /// The topic of who wants to know whether this activation runs, to be answered now.
+    fn asked(&self, message: &ActivationMessage) -> Option<Arc<str>> {
+        self.look(message, |given, meant| Some(given.questions.shift_remove(meant)?.topic))
+    }
+
+    fn is_any(&self) -> bool {
+        self.any.load(Ordering::Relaxed)
+    }
+
+    fn look<T>(&self, message: &ActivationMessage, of: impl FnOnce(&mut Given, &Meant) -> Option<T>) -> Option<T> {
+        if !self.is_any() {
             return None;
         }
-        let mut list = self.list.lock().expect("no panic under this lock");
-        let now = Instant::now();
-        while list.first().is_some_and(|(_, order)| order.until <= now) {
-            list.shift_remove_index(0);
-        }
-        if list.is_empty() {
+        let mut given = self.given.lock().expect("no panic under this lock");
+        given.forget(Instant::now());
+        if given.orders.is_empty() && given.questions.is_empty() {
             self.any.store(false, Ordering::Relaxed);
+            return None;
         }
-        list.get(&(message.activation_id, message.user.namespace.name.clone()))
-            .and_then(of)
+        of(
+            &mut given,
+            &(message.activation_id, message.user.namespace.name.clone()),
+        )
+    }
+}
+
+impl Given {
+    fn order(&mut self, meant: Meant, change: impl FnOnce(&mut Order)) {
+        let until = Instant::now() + HELD;
+        let mut order = self.orders.shift_remove(&meant).unwrap_or(Order {
+            until,
+            cancelled: false,
+            follow: None,
+        });
+        change(&mut order);
+        order.until = until;
+        if self.orders.len() >= MOST {
+            self.orders.shift_remove_index(0);
+        }
+        self.orders.insert(meant, order);
+    }
+
+    fn ask(&mut self, meant: Meant, topic: Arc<str>) {
+        self.questions.shift_remove(&meant);
+        if self.questions.len() >= MOST {
+            self.questions.shift_remove_index(0);
+        }
+        let until = Instant::now() + MOMENT;
+        self.questions.insert(meant, Question { until, topic });
+    }
+
+    fn forget(&mut self, now: Instant) {
+        while self.orders.first().is_some_and(|(_, order)| order.until <= now) {
+            self.orders.shift_remove_index(0);
+        }
+        while self
+            .questions
+            .first()
+            .is_some_and(|(_, question)| question.until <= now)
+        {
+            self.questions.shift_remove_index(0);
+        }
     }
 }
 
@@ -121,35 +210,65 @@ pub(crate) async fn listen(mut control: Box<dyn Subscription>, pool: mpsc::Sende
     }
 }
 
-/// Awaits the work of an activation, and tells meanwhile what it prints if somebody wants to know; none as soon as it was
-/// ordered to end, with the work left as it is. The pool has all work looked at again after each order.
+/// Awaits the work of an activation, and tells meanwhile that it runs and what it prints if somebody wants to know; none as
+/// soon as it was ordered to end, with the work left as it is. The pool has all work looked at again after each order.
 pub(crate) async fn attend<F: Future + Unpin>(
     shared: &Shared,
     message: &ActivationMessage,
     container: &dyn Container,
-    limit_bytes: Option<u64>,
+    tells: Tells,
     work: &mut F,
 ) -> Option<F::Output> {
-    let mut tale: Option<Pin<Box<dyn Future<Output = ()> + Send + '_>>> = None;
+    let mut tale: Option<Telling<'_>> = None;
+    let mut answer: Option<Telling<'_>> = None;
     std::future::poll_fn(|cx| {
         let orders = &shared.orders;
-        if orders.cancelled(message) {
-            return Poll::Ready(None);
+        if orders.is_any() {
+            if orders.cancelled(message) {
+                return Poll::Ready(None);
+            }
+            if tells != Tells::Nothing
+                && let Some(topic) = orders.asked(message)
+            {
+                // Who asked before hears the same on another topic, or asks again.
+                answer = Some(Box::pin(say(shared, message, topic)));
+            }
+            if let Tells::Lines(limit) = tells
+                && tale.is_none()
+                && orders.followed(message).is_some()
+            {
+                tale = Some(Box::pin(tell(shared, message, container, limit)));
+            }
         }
-        if let Some(limit) = limit_bytes
-            && tale.is_none()
-            && orders.followed(message).is_some()
-        {
-            tale = Some(Box::pin(tell(shared, message, container, limit)));
-        }
-        if let Some(telling) = &mut tale
-            && telling.as_mut().poll(cx).is_ready()
-        {
-            tale = None;
+        for told in [&mut answer, &mut tale] {
+            if let Some(telling) = told
+                && telling.as_mut().poll(cx).is_ready()
+            {
+                *told = None;
+            }
         }
         Pin::new(&mut *work).poll(cx).map(Some)
     })
     .await
+}
+
+/// Tells who asked that an activation runs.
+async fn say(shared: &Shared, message: &ActivationMessage, topic: Arc<str>) {
+    let id = message.activation_id;
+    let printed = Printed {
+        activation_id: id,
+        namespace: Some(message.user.namespace.name.clone()),
+        first: 0,
+        lines: Vec::new(),
+        state: Some(Seen {
+            action: message.action.full_name(),
+            running: true,
+        }),
+    };
+    let answer = Message::local(Key::Id(id.bits()), Arc::new(printed));
+    if let Err(error) = publish(&*shared.bus, &topic, answer).await {
+        tracing::debug!(activation_id = %id, %error, "that an activation runs cannot be told");
+    }
 }
 
 /// Tells whoever follows what an activation prints, as long as somebody does.
@@ -169,8 +288,10 @@ async fn tell(shared: &Shared, message: &ActivationMessage, container: &dyn Cont
         if count > 0 || is_new {
             let printed = Arc::new(Printed {
                 activation_id: id,
+                namespace: Some(message.user.namespace.name.clone()),
                 first: next,
                 lines: lines.iter().map(logs::line).collect(),
+                state: None,
             });
             next += count;
             shared.metrics.lines_followed.inc_by(count);

@@ -4,13 +4,14 @@
 //! durable. While the store is away records are kept and offered again; the queue is bounded in number and bytes, so that the invoker then takes no more
 //! work instead of losing any. A record that the store cannot take as it is, is replaced by one that says so.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry as Holding;
 use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::Instant;
 use wsk_bus::{Delivery, Key};
 use wsk_entities::Activation;
@@ -28,10 +29,17 @@ use crate::traces::Trace;
 pub(crate) struct Open {
     count: AtomicUsize,
     none: Notify,
-    /// Which they are, by the keys of their messages.
-    held: Mutex<HashSet<u128>>,
-    /// Rung when one of them has ended.
-    ended: Notify,
+    /// Which they are, by the keys of their messages, and who wants to know how each ends: hardly ever anybody.
+    held: Mutex<HashMap<u128, Vec<oneshot::Sender<End>>>>,
+}
+
+/// How an activation left the hands it was in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// For good: it has its record, or needs none, or somebody else has it who will see to that.
+    Committed,
+    /// It goes back to the bus.
+    HandedBack,
 }
 
 /// A delivery in this invoker's hands. Dropping it uncommitted hands it back.
@@ -92,20 +100,47 @@ impl Open {
 
     /// Takes an activation into one pair of hands, unless it is in others; whether it did.
     fn hold(&self, key: &Key) -> bool {
-        match key {
-            Key::Id(id) => self.held().insert(*id),
-            Key::None | Key::Text(_) => true,
+        let Key::Id(id) = key else {
+            return true;
+        };
+        match self.held().entry(*id) {
+            Holding::Vacant(place) => {
+                place.insert(Vec::new());
+                true
+            }
+            Holding::Occupied(_) => false,
         }
     }
 
-    fn let_go(&self, key: &Key) {
+    /// The same; where it is in others, how it will leave them.
+    fn hold_or_wait(&self, key: &Key) -> Option<oneshot::Receiver<End>> {
+        let Key::Id(id) = key else {
+            return None;
+        };
+        match self.held().entry(*id) {
+            Holding::Vacant(place) => {
+                place.insert(Vec::new());
+                None
+            }
+            Holding::Occupied(mut others) => {
+                let (sender, receiver) = oneshot::channel();
+                others.get_mut().push(sender);
+                Some(receiver)
+            }
+        }
+    }
+
+    fn let_go(&self, key: &Key, end: End) {
         if let Key::Id(id) = key {
-            self.held().remove(id);
-            self.ended.notify_waiters();
+            let waiting = self.held().remove(id);
+            for waits in waiting.into_iter().flatten() {
+                // It may have been handed back meanwhile.
+                let _ = waits.send(end);
+            }
         }
     }
 
-    fn held(&self) -> MutexGuard<'_, HashSet<u128>> {
+    fn held(&self) -> MutexGuard<'_, HashMap<u128, Vec<oneshot::Sender<End>>>> {
         self.held.lock().expect("no panic under this lock")
     }
 }
@@ -132,23 +167,27 @@ impl Ticket {
         !self.alone
     }
 
-    /// Waits until the same activation is not in other hands here. The bus gives a reader again what it has, when readers of the
-    /// topic are agreed on anew.
-    pub async fn alone(&mut self) {
+    /// Waits until the same activation is not in other hands here; how it left them, which is [`End::HandedBack`] where it never
+    /// was. The bus gives a reader again what it has, when readers of the topic are agreed on anew.
+    pub async fn alone(&mut self) -> End {
         while let (false, Some(delivery)) = (self.alone, &self.delivery) {
-            let ended = self.open.ended.notified();
-            self.alone = self.open.hold(delivery.key());
-            if !self.alone {
-                ended.await;
+            match self.open.hold_or_wait(delivery.key()) {
+                None => self.alone = true,
+                Some(ended) => {
+                    if ended.await == Ok(End::Committed) {
+                        return End::Committed;
+                    }
+                }
             }
         }
+        End::HandedBack
     }
 
     /// The delivery, to be committed or handed back: the activation is in nobody's hands here any more.
-    fn end(&mut self) -> Option<Delivery> {
+    fn end(&mut self, end: End) -> Option<Delivery> {
         let delivery = self.delivery.take()?;
         if self.alone {
-            self.open.let_go(delivery.key());
+            self.open.let_go(delivery.key(), end);
         }
         Some(delivery)
     }
@@ -166,7 +205,7 @@ impl Ticket {
 
     /// Ends the activation for good, and goes on with it.
     fn committed(mut self) -> Ticket {
-        if let Some(delivery) = self.end() {
+        if let Some(delivery) = self.end(End::Committed) {
             delivery.commit();
         }
         self
@@ -174,7 +213,7 @@ impl Ticket {
 
     /// Ends the activation for good.
     pub fn commit(mut self) {
-        if let Some(delivery) = self.end() {
+        if let Some(delivery) = self.end(End::Committed) {
             delivery.commit();
         }
     }
@@ -182,7 +221,7 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        drop(self.end());
+        drop(self.end(End::HandedBack));
         if self.open.count.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.open.none.notify_waiters();
         }

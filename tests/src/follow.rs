@@ -130,6 +130,7 @@ fn logs(record: &Value) -> Vec<String> {
 
 #[tokio::test]
 async fn lines_come_while_it_runs_and_the_end_says_how() {
+    needs_interpreters!();
     let p = Platform::start().await;
     steps(&p).await;
     let id = start(&p, json!({"ms": 120_000})).await;
@@ -157,6 +158,7 @@ async fn lines_come_while_it_runs_and_the_end_says_how() {
 
 #[tokio::test]
 async fn what_is_followed_is_what_is_recorded_and_a_resumed_log_goes_on() {
+    needs_interpreters!();
     let p = Platform::start().await;
     steps(&p).await;
     let id = start(&p, json!({"n": 5, "ms": 100})).await;
@@ -176,6 +178,7 @@ async fn what_is_followed_is_what_is_recorded_and_a_resumed_log_goes_on() {
 
 #[tokio::test]
 async fn who_follows_what_waits_hears_nothing_until_it_runs() {
+    needs_interpreters!();
     let p = Folder::with_config("[invoker]\nmemory_mb = 256\nprewarm = false\n")
         .start()
         .await;
@@ -191,8 +194,54 @@ async fn who_follows_what_waits_hears_nothing_until_it_runs() {
     assert_eq!((lines.len(), &end["success"]), (2, &json!(true)));
 }
 
+/// Waits until an activation is said to be so far.
+async fn until_state(p: &Platform, id: &str, state: &str) -> Value {
+    wait::until(LONG, async || {
+        match p.get(&format!("/activations/{id}?pending=true")).await {
+            shown if shown["state"] == state => Ok(shown),
+            shown => Err(format!("not {state}: {shown}")),
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn who_asks_is_told_what_runs_and_what_waits() {
+    needs_interpreters!();
+    for concurrency in [1, 2] {
+        let config = "[controller]\nmax_action_concurrency = 4\n[invoker]\nmemory_mb = 256\nprewarm = false\n";
+        let p = Folder::with_config(config).start().await;
+        let limits = json!({"timeout": 300_000, "memory": 256, "concurrency": concurrency});
+        p.put_action("steps", node(STEPS), limits.clone()).await;
+        p.put_action("others", node(STEPS), limits).await;
+        let first = start(&p, json!({"ms": 120_000})).await;
+        let shown = until_state(&p, &first, "running").await;
+        let expected = json!({
+            "activationId": first, "namespace": "guest", "name": "steps", "path": "guest/steps", "state": "running",
+        });
+        assert_eq!(shown, expected);
+        // There is memory for one container alone.
+        let answer = p
+            .call(Method::POST, "/actions/others", Some(&json!({"n": 1, "ms": 120_000})))
+            .await;
+        let second = answer.activation_id();
+        let waits = p.get(&format!("/activations/{second}?pending=true")).await;
+        assert_eq!((&waits["state"], &waits["name"]), (&json!("pending"), &json!("others")));
+        let plain = p.call(Method::GET, &format!("/activations/{first}"), None).await;
+        assert_eq!(plain.status, 404, "who does not ask is answered as ever");
+        let unknown = format!("/activations/{}?pending=true", "0".repeat(32));
+        assert_eq!(p.call(Method::GET, &unknown, None).await.status, 404);
+        assert_eq!(cancel(&p, &first).await.status, 200);
+        until_state(&p, &second, "running").await;
+        assert_eq!(cancel(&p, &second).await.status, 200);
+        let record = p.record(&second).await;
+        assert_eq!(p.get(&format!("/activations/{second}?pending=true")).await, record);
+    }
+}
+
 #[tokio::test]
 async fn a_flood_reaches_who_reads_and_harms_nobody_for_who_does_not() {
+    needs_interpreters!();
     let p = Platform::start().await;
     let flood = "function main() { const line = 'x'.repeat(1000);
         for (let i = 0; i < 4000; i++) console.log(i + ' ' + line); return {}; }";
@@ -212,6 +261,7 @@ async fn a_flood_reaches_who_reads_and_harms_nobody_for_who_does_not() {
 
 #[tokio::test]
 async fn the_end_of_the_platform_does_not_wait_for_followers() {
+    needs_interpreters!();
     let p = Folder::with_config("drain = \"2s\"\n").start().await;
     steps(&p).await;
     let id = start(&p, json!({"ms": 120_000})).await;
@@ -229,6 +279,7 @@ async fn the_end_of_the_platform_does_not_wait_for_followers() {
 
 #[tokio::test]
 async fn wsk_follows_and_cancels() {
+    needs_interpreters!();
     let p = Platform::start().await;
     steps(&p).await;
     let wsk = |words: &[&str]| {

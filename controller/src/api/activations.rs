@@ -71,14 +71,17 @@ pub async fn list(app: &Arc<App>, call: &Call<'_>) -> Result<Response, Error> {
 /// `GET activations/{id}`. With `pending=true`, which is ours, one that has no record yet is shown too.
 pub async fn get(app: &Arc<App>, call: &Call<'_>) -> Result<Response, Error> {
     match record(app, call).await {
-        Err(Error::App(app::Error::Missing)) if call.query().flag("pending", false)? => under_way(app, call),
+        Err(Error::App(app::Error::Missing)) if call.query().flag("pending", false)? => under_way(app, call).await,
         record => Ok(reply::json(&record?.shown())),
     }
 }
 
-fn under_way(app: &App, call: &Call<'_>) -> Result<Response, Error> {
+async fn under_way(app: &Arc<App>, call: &Call<'_>) -> Result<Response, Error> {
     let id = id(call)?;
-    let UnderWay { action, state } = app.under_way(&call.caller, id).ok_or(app::Error::Missing)?;
+    let Some(UnderWay { action, state }) = app.under_way(&call.caller, id).await else {
+        // It may have ended while everybody was asked.
+        return Ok(reply::json(&record(app, call).await?.shown()));
+    };
     Ok(reply::json(&Pending {
         activation_id: id,
         namespace: call.caller.namespace(),

@@ -1,5 +1,7 @@
 //! Reading activation records.
 
+use std::sync::Arc;
+
 use wsk_entities::{Activation, ActivationId, ActivationSummary, FullName, Namespace};
 use wsk_store::{ActivationFilter, Page};
 
@@ -15,9 +17,9 @@ pub struct UnderWay {
 /// How far an activation without record is known to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
-    /// It was handed to an invoker.
+    /// It was accepted, and nobody says that it runs.
     Pending,
-    /// A composition whose activations run.
+    /// Its code is at work in a container; or it is a composition.
     Running,
 }
 
@@ -30,18 +32,18 @@ impl State {
     }
 }
 
+impl UnderWay {
+    pub(super) fn of(action: FullName, running: bool) -> UnderWay {
+        let state = if running { State::Running } else { State::Pending };
+        UnderWay { action, state }
+    }
+}
+
 impl App {
-    /// What is known of an activation of the caller's that has no record yet; an opt-in of ours. None when this controller
-    /// knows nothing of it.
-    pub fn under_way(&self, caller: &Caller, id: ActivationId) -> Option<UnderWay> {
-        let own = caller.namespace();
-        let pending = self
-            .work
-            .flights
-            .action_of(own, id)
-            .map(|action| (action, State::Pending));
-        let found = pending.or_else(|| Some((self.work.ledger.action_of(own, id)?, State::Running)));
-        found.map(|(action, state)| UnderWay { action, state })
+    /// How far an activation of the caller's is that has no record yet; an opt-in of ours, which asks invokers. None when
+    /// nobody knows of it.
+    pub async fn under_way(self: &Arc<App>, caller: &Caller, id: ActivationId) -> Option<UnderWay> {
+        self.seen(caller.namespace(), id).await
     }
 
     /// The record of an activation of the caller's namespace.

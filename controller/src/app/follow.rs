@@ -7,6 +7,9 @@
 //!
 //! **Left to others.** How it is sent to a client (`api`).
 
+mod ask;
+mod ear;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +23,8 @@ use wsk_entities::{Activation, ActivationId, Namespace};
 
 use super::{App, Caller, Error};
 use crate::{Config, metrics};
+pub(super) use ask::hear_questions;
+use ear::Ear;
 
 /// How long an invoker may take to say that it runs what this controller does not know.
 const ELSEWHERE: Duration = Duration::from_millis(500);
@@ -72,7 +77,7 @@ pub struct Follower {
     /// Lines told so far.
     told: u64,
     lines: VecDeque<String>,
-    feed: broadcast::Receiver<Arc<Printed>>,
+    ear: Ear,
     record: Option<Box<Activation>>,
     state: State,
     over: watch::Receiver<bool>,
@@ -96,7 +101,6 @@ struct State {
 struct Seat {
     app: Arc<App>,
     namespace: Namespace,
-    id: ActivationId,
 }
 
 impl Feeds {
@@ -126,10 +130,6 @@ impl Drop for Seat {
             *count -= 1;
         }
         feeds.followers.remove_if(&self.namespace, |_, count| *count == 0);
-        // The last receiver goes right after this one.
-        feeds
-            .table
-            .remove_if(&self.id, |_, sender| sender.receiver_count() <= 1);
     }
 }
 
@@ -152,13 +152,7 @@ impl App {
             Err(error) => return Err(error),
         };
         let known = record.is_some() || self.has(namespace, id);
-        let seat = self.seat(namespace, id)?;
-        let feeds = &self.work.feeds;
-        let feed = feeds
-            .table
-            .entry(id)
-            .or_insert_with(|| broadcast::Sender::new(WAITING))
-            .subscribe();
+        let seat = self.seat(namespace)?;
         let mut follower = Follower {
             app: self.clone(),
             _seat: seat,
@@ -166,7 +160,7 @@ impl App {
             id,
             told: after,
             lines: VecDeque::new(),
-            feed,
+            ear: Ear::new(self, namespace, id),
             record,
             state: State {
                 ended: false,
@@ -177,7 +171,7 @@ impl App {
                 blind: false,
                 spoke: Instant::now(),
             },
-            over: feeds.over.subscribe(),
+            over: self.work.feeds.over.subscribe(),
         };
         if known || follower.is_elsewhere().await? {
             Ok(follower)
@@ -191,7 +185,7 @@ impl App {
         self.work.feeds.over.send_replace(true);
     }
 
-    fn seat(self: &Arc<App>, namespace: &Namespace, id: ActivationId) -> Result<Seat, Error> {
+    fn seat(self: &Arc<App>, namespace: &Namespace) -> Result<Seat, Error> {
         let mut count = self.work.feeds.followers.entry(namespace.clone()).or_default();
         if *count >= MOST {
             return Err(Error::Throttled(format!(
@@ -203,7 +197,6 @@ impl App {
         Ok(Seat {
             app: self.clone(),
             namespace: namespace.clone(),
-            id,
         })
     }
 }
@@ -224,7 +217,7 @@ impl Follower {
             }
             self.ask().await;
             tokio::select! {
-                heard = timeout(LOOK, self.feed.recv()) => match heard {
+                heard = timeout(LOOK, self.ear.hear()) => match heard {
                     Ok(Ok(printed)) => self.hear(&printed),
                     Ok(Err(_)) => self.state.missed = true,
                     Err(_) => {}
@@ -238,7 +231,7 @@ impl Follower {
     /// started it. Or it has ended between two looks.
     async fn is_elsewhere(&mut self) -> Result<bool, Error> {
         self.ask().await;
-        match timeout(ELSEWHERE, self.feed.recv()).await {
+        match timeout(ELSEWHERE, self.ear.hear()).await {
             Ok(Ok(printed)) => self.hear(&printed),
             Ok(Err(_)) | Err(_) => {
                 let record = self.app.activations.get(&self.namespace, self.id).await;
@@ -331,6 +324,7 @@ impl Follower {
             namespace: self.namespace.clone(),
             from: self.told + self.lines.len() as u64,
             controller: self.app.config.id.as_str().into(),
+            only_state: false,
         };
         let order = Message::local(Key::Id(self.id.bits()), Arc::new(order));
         if let Err(error) = self.app.bus.publish(CONTROL, order, Durability::Volatile).await {
@@ -341,17 +335,14 @@ impl Follower {
     /// Takes in those lines that are next.
     fn hear(&mut self, printed: &Printed) {
         self.state.gone = None;
-        for (number, line) in (printed.first..).zip(&printed.lines) {
-            let next = self.told + self.lines.len() as u64;
-            match number.cmp(&next) {
-                std::cmp::Ordering::Less => {}
-                std::cmp::Ordering::Equal => self.lines.push_back(line.clone()),
-                std::cmp::Ordering::Greater => {
-                    self.state.missed = true;
-                    return;
-                }
-            }
-        }
+        let have = self.told + self.lines.len() as u64;
+        let Some(known) = have.checked_sub(printed.first) else {
+            // Some are between, or somebody else has asked for others.
+            self.state.missed = true;
+            return;
+        };
+        let known = usize::try_from(known).unwrap_or(usize::MAX);
+        self.lines.extend(printed.lines.iter().skip(known).cloned());
     }
 }
 

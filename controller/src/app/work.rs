@@ -144,11 +144,13 @@ impl App {
             .subscribe(ELSEWHERE, super::elsewhere::GROUP, ACKS_IN_FLIGHT)
             .await?;
         let lines = self.subscribe(&printed.name, &group, ACKS_IN_FLIGHT).await?;
+        let questions = self.subscribe(CONTROL, &group, ACKS_IN_FLIGHT).await?;
         let mut tasks = vec![
             clock::spawn(self.take_up_cancels(cancels).await),
             clock::spawn(hear_acknowledgements(self.clone(), acks)),
             clock::spawn(hear_pings(self.clone(), pings)),
             clock::spawn(super::follow::hear_lines(self.clone(), lines)),
+            clock::spawn(super::follow::hear_questions(self.clone(), questions)),
             clock::spawn(sweep(self.clone())),
             clock::spawn(super::changes::follow(self.clone(), changes)),
             clock::spawn(super::changes::announce_again(self.clone())),

@@ -17,12 +17,12 @@ use super::job::{Init, Job};
 use super::lifecycle::After;
 use super::recall;
 use super::slab::Id;
-use crate::control::attend;
+use crate::control::{Tells, attend};
 use crate::fetch::NoCode;
-use crate::logs;
 use crate::outcome::{self, Fault, Time, Verdict};
 use crate::plan::Plan;
 use crate::record::Timing;
+use crate::records::End;
 use crate::run;
 use crate::unlock;
 
@@ -116,9 +116,10 @@ pub(crate) async fn plan(shared: Arc<Shared>, outbox: Outbox, name: FullName) {
 }
 
 /// Finds out whether a redelivered activation was recorded by whoever had it before, which may be this invoker, and may have it
-/// yet. Waits for that, and for the store, as long as need be.
+/// yet. Waits for that, and for the store, as long as need be. What this invoker ended meanwhile does not run again, with a
+/// record or without.
 pub(crate) async fn look_up(shared: Arc<Shared>, outbox: Outbox, mut job: Job) {
-    job.ticket.alone().await;
+    let ended = job.ticket.alone().await;
     let (id, namespace) = (job.message.activation_id, &job.message.user.namespace.name);
     let mut pause = PAUSE;
     let known = loop {
@@ -138,11 +139,12 @@ pub(crate) async fn look_up(shared: Arc<Shared>, outbox: Outbox, mut job: Job) {
     };
     if known {
         shared.acks.known(&job.message, id).await;
-        job.ticket.commit();
-    } else {
-        job.looked_up = true;
-        outbox.put(Report::LookedUp(job));
     }
+    if known || ended == End::Committed {
+        return job.ticket.commit();
+    }
+    job.looked_up = true;
+    outbox.put(Report::LookedUp(job));
 }
 
 /// Makes a container, and meanwhile reads the code it will be given.
@@ -209,7 +211,7 @@ pub(crate) async fn init(place: Place, container: Arc<dyn Container>, bound: Arc
         }
     };
     let mut call = container.init(shared.call(plan, body));
-    let result = attend(&shared, &job.message, &*container, None, &mut call).await;
+    let result = attend(&shared, &job.message, &*container, Tells::Nothing, &mut call).await;
     drop(call);
     let took = millis(began.elapsed());
     let Some(result) = result else {
@@ -288,8 +290,8 @@ pub(crate) async fn run(place: Place, container: Arc<dyn Container>, bound: Arc<
     let (at, began) = (clock::now(), Instant::now());
     let body = run::run_body(plan, &job.message, opened, at + u64::from(plan.limits.timeout));
     let mut call = container.run(shared.call(plan, body));
-    let limit = (plan.limits.concurrency <= 1).then(|| logs::limit_bytes(plan.limits.logs));
-    let result = attend(shared, &job.message, &*container, limit, &mut call).await;
+    let tells = Tells::of(&plan.limits);
+    let result = attend(shared, &job.message, &*container, tells, &mut call).await;
     let span = began.elapsed();
     let took = millis(span);
     let Some(result) = result else {

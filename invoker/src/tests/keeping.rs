@@ -1,8 +1,9 @@
 //! Which records a deployment keeps.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use wsk_containers::scripted::Reply;
+use wsk_containers::scripted::{CallKind, Reply};
 use wsk_entities::{StatusCode, StorePolicy};
 
 use super::world::{World, config};
@@ -42,6 +43,52 @@ async fn blocking_and_other_activations_have_a_policy_each() {
             "blocking: {blocking}, insists: {insists}"
         );
     }
+}
+
+/// Where no record says that it ran, whoever had it does.
+#[tokio::test(start_paused = true)]
+async fn what_comes_again_while_it_runs_does_not_run_again_without_a_record() {
+    let choosy = Config {
+        store_blocking: StorePolicy::StoreFailures,
+        ..config()
+    };
+    let mut world = World::with(choosy, MANIFEST).await;
+    let revision = world.put("hello", |_| ()).await;
+    world
+        .containers
+        .next_run(Reply::ok("{}").after(Duration::from_millis(800)));
+    let message = world.message("hello", &revision);
+    let id = world.send(message.clone()).await;
+    world
+        .until("running", |world| world.containers.counts().runs == 1)
+        .await;
+    world.send(message.clone()).await;
+    world.send(message).await;
+    world.until("all here", |world| world.invoker().open() == 3).await;
+    world.until("all done", |world| world.invoker().open() == 0).await;
+    assert_eq!(world.containers.counts().runs, 1);
+    assert!(!world.has_record(id).await);
+    assert_eq!(world.bus.depth("invoker0"), 0);
+}
+
+/// One of them goes on where the one before it gave up.
+#[tokio::test(start_paused = true)]
+async fn what_was_handed_back_runs_for_whoever_waited() {
+    let mut world = World::with(config(), MANIFEST).await;
+    let runs = AtomicUsize::new(0);
+    world.containers.behave(move |seen| {
+        if seen.kind == CallKind::Run && runs.fetch_add(1, Ordering::SeqCst) == 0 {
+            std::panic::resume_unwind(Box::new("a fault of ours"));
+        }
+        Reply::ok("{}")
+    });
+    let revision = world.put("hello", |_| ()).await;
+    let message = world.message("hello", &revision);
+    world.send(message.clone()).await;
+    let id = world.send(message).await;
+    assert_eq!(world.record(id).await.status(), 0);
+    world.until("all done", |world| world.invoker().open() == 0).await;
+    assert_eq!(world.bus.depth("invoker0"), 0);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,6 +1,7 @@
 //! One invoker with scripted containers on a paused clock: what it answers, records and does with its containers.
 
 mod acks;
+mod asked;
 mod drain;
 mod elsewhere;
 mod events;

@@ -43,7 +43,7 @@ const FOLLOW: Queries = &[(
 const PENDING: Queries = &[(
     "pending",
     "boolean",
-    "Answer also for what was accepted and has no record yet",
+    "Answer also for what was accepted and has no record yet: its state, pending or running",
 )];
 const FORCE: Queries = &[("force", "boolean", "Delete the actions of the package too")];
 const CODE: Queries = &[("code", "boolean", "Whether to show the code; true unless given")];

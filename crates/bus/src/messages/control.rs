@@ -1,5 +1,5 @@
-//! Controller to every invoker: about a single activation that one of them may have; and what that one answers. Ours, not
-//! OpenWhisk's: its components neither send nor read these topics.
+//! Controller to every invoker, and every other controller: about a single activation that one of them may have; and what that
+//! one answers. Ours, not OpenWhisk's: its components neither send nor read these topics.
 //!
 //! Nothing here is promised by the bus: who wants an effect says it again until the effect is seen.
 
@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use wsk_entities::{ActivationId, Namespace};
+use wsk_entities::{ActivationId, FullName, Namespace};
 
 use crate::Payload;
 
@@ -38,17 +38,39 @@ pub enum Control {
         namespace: Namespace,
         from: u64,
         controller: Arc<str>,
+        /// Not what it prints is wanted, but how far it is, now and once. Who does not know this field tells lines from `from` on:
+        /// where that is [`BEYOND`] there are none, and that it was heard from says that it runs.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        only_state: bool,
     },
 }
 
-/// Lines of a running activation, as its record will have them.
+/// The number of a line that no log has.
+pub const BEYOND: u64 = u32::MAX as u64;
+
+/// Lines of a running activation, as its record will have them; or how far it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Printed {
     pub activation_id: ActivationId,
+    /// Whose it is. None from who does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<Namespace>,
     /// The number of the first of them.
     pub first: u64,
     pub lines: Vec<String>,
+    /// The answer to who asked for it alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<Seen>,
+}
+
+/// How far an activation is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Seen {
+    pub action: FullName,
+    /// Its code is at work; otherwise that is to come.
+    pub running: bool,
 }
 
 impl Control {
@@ -99,11 +121,31 @@ mod tests {
             namespace: namespace.clone(),
             from: 3,
             controller: "0".into(),
+            only_state: false,
+        };
+        let asked = Control::Follow {
+            activation_id: id,
+            namespace: namespace.clone(),
+            from: BEYOND,
+            controller: "0".into(),
+            only_state: true,
         };
         let printed = Printed {
             activation_id: id,
+            namespace: None,
             first: 3,
             lines: vec!["a".to_owned()],
+            state: None,
+        };
+        let seen = Printed {
+            activation_id: id,
+            namespace: Some(namespace.clone()),
+            first: 0,
+            lines: Vec::new(),
+            state: Some(Seen {
+                action: "guest/a".parse().unwrap(),
+                running: true,
+            }),
         };
         for (text, wire) in [
             (
@@ -122,10 +164,22 @@ mod tests {
                 r#"{"activationId":"0123456789abcdef0123456789abcdef","first":3,"lines":["a"]}"#,
                 printed.encode(),
             ),
+            (
+                r#"{"order":"follow","activationId":"0123456789abcdef0123456789abcdef","namespace":"guest","from":4294967295,"controller":"0","onlyState":true}"#,
+                asked.encode(),
+            ),
+            (
+                r#"{"activationId":"0123456789abcdef0123456789abcdef","namespace":"guest","first":0,"lines":[],"state":{"action":{"path":"guest","name":"a"},"running":true}}"#,
+                seen.encode(),
+            ),
         ] {
             assert_eq!(text.as_bytes(), &wire[..]);
         }
-        assert_eq!(serde_json::from_slice::<Control>(&follow.encode()).unwrap(), follow);
-        assert_eq!(serde_json::from_slice::<Printed>(&printed.encode()).unwrap(), printed);
+        for order in [follow, asked] {
+            assert_eq!(serde_json::from_slice::<Control>(&order.encode()).unwrap(), order);
+        }
+        for told in [printed, seen] {
+            assert_eq!(serde_json::from_slice::<Printed>(&told.encode()).unwrap(), told);
+        }
     }
 }

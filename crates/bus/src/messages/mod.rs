@@ -19,7 +19,7 @@ use serde::de::DeserializeOwned;
 
 pub use acknowledgement::{Acknowledgement, Completed};
 pub use activation::{ActionRef, ActivationMessage, ControllerIndex};
-pub use control::{CANCELLED, CONTROL, Control, Printed, printed_topic};
+pub use control::{BEYOND, CANCELLED, CONTROL, Control, Printed, Seen, printed_topic};
 pub use event::{ActivationEvent, Event, EventBody, EventType, Metric, MetricEvent};
 pub use health::{CacheInvalidation, CacheKey, InvokerInstance, Node, Ping};
 pub use instance::{INSTANCES, Instance};

@@ -101,8 +101,10 @@ async fn a_follower_waits_for_a_store_that_is_away() {
         assert!(matches!(&*read::<Control>(&order).unwrap(), Control::Follow { .. }));
         let printed = Printed {
             activation_id: id,
+            namespace: None,
             first: 0,
             lines: vec!["a line".to_owned()],
+            state: None,
         };
         let message = Message::local(Key::Id(id.bits()), Arc::new(printed));
         let topic = printed_topic(&api.app.config.id);

@@ -1,5 +1,6 @@
 //! What runs, as a client sees it: a controller with an invoker that does what it is told, on a paused clock.
 
+mod asking;
 mod blocking;
 mod cancel;
 mod compositions;
