@@ -13,7 +13,7 @@ use rand::rngs::StdRng;
 use wsk_bus::{MessageBus, Name};
 use wsk_entities::Manifest;
 use wsk_identity::{Authenticator, DOUBT, HEADER, Outcome, Signer};
-use wsk_service::config::{Duration as Span, Secret};
+use wsk_service::config::{Duration as Span, Secret, named_file};
 use wsk_service::http::{self, Handler, Rejection, Request, Response, text};
 use wsk_service::phase::{Listener, Phases, Verdict};
 use wsk_service::program::{Fault, Process, Settings, chain, listen, wait_for};
@@ -82,7 +82,7 @@ const STORAGE: Duration = Duration::from_secs(5);
 pub async fn live(config: ServiceConfig, mut process: Process) -> Result<(), Fault> {
     let signer = Signer::new(config.identity_secret.reveal().as_bytes())
         .map_err(|error| format!("`identity_secret`: {error}"))?;
-    let manifest = Arc::new(manifest(&config.manifest)?);
+    let manifest = named_file("manifest", &config.manifest, Manifest::bundled, Manifest::parse)?;
     let secrets = Arc::new(config.secrets.vault()?);
     crate::metrics::show();
     let listener = listen("controller", &config.listen).await?;
@@ -108,7 +108,7 @@ pub async fn live(config: ServiceConfig, mut process: Process) -> Result<(), Fau
             sealed: config.secrets.scope(),
             ..config.controller.clone()
         },
-        manifest,
+        manifest: Arc::new(manifest),
         stores: stores.clone(),
         identities: Arc::new(Authenticator::new(stores.subjects)),
         bus: bus.clone(),
@@ -155,14 +155,6 @@ async fn hear_invokers(app: &App) {
             tracing::warn!("no invoker was heard; this controller serves, and refuses invocations until one is up");
         }
     });
-}
-
-fn manifest(file: &str) -> Result<Manifest, Fault> {
-    if file.is_empty() {
-        return Ok(Manifest::bundled());
-    }
-    let text = std::fs::read_to_string(file).map_err(|error| format!("`manifest`: cannot read {file}: {error}"))?;
-    Ok(Manifest::parse(&text).map_err(|error| format!("`manifest`: {file}: {error}"))?)
 }
 
 fn reported(name: &'static str) -> Task {

@@ -29,7 +29,6 @@ mod health;
 pub mod interpreters;
 mod logs;
 mod machine;
-mod manifest;
 mod metrics;
 pub mod outcome;
 mod plan;
@@ -46,7 +45,6 @@ mod unlock;
 pub use config::Config;
 pub use error::Error;
 pub use handle::{Drained, Handle, Invoker, Switch};
-pub use manifest::manifest;
 pub use registries::accredited;
 
 #[cfg(test)]

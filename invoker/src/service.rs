@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use wsk_bus::{MessageBus, Name};
 use wsk_entities::{Architecture, Manifest};
-use wsk_service::config::Duration as Span;
+use wsk_service::config::{Duration as Span, named_file};
 use wsk_service::program::{Fault, Process, Settings, chain, wait_for};
 use wsk_service::supervise::{OnCancel, OnFailure, Stage, Task};
 use wsk_service::telemetry;
 
-use crate::{Config, Handle, Invoker, accredited, interpreters, manifest};
+use crate::{Config, Handle, Invoker, accredited, interpreters};
 
 wsk_service::settings! {
     /// Configuration of `ferrowhisk-invoker`.
@@ -106,7 +106,7 @@ pub async fn live(config: ServiceConfig, mut process: Process) -> Result<(), Fau
 
 /// The manifest without the kinds whose interpreter is missing here, or whose image has no variant for this machine.
 fn offered(config: &ServiceConfig) -> Result<Manifest, Fault> {
-    let mut manifest = manifest(&config.manifest)?;
+    let mut manifest = named_file("manifest", &config.manifest, Manifest::bundled, Manifest::parse)?;
     if is_process(config) {
         return Ok(interpreters::offered(manifest));
     }

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use anyhow::Result;
 use wsk_entities::Manifest;
 use wsk_invoker::interpreters;
+use wsk_service::config::named_file;
 
 use crate::Config;
 
 /// The configured manifest, or the bundled one.
 pub fn manifest(config: &Config) -> Result<Manifest> {
-    wsk_invoker::manifest(&config.manifest).map_err(anyhow::Error::msg)
+    named_file("manifest", &config.manifest, Manifest::bundled, Manifest::parse).map_err(anyhow::Error::msg)
 }
 
 /// The manifest without the kinds whose interpreter is missing here.

@@ -69,6 +69,23 @@ pub enum Error {
     },
 }
 
+/// What is in a file that a key names, in a form of its own; `default` where none is named.
+///
+/// # Errors
+/// The text for the operator, with the key and the file.
+pub fn named_file<T, E: std::fmt::Display>(
+    key: &str,
+    file: &str,
+    default: impl FnOnce() -> T,
+    parse: impl FnOnce(&str) -> Result<T, E>,
+) -> Result<T, String> {
+    if file.is_empty() {
+        return Ok(default());
+    }
+    let text = std::fs::read_to_string(file).map_err(|error| format!("`{key}`: cannot read {file}: {error}"))?;
+    parse(&text).map_err(|error| format!("`{key}`: {file}: {error}"))
+}
+
 impl Loader {
     /// No layers yet; variables of the environment that begin with `prefix` and `_` belong to the configuration.
     pub fn new(prefix: impl Into<String>) -> Self {

@@ -11,7 +11,7 @@ mod loader;
 mod reference;
 mod values;
 
-pub use loader::{Error, Loader};
+pub use loader::{Error, Loader, named_file};
 pub use reference::{Documented, Field, Kind, print, reference, undocumented};
 pub use values::{BadSize, Duration, Secret, Size};
 

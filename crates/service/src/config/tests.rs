@@ -299,3 +299,21 @@ fn the_reference_has_a_row_per_key() {
     );
     assert_eq!(undocumented::<Whole>(), ["store.pages"]);
 }
+
+#[test]
+fn a_named_file_is_read_or_it_is_said_which_key_names_it() {
+    let read = |file: &str| super::named_file("number", file, || 7, |text: &str| text.trim().parse::<u32>());
+    assert_eq!(read(""), Ok(7));
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("n");
+    let name = file.to_str().unwrap();
+    let error = read(name).unwrap_err();
+    assert!(error.starts_with(&format!("`number`: cannot read {name}: ")), "{error}");
+    std::fs::write(&file, "8\n").unwrap();
+    assert_eq!(read(name), Ok(8));
+    std::fs::write(&file, "x").unwrap();
+    assert_eq!(
+        read(name),
+        Err(format!("`number`: {name}: invalid digit found in string"))
+    );
+}
