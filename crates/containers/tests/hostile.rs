@@ -346,6 +346,80 @@ async fn system_calls_that_reach_out_are_refused() {
     scene.end().await;
 }
 
+/// What the filter refuses, with what it says, and whether without it every kernel goes on to look at the arguments: of the
+/// others some only ask for capabilities first, some are not in every kernel.
+const REFUSED: &[(&str, libc::c_long, i32, bool)] = &[
+    ("ptrace", libc::SYS_ptrace, libc::EPERM, true),
+    ("process_vm_readv", libc::SYS_process_vm_readv, libc::EPERM, true),
+    ("process_vm_writev", libc::SYS_process_vm_writev, libc::EPERM, true),
+    ("process_madvise", libc::SYS_process_madvise, libc::EPERM, true),
+    ("pidfd_getfd", libc::SYS_pidfd_getfd, libc::EPERM, true),
+    ("kcmp", libc::SYS_kcmp, libc::EPERM, true),
+    ("perf_event_open", libc::SYS_perf_event_open, libc::EPERM, false),
+    ("mount", libc::SYS_mount, libc::EPERM, true),
+    ("umount2", libc::SYS_umount2, libc::EPERM, true),
+    ("pivot_root", libc::SYS_pivot_root, libc::EPERM, false),
+    ("chroot", libc::SYS_chroot, libc::EPERM, true),
+    ("open_tree", libc::SYS_open_tree, libc::EPERM, true),
+    ("move_mount", libc::SYS_move_mount, libc::EPERM, false),
+    ("fsopen", libc::SYS_fsopen, libc::EPERM, false),
+    ("fsconfig", libc::SYS_fsconfig, libc::EPERM, true),
+    ("fsmount", libc::SYS_fsmount, libc::EPERM, false),
+    ("fspick", libc::SYS_fspick, libc::EPERM, false),
+    ("mount_setattr", libc::SYS_mount_setattr, libc::EPERM, true),
+    ("unshare", libc::SYS_unshare, libc::EPERM, true),
+    ("setns", libc::SYS_setns, libc::EPERM, true),
+    ("name_to_handle_at", libc::SYS_name_to_handle_at, libc::EPERM, true),
+    ("open_by_handle_at", libc::SYS_open_by_handle_at, libc::EPERM, false),
+    ("sethostname", libc::SYS_sethostname, libc::EPERM, false),
+    ("setdomainname", libc::SYS_setdomainname, libc::EPERM, false),
+    ("bpf", libc::SYS_bpf, libc::EPERM, false),
+    ("userfaultfd", libc::SYS_userfaultfd, libc::EPERM, false),
+    ("keyctl", libc::SYS_keyctl, libc::EPERM, true),
+    ("add_key", libc::SYS_add_key, libc::EPERM, true),
+    ("request_key", libc::SYS_request_key, libc::EPERM, true),
+    ("init_module", libc::SYS_init_module, libc::EPERM, false),
+    ("finit_module", libc::SYS_finit_module, libc::EPERM, false),
+    ("delete_module", libc::SYS_delete_module, libc::EPERM, false),
+    ("kexec_load", libc::SYS_kexec_load, libc::EPERM, false),
+    ("reboot", libc::SYS_reboot, libc::EPERM, false),
+    ("swapon", libc::SYS_swapon, libc::EPERM, true),
+    ("swapoff", libc::SYS_swapoff, libc::EPERM, false),
+    ("acct", libc::SYS_acct, libc::EPERM, false),
+    ("quotactl", libc::SYS_quotactl, libc::EPERM, true),
+    ("syslog", libc::SYS_syslog, libc::EPERM, false),
+    ("fanotify_init", libc::SYS_fanotify_init, libc::EPERM, false),
+    ("lookup_dcookie", libc::SYS_lookup_dcookie, libc::EPERM, false),
+    ("vhangup", libc::SYS_vhangup, libc::EPERM, false),
+    ("settimeofday", libc::SYS_settimeofday, libc::EPERM, true),
+    ("clock_settime", libc::SYS_clock_settime, libc::EPERM, true),
+    ("clock_adjtime", libc::SYS_clock_adjtime, libc::EPERM, true),
+    ("adjtimex", libc::SYS_adjtimex, libc::EPERM, true),
+    ("mbind", libc::SYS_mbind, libc::EPERM, true),
+    ("migrate_pages", libc::SYS_migrate_pages, libc::EPERM, true),
+    ("move_pages", libc::SYS_move_pages, libc::EPERM, true),
+    ("clone3", libc::SYS_clone3, libc::ENOSYS, true),
+    ("io_uring_setup", libc::SYS_io_uring_setup, libc::ENOSYS, true),
+    ("io_uring_enter", libc::SYS_io_uring_enter, libc::ENOSYS, true),
+    ("io_uring_register", libc::SYS_io_uring_register, libc::ENOSYS, true),
+];
+
+#[tokio::test]
+async fn without_the_filter_the_kernel_looks_at_what_is_asked() {
+    for (guards, hole) in [(on(), false), (without(|guards| guards.seccomp = false), true)] {
+        let scene = Scene::new(guards).await;
+        for (name, number, refusal, alone) in REFUSED {
+            let said = scene.attack(json!({"do": "knock", "number": number})).await.unwrap();
+            let refused = said == *refusal;
+            assert!(refused || hole, "{name} was not refused, but: {said}");
+            if hole && *alone {
+                assert!(!refused, "{name} is refused without the filter, too");
+            }
+        }
+        scene.end().await;
+    }
+}
+
 #[tokio::test]
 async fn an_action_is_nobody() {
     let scene = Scene::new(on()).await;
@@ -474,6 +548,7 @@ fn all_of_it_as_an_ordinary_user() {
         "abstract_sockets_of_the_machine_are_out_of_reach",
         "landlock_stands_in_for_namespaces",
         "system_calls_that_reach_out_are_refused",
+        "without_the_filter_the_kernel_looks_at_what_is_asked",
         "an_action_is_nobody",
         "a_fork_bomb_is_held",
         "open_files_are_limited",
