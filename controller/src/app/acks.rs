@@ -15,7 +15,7 @@ use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use tokio::sync::oneshot;
 use wsk_bus::messages::{Acknowledgement, Completed, Ping};
-use wsk_entities::{Activation, ActivationId, FullName, Namespace, Timestamp};
+use wsk_entities::{Activation, ActivationId, FullName, Namespace, Timestamp, Version};
 use wsk_planted::{Bug, planted};
 
 use super::balancer::{Balancer, Demand, Outcome, Placement, Refusal, Slot};
@@ -44,6 +44,8 @@ pub struct Boarding {
     pub permit: Option<Permit>,
     pub waiter: Option<oneshot::Sender<Answer>>,
     pub action: FullName,
+    /// The version that was accepted. None where a former life of this controller knew it.
+    pub version: Option<Version>,
     /// Whose record it will be.
     pub namespace: Namespace,
     /// When it is taken for lost.
@@ -103,6 +105,7 @@ impl Flights {
                     permit: None,
                     waiter: Some(sender),
                     action,
+                    version: None,
                     namespace,
                     force_at,
                     departed: true,
@@ -194,6 +197,11 @@ impl Flights {
         (flight.departed && flight.namespace == *namespace).then(|| flight.action.clone())
     }
 
+    /// The version of an activation in flight, where it is known.
+    pub fn version_of(&self, id: ActivationId) -> Option<Version> {
+        self.table.get(&id)?.version
+    }
+
     /// Id and action of everything in flight, for operators.
     pub fn list(&self) -> Vec<(ActivationId, FullName)> {
         self.table
@@ -276,6 +284,7 @@ mod tests {
                 permit: None,
                 waiter: Some(former),
                 action: action.clone(),
+                version: None,
                 namespace: namespace.clone(),
                 force_at: 100,
                 departed: true,

@@ -23,7 +23,6 @@ use wsk_bus::{Delivery, Durability, Key, Message, Subscription};
 use wsk_entities::{Activation, ActivationId, FullName, Json, Namespace, Response, StatusCode, Version};
 use wsk_planted::{Bug, planted};
 
-use super::cache::Value;
 use super::composition::Progress;
 use super::owed::next_left;
 use super::{App, Caller, Error, now};
@@ -66,6 +65,7 @@ pub struct Cancels {
 struct Running {
     namespace: Namespace,
     action: FullName,
+    version: Version,
     asked: AtomicBool,
     bell: Notify,
 }
@@ -228,19 +228,12 @@ impl App {
             Some((running.or_else(|| self.work.ledger.action_of(own, id))?, true))
         };
         let (action, composed) = single.or_else(composed)?;
-        let version = match self.find(&action).await {
-            Ok(Some(entry)) => match &entry.value {
-                Value::Action(action) => action.version,
-                Value::Trigger(_) | Value::Rule(_) | Value::Package(_) => Version::FIRST,
-            },
-            Ok(None) | Err(_) => Version::FIRST,
-        };
         Some(Order {
             activation_id: id,
             namespace: own.clone(),
             subject: caller.identity.subject.clone(),
+            version: self.version_of(id, &action).await,
             action,
-            version,
             composed,
             kept: caller.identity.limits.store_activations != Some(false),
             at: now(),
@@ -254,6 +247,7 @@ impl App {
         let running = Arc::new(Running {
             namespace,
             action,
+            version: progress.machine.version(),
             asked: AtomicBool::new(self.work.cancels.asked.remove(&id).is_some()),
             bell: Notify::new(),
         });

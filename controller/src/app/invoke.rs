@@ -201,6 +201,7 @@ impl App {
                 permit: Some(self.work.throttle.enter(&identity.namespace.uuid)),
                 waiter: Some(waiter),
                 action: name,
+                version: Some(action.version),
                 namespace: identity.namespace.name.clone(),
                 force_at: at + force_after(action.limits.timeout),
                 departed: false,

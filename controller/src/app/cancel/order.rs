@@ -9,6 +9,8 @@ use wsk_bus::{Key, Message, Payload};
 use wsk_entities::{Activation, ActivationId, FullName, Json, Namespace, Parameters, Timestamp, Version};
 
 use super::response;
+use crate::app::App;
+use crate::app::cache::Value;
 
 /// The answer of what was cancelled, where nobody knows how far it got.
 pub const TEXT: &str = "The activation was cancelled.";
@@ -52,6 +54,25 @@ impl Order {
             logs: Vec::new(),
             annotations,
             publish: false,
+        }
+    }
+}
+
+impl App {
+    /// The version of what is to be cancelled. Where a former life of this controller accepted it, the newest one stands for it,
+    /// and the first where there is none any more.
+    pub(super) async fn version_of(&self, id: ActivationId, action: &FullName) -> Version {
+        let cancels = &self.work.cancels;
+        let composed = || cancels.runs.get(&id).map(|running| running.version);
+        if let Some(accepted) = self.work.flights.version_of(id).or_else(composed) {
+            return accepted;
+        }
+        match self.find(action).await {
+            Ok(Some(entry)) => match &entry.value {
+                Value::Action(action) => action.version,
+                Value::Trigger(_) | Value::Rule(_) | Value::Package(_) => Version::FIRST,
+            },
+            Ok(None) | Err(_) => Version::FIRST,
         }
     }
 }

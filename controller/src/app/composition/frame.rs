@@ -82,6 +82,10 @@ impl Frame {
         &self.head.name
     }
 
+    pub fn version(&self) -> Version {
+        self.head.version
+    }
+
     /// Roughly the bytes it occupies.
     pub fn weight(&self) -> usize {
         let text = |json: &Option<Json>| json.as_ref().map_or(0, |json| json.as_str().len());

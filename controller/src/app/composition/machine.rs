@@ -9,7 +9,9 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use wsk_entities::{ActionLimits, Activation, ActivationId, FullName, Identity, Json, Namespace, Response, Timestamp};
+use wsk_entities::{
+    ActionLimits, Activation, ActivationId, FullName, Identity, Json, Namespace, Response, Timestamp, Version,
+};
 
 use super::frame::{Entry, Frame, Head};
 use super::plot::{Counting, Plot};
@@ -97,6 +99,14 @@ impl Composition {
             .first()
             .expect("a composition has a frame until its end")
             .name()
+    }
+
+    /// The version of that action which was accepted.
+    pub fn version(&self) -> Version {
+        self.frames
+            .first()
+            .expect("a composition has a frame until its end")
+            .version()
     }
 
     /// Begins a sequence inside the innermost frame.

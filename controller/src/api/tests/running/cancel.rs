@@ -178,3 +178,22 @@ async fn nothing_is_promised_of_what_the_bus_has_not_taken() {
         assert_eq!(cancel(&client, &id.to_string()).await.status, afterwards);
     }
 }
+
+/// The action may have been changed since, or be gone.
+#[tokio::test(start_paused = true)]
+async fn the_record_names_the_version_that_was_accepted() {
+    let (api, _invoker) = ready(|_| Act::Ignore).await;
+    let client = api.client("guest");
+    client.put("actions/a?overwrite=true", code()).await.ok();
+    let mut accepted = Vec::new();
+    for _ in 0..2 {
+        accepted.push(id(&client.post("actions/a", serde_json::json!({})).await));
+    }
+    client.put("actions/a?overwrite=true", code()).await.ok();
+    assert_eq!(cancel(&client, &accepted[0]).await.status, 202);
+    client.send("DELETE", "actions/a", None, &[]).await.ok();
+    assert_eq!(cancel(&client, &accepted[1]).await.status, 202);
+    for id in &accepted {
+        assert_eq!(record(&client, id).await["version"], "0.0.2");
+    }
+}
