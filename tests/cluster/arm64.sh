@@ -1,14 +1,16 @@
 #!/usr/bin/env bash
-# An invoker on 64-bit ARM beside those of this machine, in one cluster: actions land where they can run, and what cannot run
+# Invokers on 64-bit ARM beside those of this machine, in one cluster: actions land where they can run, and what cannot run
 # where it is wanted is answered readably. The machine is a folder with Debian's programs for arm64, whose processes the
-# kernel hands to an emulator; the invoker, the proxy and the interpreters in it are programs for arm64. Run by cluster.sh,
-# as root: .ci/test-arm64.
+# kernel hands to an emulator; the invokers, the proxy and the interpreters in it are programs for arm64. One invoker runs
+# processes; where the cluster has a Docker engine, another one runs images on it, for arm64. Run by cluster.sh, as root:
+# .ci/test-arm64. FERROWHISK_TEST_REGISTRY names the program of a registry of images.
 #
 # usage: arm64.sh PROGRAMS FOLDER_OF_THE_MACHINE
 #
 # An emulated process has no system call filter, no Landlock and no namespaces, so that sandboxes have none either (they are
 # tested on this machine's own processor); user ids, limits and control groups hold.
 set -euo pipefail
+. "$(dirname "$0")/images.sh"
 
 bin=$(realpath "$1")
 machine=$(realpath "$2")
@@ -20,59 +22,80 @@ export WSK_CONFIG_FILE=$dir/wskprops
 
 fail() {
     echo "arm64: $*" >&2
-    echo "--- the invoker" >&2
-    tail -n 20 "$dir/log" >&2
+    for log in "$dir"/*.log; do
+        echo "--- ${log##*/}" >&2
+        tail -n 20 "$log" >&2
+    done
     exit 1
 }
 
-invoker=
+started=()
 stop() {
     status=$?
     trap - EXIT
-    if [ -n "$invoker" ]; then
-        kill -TERM "$invoker" 2>/dev/null || true
-        wait "$invoker" 2>/dev/null || true
-    fi
+    for process in "${started[@]}"; do
+        kill -TERM "$process" 2>/dev/null || true
+        wait "$process" 2>/dev/null || true
+    done
     exit "$status"
 }
 trap stop EXIT
 
-# The fourth invoker: the first one's configuration but for what is a machine's own.
-port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
-python3 - "$CLUSTER_DIR/invoker0.toml" "$port" >"$dir/invoker.toml" <<'PY'
+# arm N LABEL LIKE LINE ...: invoker N on the machine, configured as one of ours but for what is a machine's own, with these
+# lines more where it says how containers are made. Answers once it runs.
+arm() {
+    local n=$1 label=$2 like=$3 port run=/run/invoker$1
+    shift 3
+    port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+    python3 - "$CLUSTER_DIR/$like.toml" "$n" "$label" "$port" "$run" "$@" >"$dir/invoker$n.toml" <<'PY'
 import re, sys
-text = open(sys.argv[1]).read()
-text = re.sub(r'(?m)^admin = .*$', f'admin = "127.0.0.1:{sys.argv[2]}"', text)
-text = re.sub(r'(?m)^id = 0$', 'id = 3', text)
-text = re.sub(r'(?m)^name = .*$', 'name = "arm"\nlabels = ["edge"]\nprewarm = false', text)
-text = re.sub(r'(?m)^uid_base = .*$', 'uid_base = 260000', text)
-text = re.sub(r'(?m)^cgroup_parent = "(.*)-0"$', r'cgroup_parent = "\1-3"', text)
-text = re.sub(r'(?m)^run_dir = .*$', 'run_dir = "/run/ferrowhisk"', text)
-text = re.sub(r'(?m)^key_file = .*$', 'key_file = "/run/secrets.keys"', text)
-print(text)
+file, n, label, port, run, *lines = sys.argv[1:]
+text = open(file).read()
+for key, value in {
+    "admin": f'admin = "127.0.0.1:{port}"',
+    "id": f"id = {n}",
+    "name": f'name = "{label}"\nlabels = ["{label}"]\nprewarm = false',
+    "uid_base": f"uid_base = {230000 + 10000 * int(n)}",
+    "run_dir": f'run_dir = "{run}/sandboxes"',
+    "key_file": f'key_file = "{run}/secrets.keys"',
+    "engine": f'engine = "unix://{run}/docker.sock"',
+}.items():
+    text = re.sub(rf"(?m)^{key} = .*$", value, text)
+text = re.sub(r'(?m)^cgroup_parent = "(.*)-[0-9]+"$', rf'cgroup_parent = "\1-{n}"', text)
+print(re.sub(r"(?m)^(\[containers\..*\])$", "\n".join([r"\1", *lines]), text))
 PY
-# shellcheck disable=SC2016
-unshare --mount --propagation private bash -euc '
-    machine=$1 config=$2 keys=$3
-    for folder in proc sys dev; do mkdir -p "$machine/$folder"; mount --rbind "/$folder" "$machine/$folder"; done
-    mount -t tmpfs run "$machine/run"
-    mount -t tmpfs tmp "$machine/tmp"
-    chmod 1777 "$machine/tmp"
-    cp "$config" "$machine/run/invoker.toml"
-    cp "$keys" "$machine/run/secrets.keys"
-    exec chroot "$machine" /opt/ferrowhisk/ferrowhisk-invoker --config /run/invoker.toml
-' - "$machine" "$dir/invoker.toml" "$CLUSTER_DIR/secrets.keys" >"$dir/out" 2>"$dir/log" &
-invoker=$!
+    # shellcheck disable=SC2016
+    unshare --mount --propagation private bash -euc '
+        machine=$1 run=$2 config=$3 keys=$4 engine=$5
+        for folder in proc sys dev; do mkdir -p "$machine/$folder"; mount --rbind "/$folder" "$machine/$folder"; done
+        mount -t tmpfs run "$machine/run"
+        mount -t tmpfs tmp "$machine/tmp"
+        chmod 1777 "$machine/tmp"
+        mkdir "$machine$run"
+        cp "$config" "$machine$run/invoker.toml"
+        cp "$keys" "$machine$run/secrets.keys"
+        if [ -n "$engine" ]; then
+            touch "$machine$run/docker.sock"
+            mount --bind "$engine" "$machine$run/docker.sock"
+        fi
+        exec chroot "$machine" /opt/ferrowhisk/ferrowhisk-invoker --config "$run/invoker.toml"
+    ' - "$machine" "$run" "$dir/invoker$n.toml" "$CLUSTER_DIR/secrets.keys" "${FERROWHISK_TEST_DOCKER#unix://}" \
+        >"$dir/invoker$n.out" 2>"$dir/invoker$n.log" &
+    started+=($!)
+    for _ in $(seq 1200); do
+        if known "$n" && known "$n"; then return; fi
+        kill -0 "${started[-1]}" 2>/dev/null || fail "invoker $n ended"
+        sleep 0.1
+    done
+    fail "invoker $n is not up"
+}
+# Both controllers are asked, in turn.
+known() { curl -s "$gateway/invokers" | grep -q "\"invoker$1[^\"]*\":\"up\""; }
 
-known() { curl -s "$gateway/invokers" | grep -o '"invoker3[^"]*":"up"' || true; }
-for _ in $(seq 1200); do
-    if [ -n "$(known)" ] && [ -n "$(known)" ]; then break; fi
-    kill -0 "$invoker" 2>/dev/null || fail "the invoker ended"
-    sleep 0.1
-done
-[ -n "$(known)" ] || fail "the invoker is not up"
+FERROWHISK_TEST_DOCKER=${FERROWHISK_TEST_DOCKER:-}
+arm 3 edge invoker2
 
-# asks NAME FILE WHAT ...: an action of this file.
+# asks NAME WHAT ...: an action of this name.
 asks() { "$bin/wsk" action update "$@" >/dev/null; }
 # expect WHAT NAME TEXT: its result, or the error it ends with, has this text.
 expect() {
@@ -135,3 +158,54 @@ moved=$(cat "$CLUSTER_DIR"/controller*.log | grep -c 'an activation was placed a
 [ "$moved" -gt 0 ] || fail "no activation was handed from one invoker to another"
 echo "arm64: $moved activations were handed from one invoker to another"
 echo "arm64: an arm64 invoker and three of amd64 share a cluster"
+
+if [ "$CLUSTER_ENGINE" != own ]; then
+    echo "arm64: images were not tried, as the cluster has no Docker engine" >&2
+    exit
+fi
+
+# Images, which one asks for as somebody: static programs, in variants of their own.
+open_registry "$dir"
+started+=("$registry_process")
+"$bin/wskadmin" --config "$CLUSTER_DIR/wskadmin.toml" registry set guest "$registry" --key-file "$CLUSTER_DIR/secrets.keys" \
+    --username "$registry_user" --password-file - <<<"$registry_password" >/dev/null
+gcc -static -O1 -o "$dir/amd64" "$(dirname "$0")/where.c"
+aarch64-linux-gnu-gcc -static -O1 -o "$dir/arm64" "$(dirname "$0")/where.c"
+pushed where:amd64 amd64 "$dir/amd64"
+pushed where:arm64 arm64 "$dir/arm64"
+listed where:both where:amd64 where:arm64
+listed where:one where:amd64
+
+arm 4 images-arm invoker0 'platform = "linux/arm64"'
+pulls() { grep -c "/v2/where/manifests/$1 " "$dir/registry.log" || true; }
+no_variant() {
+    echo "The action cannot run on arm64: image $registry/where:$1 has no variant for linux/arm64, only for linux/amd64, and no" \
+        "other invoker can run it."
+}
+asks image-arm --docker "$registry/where:both" --annotation invoker-resources "$(on images-arm)" --timeout 60000
+asks image-amd --docker "$registry/where:both" --annotation invoker-resources "$(on amd64)"
+expect 'an image of several variants on the arm64 invoker' image-arm '"on": "aarch64"'
+expect 'the same image on an amd64 invoker' image-amd '"on": "x86_64"'
+expect 'and on the arm64 invoker again' image-arm '"on": "aarch64"'
+# The engine has this one, which must not be taken for that.
+docker image inspect "$registry/where:amd64" >/dev/null
+for tag in amd64 one; do
+    asks "foreign-$tag" --docker "$registry/where:$tag" --annotation invoker-resources "$(on images-arm)" --timeout 60000
+    expect "an image for amd64 alone ($tag) that may only run on the arm64 invoker" "foreign-$tag" "$(no_variant $tag)"
+    before=$(pulls $tag)
+    [ "$before" -gt 0 ] || fail "where:$tag was refused unseen"
+    expect 'and once more, which it knows by now' "foreign-$tag" "$(no_variant $tag)"
+    [ "$(pulls $tag)" = "$before" ] || fail "where:$tag was asked for again, after it was refused"
+done
+
+# Where both may have it, it is found out by the first that gets it, and runs on the other.
+for n in $(seq 20); do
+    docker tag "$registry/where:amd64" "$registry/where:$n"
+    docker push --quiet "$registry/where:$n" >/dev/null
+    asks "anywhere-$n" --docker "$registry/where:$n" --timeout 60000
+    expect 'an image for amd64 alone that may run anywhere' "anywhere-$n" '"on": "x86_64"'
+    if grep -q "where:$n has no variant" "$dir/invoker4.log"; then tried=$n; break; fi
+done
+[ -n "${tried:-}" ] || fail "no image was tried by the arm64 invoker first"
+echo "arm64: number $tried was tried by the arm64 invoker first"
+echo "arm64: images run where they have a variant, and are refused once where they have none"
