@@ -16,6 +16,21 @@ pub enum Extension {
     Text,
 }
 
+/// Headers of an action that are left out: what our server says of itself, of the body's length and of the connection. A length
+/// that is not the body's would end the connection without an answer.
+const OURS: [&str; 10] = [
+    "connection",
+    "content-length",
+    "date",
+    "keep-alive",
+    "proxy-connection",
+    "server",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
 /// An answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
@@ -220,6 +235,7 @@ fn headers(json: &Json) -> Option<Vec<(String, String)>> {
         }
         header_lines(&name, &value, &mut lines)?;
     }
+    lines.retain(|(name, _)| !OURS.iter().any(|ours| name.eq_ignore_ascii_case(ours)));
     Some(lines)
 }
 
