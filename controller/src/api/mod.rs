@@ -208,9 +208,15 @@ fn finish(surface: Surface, result: Result<Response, Error>, request: &Request) 
 
 /// An error that a handler answers with is negotiated like any answer; one of the layer before it is sent as it is.
 fn presentable(error: Error, request: &Request) -> Error {
-    // Whoever wants events can tell a refusal by its status.
-    let accepts = |media_type| request::accepts(&request.parts.headers, media_type);
-    if error.has_cors() && !accepts("application/json") && !accepts(follow::EVENTS) {
+    // Whoever asks for events by name can tell a refusal by its status.
+    let headers = &request.parts.headers;
+    let ranges = headers.get_all(hyper::header::ACCEPT);
+    let events = || {
+        ranges
+            .iter()
+            .any(|v| v.to_str().is_ok_and(|v| v.contains(follow::EVENTS)))
+    };
+    if error.has_cors() && !request::accepts(headers, "application/json") && !events() {
         return Error::NotAcceptable("application/json".to_owned());
     }
     error

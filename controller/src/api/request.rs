@@ -166,12 +166,16 @@ pub fn parse(bytes: &Bytes) -> Result<Json, wsk_entities::Error> {
     Json::parse(&String::from_utf8_lossy(bytes))
 }
 
-/// How upstream writes a media type in texts: parameters with a blank, charset in its registered case.
+/// How upstream writes a media type in texts: parameters with a blank, the charset last and in its registered case.
 fn media_type_text(mime: &mime::Mime) -> String {
-    match mime.get_param(mime::CHARSET) {
-        Some(charset) => format!("{}; charset={}", mime.essence_str(), charset.as_str().to_uppercase()),
-        None => mime.essence_str().to_owned(),
+    let mut text = mime.essence_str().to_owned();
+    for (name, value) in mime.params().filter(|(name, _)| *name != mime::CHARSET) {
+        text.push_str(&format!("; {name}={value}"));
     }
+    if let Some(charset) = mime.get_param(mime::CHARSET) {
+        text.push_str(&format!("; charset={}", charset.as_str().to_uppercase()));
+    }
+    text
 }
 
 /// Whether the `Accept` headers admit a media type such as `application/json`. One that cannot be read admits all.

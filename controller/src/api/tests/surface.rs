@@ -83,6 +83,8 @@ async fn content_types_and_representations() {
     for (content_type, named) in [
         ("text/plain; charset=utf-8", "text/plain; charset=UTF-8"),
         ("application/x-www-form-urlencoded", "application/x-www-form-urlencoded"),
+        ("Multipart/Form-Data;boundary=b", "multipart/form-data; boundary=b"),
+        ("a/b; charset=utf-8; v=1", "a/b; v=1; charset=UTF-8"),
         ("bogus", "application/octet-stream"),
         ("", "application/octet-stream"),
     ] {
@@ -107,9 +109,15 @@ async fn content_types_and_representations() {
         absent.0 == 400 && absent.1.starts_with("The request content was malformed:\n"),
         "{absent:?}"
     );
-    let html = client.send("GET", "actions/a", None, &[("accept", "text/html")]).await;
     let text = "Resource representation is only available with these types:\napplication/json";
-    assert_eq!(html.refusal(), (406, text.into()));
+    for (path, accept) in [
+        ("actions/a", "text/html"),
+        ("actions/none", "text/html"),
+        ("actions/none", "text/*"),
+    ] {
+        let other = client.send("GET", path, None, &[("accept", accept)]).await;
+        assert_eq!(other.refusal(), (406, text.into()), "{path} as {accept}");
+    }
 }
 
 #[tokio::test]
