@@ -91,10 +91,15 @@ async fn under_way(app: &Arc<App>, call: &Call<'_>) -> Result<Response, Error> {
     }))
 }
 
-/// `DELETE activations/{id}`, which is ours: 200 with the record of what was cancelled, 202 while that is to come.
+/// `DELETE activations/{id}`, which is ours: 200 with the record of what was cancelled, 202 while that is to come. Where there
+/// is nothing to cancel it is answered as upstream answers every such request, for which it has no route.
 pub async fn cancel(app: &Arc<App>, call: &Call<'_>) -> Result<Response, Error> {
     let id = id(call)?;
-    match app.cancel(&call.caller, &call.namespace, id).await? {
+    let cancelled = app.cancel(&call.caller, &call.namespace, id).await;
+    match cancelled.map_err(|error| match error {
+        app::Error::Missing => Error::NoRoute,
+        other => other.into(),
+    })? {
         app::Cancelled::Ended(record) => Ok(reply::json(&record.shown())),
         app::Cancelled::Accepted => {
             let mut response = reply::json(&Cancelling {

@@ -29,13 +29,14 @@ struct Accepted {
 /// `POST actions/{name}`.
 pub async fn action(app: &Arc<App>, call: &Call<'_>, name: FullName) -> Result<Response, Error> {
     app.charge_invocation(&call.caller)?;
-    let target = app.resolve_action(&call.caller, &name).await;
-    let payload = match &target {
-        Ok(_) | Err(crate::app::Error::Missing | crate::app::Error::Conflict(_)) => payload(app, call)?,
-        // Not entitled comes before anything about the body.
-        Err(_) => None,
+    let target = match app.resolve_action(&call.caller, &name).await {
+        // What is not there is told after what is wrong with the request; not entitled comes before it.
+        Err(error @ (crate::app::Error::Missing | crate::app::Error::Conflict(_))) => Err(error),
+        target => Ok(target?),
     };
-    let (target, mode) = (target?, Mode::read(call.query())?);
+    app.check_payload_size(&call.caller, call.request.body.len())?;
+    let (mode, payload) = (Mode::read(call.query())?, payload(call)?);
+    let target = target?;
     match app.invoke(&call.caller, &target, payload, mode.wait).await? {
         Started::Accepted(id) => Ok(accepted(id)),
         Started::Ended(record) => Ok(ended(&record, mode.result)),
@@ -46,7 +47,8 @@ pub async fn action(app: &Arc<App>, call: &Call<'_>, name: FullName) -> Result<R
 pub async fn trigger(app: &Arc<App>, call: &Call<'_>, name: FullName) -> Result<Response, Error> {
     app.charge_fire(&call.caller)?;
     call.caller.must_own(&name)?;
-    let payload = payload(app, call)?;
+    app.check_payload_size(&call.caller, call.request.body.len())?;
+    let payload = payload(call)?;
     let headers = Json::from(&request_headers(call.request));
     match app.fire(&call.caller, &name, payload, headers).await? {
         Some(id) => Ok(accepted(id)),
@@ -58,9 +60,8 @@ pub async fn trigger(app: &Arc<App>, call: &Call<'_>, name: FullName) -> Result<
     }
 }
 
-/// The body: an object, or nothing. Its size is judged before it is read.
-fn payload(app: &App, call: &Call<'_>) -> Result<Option<Json>, Error> {
-    app.check_payload_size(&call.caller, call.request.body.len())?;
+/// The body: an object, or nothing.
+fn payload(call: &Call<'_>) -> Result<Option<Json>, Error> {
     match call.request.optional_json()? {
         Some(json) if !json.is_object() => Err(wsk_entities::Error::malformed("JSON object expected").into()),
         payload => Ok(payload),

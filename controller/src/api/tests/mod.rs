@@ -1,5 +1,6 @@
 //! The API as a client sees it, over a store in memory and a bus without journal.
 
+mod checklist;
 mod coverage;
 mod entities;
 mod fuzz;
