@@ -420,6 +420,34 @@ async fn without_the_filter_the_kernel_looks_at_what_is_asked() {
     }
 }
 
+/// Even under the platform's own user id, and without the filter, there is nothing an action may do; with capabilities there is.
+#[tokio::test]
+async fn without_capabilities_root_is_nobody() {
+    if !is_root() {
+        println!("skipped: an ordinary user has no capabilities to keep");
+        return;
+    }
+    for hole in [false, true] {
+        let guards = without(|guards| {
+            (guards.users, guards.seccomp, guards.landlock) = (false, false, false);
+            guards.capabilities = !hole;
+        });
+        let scene = Scene::new(guards).await;
+        let status = scene.attack(json!({"do": "whoami"})).await.unwrap();
+        assert_eq!(field(&status, "Uid"), "0");
+        assert_eq!(field(&status, "NoNewPrivs"), if hole { "0" } else { "1" });
+        for capabilities in ["CapEff", "CapBnd"] {
+            let none = field(&status, capabilities).trim_start_matches('0').is_empty();
+            assert_eq!(none, !hole, "{capabilities}");
+        }
+        for name in ["mount", "host name", "chroot"] {
+            let got = scene.attack(json!({"do": "call", "name": name, "pid": 1})).await;
+            assert_eq!(got.is_ok(), hole, "{name}: {got:?}");
+        }
+        scene.end().await;
+    }
+}
+
 #[tokio::test]
 async fn an_action_is_nobody() {
     let scene = Scene::new(on()).await;

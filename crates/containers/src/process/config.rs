@@ -62,6 +62,8 @@ pub struct Guards {
     pub root: bool,
     /// A process id namespace per container.
     pub pids: bool,
+    /// No capabilities, and none to be had from a program that is executed.
+    pub capabilities: bool,
     /// The system call filter.
     pub seccomp: bool,
     /// The control groups with their limits.
@@ -116,6 +118,7 @@ impl Default for Guards {
             users: true,
             root: true,
             pids: true,
+            capabilities: true,
             seccomp: true,
             cgroups: true,
             rlimits: true,

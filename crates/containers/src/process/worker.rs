@@ -87,7 +87,9 @@ impl Worker {
     /// Serves orders until there are no more.
     pub(super) fn work(mut self) {
         block_signals();
-        child::forget_capabilities();
+        if self.shared.common.guards.capabilities {
+            child::forget_capabilities();
+        }
         while let Some((order, reply)) = self.shared.next() {
             // Nobody waits any more: not worth starting.
             if reply.is_closed() {
@@ -278,6 +280,7 @@ impl Worker {
             hostname: c_string(format!("action-{}", order.id.split('-').nth(1).unwrap_or_default()))?,
             descriptors: fds,
             user: order.user,
+            capable: !common.guards.capabilities,
             limits: &common.limits,
             filter: common.filter.as_ref().map(Filter::program),
             program: c_string(order.program.as_os_str().as_bytes())?,
