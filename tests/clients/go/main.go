@@ -24,6 +24,7 @@ func main() {
 		{"HTTPS", overTls},
 		{"APIs", apis},
 		{"a managed project", project},
+		{"wskdeploy", deploying},
 		{"leaving", leaving},
 	} {
 		fmt.Printf("# %s\n", part.name)
