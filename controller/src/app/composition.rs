@@ -131,9 +131,9 @@ impl App {
 
     async fn see_through(self: Arc<App>, run: Arc<Mutex<Run>>, waiter: oneshot::Sender<Arc<Activation>>) {
         let record = run::finish(&self, &run).await;
-        let (id, terms, promise) = {
+        let (id, terms, promise, last) = {
             let run = run.lock().await;
-            (record.activation_id, run.terms(), run.is_promise())
+            (record.activation_id, run.terms(), run.is_promise(), run.step())
         };
         if terms.keep(&self.config, &record) {
             // What is on the ledger may still be read from there, and is known to have ended by its stored record alone. Of any
@@ -145,6 +145,6 @@ impl App {
         }
         // Whoever waited may have gone away, or have been told that it runs on.
         let _ = waiter.send(record);
-        self.work.ledger.close(id);
+        self.work.ledger.close(id, last);
     }
 }

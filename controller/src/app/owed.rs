@@ -7,8 +7,8 @@
 //!
 //! Invariant: one task at a time works on a composition; states of it that arrive meanwhile replace its older ones.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -27,6 +27,8 @@ use crate::Config;
 
 /// Pause before a store that failed is tried again.
 const RETRY: Duration = Duration::from_secs(1);
+/// Most compositions of which it is remembered that states of theirs are to be read yet; as many as the topic holds.
+const MOST: usize = 100_000;
 /// How long the bus may take to say what was left, before that is noted.
 const PATIENCE: Duration = Duration::from_secs(15);
 
@@ -52,6 +54,8 @@ pub(super) struct Backlog {
 pub struct Ledger {
     topic: Arc<str>,
     open: DashMap<ActivationId, Open>,
+    /// Those that have ended before their last state was read, with its step; the oldest first.
+    ended: Mutex<BTreeMap<ActivationId, u32>>,
 }
 
 /// A composition that a task works on.
@@ -69,6 +73,7 @@ impl Ledger {
         Ledger {
             topic: format!("owed{}", config.id).into(),
             open: DashMap::new(),
+            ended: Mutex::default(),
         }
     }
 
@@ -83,12 +88,37 @@ impl Ledger {
         self.open.entry(progress.machine.id()).or_insert_with(open);
     }
 
-    /// The record of a composition is stored: commits its newest state.
-    pub fn close(&self, id: ActivationId) {
-        let state = self.open.remove(&id).and_then(|(_, open)| open.state);
-        if let Some(delivery) = state {
+    /// The record of a composition is stored, or not to be kept: commits its newest state. `last` is the step of the last one
+    /// that was published; what is read later up to that one is done with as well, and no record need say so.
+    pub fn close(&self, id: ActivationId, last: u32) {
+        // Noted before it is closed, so that no state is read in between.
+        let closed = self.open.remove_if(&id, |_, open| {
+            if open.state.is_none() || open.step < last {
+                self.note_end(id, last);
+            }
+            true
+        });
+        if let Some(delivery) = closed.and_then(|(_, open)| open.state) {
             delivery.commit();
         }
+    }
+
+    fn note_end(&self, id: ActivationId, last: u32) {
+        let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        ended.insert(id, last);
+        if ended.len() > MOST {
+            ended.pop_first();
+        }
+    }
+
+    /// Whether this state is one of a composition that has ended.
+    fn has_ended(&self, id: ActivationId, step: u32) -> bool {
+        let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = ended.get(&id).copied();
+        if last == Some(step) {
+            ended.remove(&id);
+        }
+        last.is_some_and(|last| step <= last)
     }
 
     /// Hands every promise back to the bus.
@@ -241,6 +271,7 @@ impl App {
             }
             Owed::Composition(progress) => match self.work.ledger.open.entry(owed.id()) {
                 Entry::Occupied(mut open) => open.get_mut().hears(progress.step, delivery),
+                Entry::Vacant(_) if self.work.ledger.has_ended(owed.id(), progress.step) => delivery.commit(),
                 Entry::Vacant(place) => {
                     let fresh = progress.step == 0 && !delivery.redelivered();
                     place.insert(Open::new(progress, Some(delivery)));
@@ -252,15 +283,16 @@ impl App {
 
     /// Works on an accepted composition until its record is stored.
     async fn bring_to_end(self: Arc<App>, progress: Progress, fresh: bool) {
-        let id = progress.machine.id();
+        let (id, mut last) = (progress.machine.id(), progress.step);
         if fresh || !self.is_recorded(progress.namespace(), id).await {
             let terms = progress.terms();
-            let record = Run::accepted(progress).finish(&self).await;
+            let (record, step) = Run::accepted(progress).finish(&self).await;
+            last = step;
             if terms.keep(&self.config, &record) {
                 self.keep(record).await;
             }
         }
-        self.work.ledger.close(id);
+        self.work.ledger.close(id, last);
     }
 
     async fn is_recorded(&self, namespace: &Namespace, id: ActivationId) -> bool {

@@ -132,8 +132,16 @@ impl Run {
         self.durable
     }
 
-    pub async fn finish(self, app: &Arc<App>) -> Arc<Activation> {
-        finish(app, &Mutex::new(self)).await
+    /// Which was the last of its states.
+    pub(super) fn step(&self) -> u32 {
+        self.progress.step
+    }
+
+    /// Its record, and which was the last of its states.
+    pub async fn finish(self, app: &Arc<App>) -> (Arc<Activation>, u32) {
+        let run = Mutex::new(self);
+        let record = finish(app, &run).await;
+        (record, run.into_inner().step())
     }
 
     /// Makes the run a promise, because its caller stops waiting; not one that has ended.

@@ -333,3 +333,39 @@ async fn a_state_that_is_read_late_starts_nothing() {
     tokio::time::sleep(Duration::from_secs(10)).await;
     assert_eq!(names(&invoker), ["slow", "a", "b"]);
 }
+
+/// Nor where no record says that it has ended.
+#[tokio::test(start_paused = true)]
+async fn a_composition_without_a_record_runs_once_though_its_states_are_read_late() {
+    let config = Config {
+        compositions: 1,
+        ..Config::default()
+    };
+    let api = Api::configured(config).await;
+    let invoker = Invoker::start(&api, |message| {
+        let slow = message.action.name.as_str() == "slow";
+        Act::After(Duration::from_secs(if slow { 50 } else { 2 }), success("{}"))
+    })
+    .await;
+    furnish(&api).await;
+    let client = api.limited(
+        "guest",
+        wsk_entities::UserLimits {
+            store_activations: Some(false),
+            ..Default::default()
+        },
+    );
+    client.put("actions/slow", code()).await.ok();
+    client.put("actions/first", sequence(&["/_/slow"])).await.ok();
+    let first = client.post("actions/first", json!({})).await;
+    while names(&invoker).is_empty() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let late = client.post("actions/s?blocking=true&timeout=1000", json!({})).await;
+    assert_eq!((first.status.as_u16(), late.status.as_u16()), (202, 202));
+    tokio::time::sleep(Duration::from_secs(200)).await;
+    assert_eq!(
+        (names(&invoker).join(" "), api.app.bus.depth("owed0")),
+        ("slow a b".to_owned(), 0)
+    );
+}
