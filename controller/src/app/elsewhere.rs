@@ -3,7 +3,8 @@
 //!
 //! All controllers share the topic, so that it does not matter whose activation it was, or whether that controller is there.
 //! Where no other invoker's machine will do, the one that refused gets it again, marked as having nowhere else to go; it
-//! answers. Where none may take it at the moment it waits here for a while; then any invoker is told why and answers that. So
+//! answers. Where none may take it at the moment it waits here for a while; then any invoker is told why and answers that; so it is with what has
+//! become too large for a message on its way. So
 //! every one of them ends in a record, and only invokers write those. Invariants: a delivery is committed once its message is
 //! in an invoker's hands, durably; nothing is run where it may not be.
 
@@ -27,6 +28,8 @@ pub const GROUP: &str = "controllers";
 const PAUSE: Duration = Duration::from_secs(1);
 /// Longest wait for an invoker that may take it, while others are up.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// What the record of an activation says that nobody can be given.
+const TOO_LARGE: &str = "The activation had to be run by another invoker, and has become larger than a message may be.";
 
 /// Places what is refused or left, for as long as the bus is open. What has to wait holds nothing else up.
 pub async fn place(app: Arc<App>, mut refused: Box<dyn Subscription>) {
@@ -61,8 +64,15 @@ impl App {
             ..message.clone()
         });
         tracing::info!(activation_id = %id, topic = &*topic, last, "an activation was placed anew");
-        let copy = delivery.pass_on_as(again);
-        let published = self.bus.publish(&topic, copy, Durability::Durable).await;
+        let send = |message| {
+            self.bus
+                .publish(&topic, delivery.pass_on_as(message), Durability::Durable)
+        };
+        let mut published = send(again.clone()).await;
+        if let Err(error @ wsk_bus::Error::TooLarge { .. }) = &published {
+            tracing::warn!(activation_id = %id, %error, "an activation has grown too large to be placed anew; it is answered with that");
+            published = send(Arc::new(unplaceable(&again))).await;
+        }
         published
             .inspect_err(|error| tracing::warn!(activation_id = %id, %error, "an activation waits to be placed anew"))
             .is_ok()
@@ -151,5 +161,18 @@ impl App {
             }
             tokio::time::sleep(PAUSE).await;
         }
+    }
+}
+
+/// Without what made it so large: whoever gets it answers why it does not run.
+fn unplaceable(message: &ActivationMessage) -> ActivationMessage {
+    ActivationMessage {
+        content: None,
+        detour: Some(Box::new(Detour {
+            last: true,
+            why: Some(TOO_LARGE.to_owned()),
+            ..message.detour.as_deref().cloned().unwrap_or_default()
+        })),
+        ..message.clone()
     }
 }

@@ -107,3 +107,34 @@ async fn what_a_dead_invoker_left_runs_elsewhere() {
     assert_eq!(again.iter().filter(|again| **again).count(), 1, "{again:?}");
     assert_eq!((again.len(), bus.depth("invoker7")), (4, 0));
 }
+
+/// It has grown on its way, by where it was in vain.
+#[tokio::test(start_paused = true)]
+async fn what_is_too_large_to_be_placed_anew_is_answered() {
+    let (survivor, _other, invoker) = two(echo).await;
+    let client = survivor.client("guest");
+    client.post("actions/a?blocking=true", json!({})).await.ok();
+    let first = invoker.seen().remove(0);
+    let bus = &survivor.app.bus;
+    let bound = TopicConfig {
+        max_bytes: 50_000,
+        ..TopicConfig::queue("invoker0")
+    };
+    bus.ensure_topic(&bound).await.unwrap();
+    let id = ActivationId::from_bits(1);
+    let large = ActivationMessage {
+        activation_id: id,
+        content: Some(Json::from(&*"x".repeat(100_000))),
+        ..(*first).clone()
+    };
+    let large = Message::local(Key::Id(1), Arc::new(large));
+    bus.publish("elsewhere", large, Durability::Durable).await.unwrap();
+    record(&client, &id.to_string()).await;
+    let seen = invoker.seen();
+    let detour = seen[1].detour.as_deref().unwrap();
+    assert!(
+        detour.last && detour.why.as_ref().unwrap().contains("larger than"),
+        "{detour:?}"
+    );
+    assert_eq!((seen.len(), bus.depth("elsewhere")), (2, 0));
+}
