@@ -15,6 +15,7 @@ const INTERNAL = '{"error":"Internal error."}';
 const { parse, stringify } = JSON;
 const { keys } = Object;
 const isArray = Array.isArray;
+const { isBuffer } = Buffer;
 const resolved = Promise.resolve.bind(Promise);
 
 // `this` of the user's function is this object, as it is an object of the runtime in OpenWhisk.
@@ -140,9 +141,8 @@ function rejected(reason, reply) {
   let error;
   try {
     error = reason ? plain(reason) : {};
-  } catch {
-    reply(500 | STOPPED, INTERNAL);
-    return;
+  } catch (problem) {
+    error = problem?.message;
   }
   finish({ error }, reply);
 }
@@ -152,19 +152,25 @@ function plain(reason) {
   return typeof reason === 'object' ? copy(reason, []) : reason;
 }
 
+// What knows how to become JSON is asked; of the rest, what an error shows only when it is named is copied, too.
 function copy(from, above) {
+  if (typeof from.toJSON === 'function') return from.toJSON();
   const to = isArray(from) ? [] : {};
   const route = [...above, from];
   for (const key of keys(from)) {
-    const value = from[key];
-    if (typeof value === 'function') continue;
-    if (!value || typeof value !== 'object') to[key] = value;
-    else to[key] = route.includes(value) ? '[Circular]' : copy(value, route);
+    if (typeof from[key] !== 'function') to[key] = member(from[key], route);
   }
-  for (const key of ['name', 'message', 'stack', 'code']) {
-    if (typeof from[key] === 'string') to[key] = from[key];
+  for (const key of ['name', 'message', 'stack', 'code', 'cause']) {
+    if (from[key] !== undefined && from[key] !== null) to[key] = member(from[key], route);
   }
   return to;
+}
+
+function member(value, route) {
+  if (!value || typeof value !== 'object') return value;
+  if (isBuffer(value)) return '[object Buffer]';
+  if (typeof value.pipe === 'function') return '[object Stream]';
+  return route.includes(value) ? '[Circular]' : copy(value, route);
 }
 
 // One activation of nothing, before there is a user.

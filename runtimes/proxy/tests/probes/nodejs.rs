@@ -196,6 +196,42 @@ async fn rejected_errors_keep_their_properties() {
 }
 
 #[tokio::test]
+async fn rejections_become_plain_data() {
+    let Some(proxy) = initialised("function main(a) { return Promise.reject(eval(a.reason)); }").await else {
+        return;
+    };
+    for (reason, expected) in [
+        ("new Date(0)", json!("1970-01-01T00:00:00.000Z")),
+        ("({at: new Date(0)})", json!({"at": "1970-01-01T00:00:00.000Z"})),
+        (
+            "Object.assign(new Error('told'), {request: {}, toJSON() { return {status: 404}; }})",
+            json!({"status": 404}),
+        ),
+        ("({toJSON() { throw new Error('cannot tell'); }})", json!("cannot tell")),
+        ("({body: Buffer.from('hi')})", json!({"body": "[object Buffer]"})),
+        ("({body: process.stdin})", json!({"body": "[object Stream]"})),
+        ("({cause: 'why', message: 5})", json!({"cause": "why", "message": 5})),
+        (
+            "(() => { const e = []; e.push(e, () => 1); return e; })()",
+            json!(["[Circular]"]),
+        ),
+    ] {
+        assert_eq!(
+            value(&proxy.run(json!({ "reason": reason })).await),
+            json!({ "error": expected }),
+            "{reason}"
+        );
+    }
+    let reason = "new Error('outer', {cause: new TypeError('inner')})";
+    let error = value(&proxy.run(json!({ "reason": reason })).await)["error"].clone();
+    assert_eq!(error["message"], "outer");
+    assert_eq!(
+        (&error["cause"]["name"], &error["cause"]["message"]),
+        (&json!("TypeError"), &json!("inner"))
+    );
+}
+
+#[tokio::test]
 async fn entry_points_and_sources() {
     for (code, main, expected) in [
         ("function niam(a) { return a; }", "niam", r#"{"x":1}"#), // 8
