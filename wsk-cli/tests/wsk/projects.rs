@@ -166,9 +166,9 @@ fn the_api_of_a_file_comes_and_goes_as_a_whole() {
     platform
         .wsk("project deploy")
         .printed("Success: Deployment completed successfully.\n");
-    platform
-        .wsk("project undeploy")
-        .printed("Success: Undeployment completed successfully.\n");
+    platform.wsk("project undeploy -v").printed(
+        "Info: api [/club] has been successfully undeployed.\nSuccess: Undeployment completed successfully.\n",
+    );
     let tenant = AUTH.split(':').next().unwrap();
     let (apimgmt, quoted) = ("/api/v1/web/whisk.system/apimgmt", description.replace('"', "\\\""));
     assert_eq!(
@@ -226,6 +226,41 @@ fn a_deployment_file_has_only_inputs_and_annotations() {
         action.contains(r#""parameters":[{"key":"k","value":"over"}]"#),
         "{action}"
     );
+}
+
+#[test]
+fn code_at_an_address_is_fetched_without_the_key() {
+    let elsewhere = Platform::answering([(200, "code"), MISSING]);
+    let platform = Platform::answering([(200, INFORMATION), (200, "{}"), (200, "{}"), (200, INFORMATION)]);
+    let manifest = format!(
+        "packages: {{demo: {{actions: {{hello: {{function: '{}/x/hello.js?raw=1'}}}}}}}}",
+        elsewhere.address()
+    );
+    platform.file("manifest.yaml", &manifest);
+    platform
+        .wsk("project deploy")
+        .printed("Success: Deployment completed successfully.\n");
+    assert_eq!(elsewhere.requests(), ["GET /x/hello.js?raw=1"]);
+    let headers = elsewhere.headers();
+    assert!(
+        !headers
+            .iter()
+            .any(|line| line.to_lowercase().starts_with("authorization")),
+        "{headers:?}"
+    );
+    let requests = platform.requests();
+    let put = requests.last().unwrap();
+    assert!(
+        put.contains(r#""exec":{"kind":"nodejs:default","code":"code"}"#),
+        "{put}"
+    );
+    let run = platform.wsk("project deploy");
+    let text = format!(
+        "[ERROR_FILE_READ_ERROR]: Action [hello]: File: [{}/x/hello.js?raw=1]: ",
+        elsewhere.address()
+    );
+    assert!(run.code == 1 && run.err.contains(&text), "{run:?}");
+    assert_eq!(platform.requests(), ["GET /"], "nothing is half deployed");
 }
 
 #[test]

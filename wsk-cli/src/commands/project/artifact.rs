@@ -55,14 +55,33 @@ pub enum Mismatch {
     ExtensionWins,
 }
 
-/// The `exec` of an action whose files are found below `folder`.
-pub fn exec(action: &Action, folder: &Path, runtimes: &Runtimes, mismatch: Mismatch) -> Result<Value, Failure> {
+/// Where an action's code is to be fetched: origin, and path without its first slash. Nothing when it is a file.
+pub fn address(action: &Action) -> Option<(&str, &str)> {
+    let function = action.function.as_deref()?;
+    let start = ["http://", "https://"]
+        .iter()
+        .find(|scheme| function.starts_with(**scheme))?
+        .len();
+    let end = function[start..]
+        .find('/')
+        .map_or(function.len(), |slash| start + slash);
+    Some((&function[..end], function[end..].trim_start_matches('/')))
+}
+
+/// The `exec` of an action whose files are found below `folder`; `fetched` is the code from its [`address`], if it has one.
+pub fn exec(
+    action: &Action,
+    folder: &Path,
+    fetched: Option<Vec<u8>>,
+    runtimes: &Runtimes,
+    mismatch: Mismatch,
+) -> Result<Value, Failure> {
     let image = match (&action.docker, action.native) {
         (_, true) => Some(NATIVE_IMAGE),
         (Some(image), false) => Some(image.as_str()),
         (None, false) => None,
     };
-    let code = code(action, folder)?;
+    let code = code(action, folder, fetched)?;
     let mut members = match image {
         Some(image) => vec![("kind", json!("blackbox")), ("image", json!(image))],
         None => vec![("kind", json!(kind(action, folder, runtimes, mismatch)?))],
@@ -72,19 +91,15 @@ pub fn exec(action: &Action, folder: &Path, runtimes: &Runtimes, mismatch: Misma
     Ok(object(members))
 }
 
-fn code(action: &Action, folder: &Path) -> Result<Option<String>, Failure> {
+fn code(action: &Action, folder: &Path, fetched: Option<Vec<u8>>) -> Result<Option<String>, Failure> {
     if let Some(code) = &action.code {
         return Ok(Some(code.clone()));
     }
     let Some(function) = &action.function else {
         return Ok(None);
     };
-    if function.starts_with("http://") || function.starts_with("https://") {
-        let text = format!(
-            "the code of action [{}] is at {function}; fetch it and name the file",
-            action.name
-        );
-        return Err(refused("ERROR_FILE_READ_ERROR", text));
+    if let Some(content) = fetched {
+        return Ok(Some(encode(file_of(function), content)));
     }
     let path = folder.join(function);
     if path.is_dir() {
@@ -99,13 +114,22 @@ fn code(action: &Action, folder: &Path) -> Result<Option<String>, Failure> {
     Ok(Some(encode(function, content)))
 }
 
+/// The part of a file's name or address that has its extension.
+fn file_of(function: &str) -> &str {
+    match function.starts_with("http") {
+        true => function.split(['?', '#']).next().unwrap_or_default(),
+        false => function,
+    }
+}
+
 fn kind(action: &Action, folder: &Path, runtimes: &Runtimes, mismatch: Mismatch) -> Result<String, Failure> {
     let invalid = |text: String| refused("ERROR_YAML_INVALID_RUNTIME", text);
     let function = action.function.as_deref().unwrap_or_default();
-    let packed = extension(function) == ".zip" || folder.join(function).is_dir();
+    let file = file_of(function);
+    let packed = extension(file) == ".zip" || folder.join(function).is_dir();
     let suggested = match function.is_empty() || packed {
         true => None,
-        false => infer_kind(function).ok(),
+        false => infer_kind(file).ok(),
     };
     let Some(runtime) = &action.runtime else {
         return suggested.ok_or_else(|| {
@@ -146,7 +170,7 @@ mod tests {
         std::fs::write(folder.path().join("a.zip"), "PK").unwrap();
         std::fs::create_dir(folder.path().join("app")).unwrap();
         std::fs::write(folder.path().join("app/index.js"), "code").unwrap();
-        exec(action, folder.path(), &runtimes(), mismatch)
+        exec(action, folder.path(), None, &runtimes(), mismatch)
     }
 
     fn of_file(function: &str, runtime: Option<&str>) -> Action {
@@ -184,6 +208,33 @@ mod tests {
         let strict = |runtime| made(&of_file("a.js", Some(runtime)), Mismatch::ManifestWins);
         assert_eq!(strict("python:3").unwrap()["kind"], "python:3");
         assert!(strict("cobol:60").is_err());
+    }
+
+    #[test]
+    fn code_may_be_elsewhere() {
+        let there = of_file("https://host:1/x/a.py?raw=true", None);
+        assert_eq!(address(&there), Some(("https://host:1", "x/a.py?raw=true")));
+        assert_eq!(address(&of_file("http://host", None)), Some(("http://host", "")));
+        assert_eq!(address(&of_file("http/a.js", None)), None);
+        let fetched = |action, code: &[u8]| {
+            exec(
+                &action,
+                Path::new("."),
+                Some(code.to_vec()),
+                &runtimes(),
+                Mismatch::ExtensionWins,
+            )
+            .unwrap()
+        };
+        assert_eq!(
+            fetched(there, b"code"),
+            json!({"kind": "python:default", "code": "code"})
+        );
+        let archive = of_file("https://host/a.zip?x=.js", Some("nodejs"));
+        assert_eq!(
+            fetched(archive, b"PK"),
+            json!({"kind": "nodejs:default", "code": "UEs="})
+        );
     }
 
     #[test]

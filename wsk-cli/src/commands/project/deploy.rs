@@ -1,12 +1,12 @@
 //! `wsk project deploy`: everything a manifest describes, in the order in which one needs the other.
 
 use serde_json::{Map, Value};
-use wsk_client::RuleState;
+use wsk_client::{Client, Config, RuleState};
 
-use super::artifact::{Mismatch, Runtimes, exec};
+use super::artifact::{Mismatch, Runtimes, address, exec};
 use super::calls::{LifeCycle, Platform, Sort};
 use super::entities::{self, Put, all, mark};
-use super::manifest::{Api, Package, Trigger};
+use super::manifest::{Action, Api, Package, Trigger};
 use super::{Job, broken, refused};
 use crate::commands::api;
 use crate::context::Context;
@@ -26,14 +26,16 @@ pub async fn run(cx: &mut Context, job: &Job, managed: Option<&Value>) -> Result
 
 async fn everything(cx: &mut Context, job: &Job, managed: Option<&Value>) -> Result<(), Failure> {
     let actions = actions(job).await?;
-    // As with code: what cannot be read is found out before anything is written.
+    // As with code: what cannot be is found out before anything is written.
+    let dependencies = all(&job.manifest, |package| &package.dependencies).map(|(_, one)| entities::dependency(one));
+    let dependencies = dependencies.collect::<Result<Vec<Put>, Failure>>()?;
     let described = job.api_file().map(|file| api::description(&file)).transpose()?;
     let namespace = &job.namespace;
     for package in job.manifest.packages.iter().filter(|package| !package.is_default()) {
         store(cx, job, Sort::Package, entities::package(package), managed).await?;
     }
-    for (_, dependency) in all(&job.manifest, |package| &package.dependencies) {
-        store(cx, job, Sort::Package, entities::dependency(dependency)?, managed).await?;
+    for dependency in dependencies {
+        store(cx, job, Sort::Package, dependency, managed).await?;
     }
     for action in actions {
         store(cx, job, Sort::Action, action, managed).await?;
@@ -65,12 +67,35 @@ async fn actions(job: &Job) -> Result<Vec<Put>, Failure> {
         false => Mismatch::ExtensionWins,
     };
     let folder = job.files.folder();
-    let made = all(&job.manifest, |package| &package.actions).map(|(package, action)| {
+    let mut made = Vec::new();
+    for (package, action) in all(&job.manifest, |package| &package.actions) {
         let web = entities::web_for_apis(package, &action.name, action.web, job.strict)?;
-        let exec = exec(action, &folder, &runtimes, mismatch)?;
-        Ok(entities::action(package, action, exec, web))
-    });
-    made.collect()
+        let fetched = fetch(job, action).await?;
+        let exec = exec(action, &folder, fetched, &runtimes, mismatch)?;
+        made.push(entities::action(package, action, exec, web));
+    }
+    Ok(made)
+}
+
+/// The code of an action that names an address. Whoever hands it out does not learn the caller's key, and has to show a
+/// certificate that can be trusted: this is code that will run.
+async fn fetch(job: &Job, action: &Action) -> Result<Option<Vec<u8>>, Failure> {
+    let Some((origin, path)) = address(action) else {
+        return Ok(None);
+    };
+    let elsewhere = Config {
+        host: origin.to_owned(),
+        credentials: None,
+        identity: None,
+        insecure: false,
+        ..job.client.config().clone()
+    };
+    let fetched = async { Client::new(elsewhere)?.download(path).await }.await;
+    let code = fetched.map_err(|error| {
+        let text = format!("Action [{}]: File: [{origin}/{path}]: {error}", action.name);
+        refused("ERROR_FILE_READ_ERROR", text)
+    })?;
+    Ok(Some(code.into()))
 }
 
 async fn store(cx: &mut Context, job: &Job, sort: Sort, mut put: Put, managed: Option<&Value>) -> Result<(), Failure> {

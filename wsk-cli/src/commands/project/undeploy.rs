@@ -51,12 +51,13 @@ async fn stored(cx: &mut Context, job: &Job) -> Result<(), Failure> {
 async fn apis(cx: &mut Context, job: &Job) -> Result<(), Failure> {
     let mut result = Ok(());
     for query in routes(job)? {
+        let route = format!("{} {}{}", query.verb, query.base, query.path);
+        let route = route.trim_start();
         match job.client.delete_api(&api::tenant(cx)?, &query).await {
-            Ok(()) => {}
+            Ok(()) => job.tell(cx, format!("api [{route}] has been successfully undeployed."))?,
             Err(error) if is_missing(&error) => {}
             Err(error) => {
-                let route = format!("{} {}{}", query.verb, query.base, query.path);
-                let text = format!("Unable to delete API [{}]: {error}", route.trim_start());
+                let text = format!("Unable to delete API [{route}]: {error}");
                 result = result.and(Err(refused("ERROR_WHISK_CLIENT_ERROR", text)));
             }
         }
