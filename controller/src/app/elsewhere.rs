@@ -3,10 +3,10 @@
 //!
 //! All controllers share the topic, so that it does not matter whose activation it was, or whether that controller is there.
 //! Where no other invoker's machine will do, the one that refused gets it again, marked as having nowhere else to go; it
-//! answers. Where none may take it at the moment it waits here for a while; then any invoker is told why and answers that; so it is with what has
-//! become too large for a message on its way. So
-//! every one of them ends in a record, and only invokers write those. Invariants: a delivery is committed once its message is
-//! in an invoker's hands, durably; nothing is run where it may not be.
+//! answers. Where none may take it at the moment it waits here for a while; then any invoker is told why and answers that, as
+//! it is of what has become too large for a message on its way. So every one of them ends in a record, and only invokers write
+//! those. Invariants: a delivery is committed once its message is in an invoker's hands, durably; nothing is run where it may
+//! not be.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -241,16 +241,26 @@ impl Batch {
     /// Publishes what was started, and the record of it: all of it or nothing, but for what is too large for the bus.
     async fn publish(mut self, mut story: Story) -> Result<(), Error> {
         match self.publish_together(story.record()).await {
-            Ok(()) => {}
-            Err(wsk_bus::Error::TooLarge { .. }) => {
-                self.publish_one_by_one(&mut story.lines).await;
-                if let Some(record) = story.record() {
-                    self.app.owe(Arc::new(record)).await;
-                }
-            }
+            Ok(()) => return Ok(()),
+            Err(wsk_bus::Error::TooLarge { .. }) => {}
+            Err(wsk_bus::Error::TornApart { .. }) => self.mark_repeated(),
             Err(error) => return Err(refused(error)),
         }
+        self.publish_one_by_one(&mut story.lines).await;
+        if let Some(record) = story.record() {
+            self.app.owe(Arc::new(record)).await;
+        }
         Ok(())
+    }
+
+    /// Has it looked for, before it runs, whether it has run.
+    fn mark_repeated(&mut self) {
+        let starts = std::mem::take(&mut self.starts).into_iter();
+        let repeated = starts.map(|(line, start)| {
+            let message = start.message.again();
+            (line, Start { message, ..start })
+        });
+        self.starts = repeated.collect();
     }
 
     /// Publishes everything in one group write.

@@ -365,7 +365,7 @@ pub(super) fn arguments(target: &ResolvedAction, payload: Option<Json>) -> Optio
 pub(super) fn refused(error: wsk_bus::Error) -> Error {
     metrics::UNPUBLISHED.inc();
     match error {
-        wsk_bus::Error::TooLarge { .. } => Error::TooLarge,
+        wsk_bus::Error::TooLarge { .. } | wsk_bus::Error::TornApart { .. } => Error::TooLarge,
         other => unavailable(other),
     }
 }

@@ -49,6 +49,12 @@ pub enum Error {
         /// The limit in bytes.
         limit: usize,
     },
+    /// The brokers found one message of a batch too large, when others of it were on their way: those may have been taken.
+    #[error("one of several messages for `{topic}` was too large for the brokers; the others may have been taken")]
+    TornApart {
+        /// The topic of the one.
+        topic: String,
+    },
     /// The journal has reached its configured size with messages nobody has finished.
     #[error("the journal in {} has reached its limit of {limit} bytes; wait for actions to finish or raise the limit", dir.display())]
     JournalFull {
@@ -132,6 +138,7 @@ impl Error {
             | Self::KindMismatch { .. }
             | Self::GroupTaken { .. }
             | Self::TooLarge { .. }
+            | Self::TornApart { .. }
             | Self::InUse { .. }
             | Self::Configuration(_)
             | Self::NameTaken { .. }

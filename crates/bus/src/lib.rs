@@ -122,10 +122,11 @@ pub trait MessageBus: Send + Sync {
     /// [`Error::JournalFull`], [`Error::DiskFull`], [`Error::Disk`]. After an error the message was not published.
     async fn publish(&self, topic: &str, message: Message, durability: Durability) -> Result<Receipt, Error>;
 
-    /// Publishes a whole batch durably with one group write, in the order given. A refused batch is refused whole.
+    /// Publishes a whole batch durably with one group write, in the order given. A refused batch is refused whole, unless the
+    /// error says otherwise.
     ///
     /// # Errors
-    /// As for a durable [`MessageBus::publish`].
+    /// As for a durable [`MessageBus::publish`]; [`Error::TornApart`].
     async fn publish_all(&self, batch: Vec<(Arc<str>, Message)>) -> Result<(), Error>;
 
     /// Joins `group` on `topic`, to have at most `max_in_flight` deliveries uncommitted at a time.

@@ -64,6 +64,12 @@ impl Message {
         }
     }
 
+    /// The same message once more, of which somebody may have had the first: it counts as redelivered.
+    #[must_use]
+    pub fn again(self) -> Self {
+        Self { seen: true, ..self }
+    }
+
     /// Bytes that count towards a topic's bound.
     pub fn size(&self) -> usize {
         match &self.body {

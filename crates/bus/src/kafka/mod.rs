@@ -347,8 +347,12 @@ impl MessageBus for Bus {
             .zip(bodies)
             .map(|((topic, message), body)| self.send(&logs[topic].0, message, &body))
             .collect::<Vec<_>>();
+        let alone = batch.len() == 1;
         for sent in sent {
-            sent?.confirmed().await?;
+            sent?.confirmed().await.map_err(|error| match error {
+                Error::TooLarge { topic, .. } if !alone => Error::TornApart { topic },
+                error => error,
+            })?;
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 use super::*;
 use crate::api::tests::new_bus;
 use serde_json::json;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 use wsk_bus::{Error, Receipt, Subscription};
@@ -19,6 +20,8 @@ type Word = Option<Result<(), Error>>;
 struct Late {
     bus: Arc<dyn MessageBus>,
     decides: Mutex<Vec<watch::Sender<Word>>>,
+    /// Of a batch it takes the first message alone, and nothing of it is kept from the invoker.
+    tears: AtomicBool,
 }
 
 #[async_trait::async_trait]
@@ -39,6 +42,16 @@ impl MessageBus for Late {
     }
 
     async fn publish_all(&self, batch: Vec<(Arc<str>, Message)>) -> Result<(), Error> {
+        if self.tears.load(Ordering::SeqCst) && batch.len() > 1 {
+            let first = batch.into_iter().take(1).collect();
+            self.bus.publish_all(first).await?;
+            return Err(Error::TornApart {
+                topic: "owed0".to_owned(),
+            });
+        }
+        if self.tears.load(Ordering::SeqCst) {
+            return self.bus.publish_all(batch).await;
+        }
         if batch.iter().any(|(topic, _)| **topic == *"invoker0") {
             return self.undecided().arrived().await;
         }
@@ -86,6 +99,7 @@ async fn late() -> (Api, Invoker, Arc<Late>) {
     let bus = Arc::new(Late {
         bus: new_bus(),
         decides: Mutex::default(),
+        tears: AtomicBool::new(false),
     });
     let api = Api::over_bus(bus.clone()).await;
     let invoker = Invoker::start(&api, echo).await;
@@ -196,6 +210,27 @@ async fn what_has_arrived_is_waited_for() {
     });
     assert_eq!(answer.status, 202);
     assert_eq!(api.app.in_flight_count(), 1);
+}
+
+/// What comes a second time is known by its mark, so that its invoker looks whether it has run.
+#[tokio::test(start_paused = true)]
+async fn a_fire_that_the_brokers_took_in_part_repeats_nothing_unmarked() {
+    let (api, invoker, bus) = late().await;
+    let client = api.client("guest");
+    client.put("triggers/t", json!({})).await.ok();
+    for rule in ["r", "s"] {
+        let body = json!({"trigger": "/_/t", "action": "/_/a"});
+        client.put(&format!("rules/{rule}"), body).await.ok();
+    }
+    bus.tears.store(true, Ordering::SeqCst);
+    let answer = client.post("triggers/t", json!({})).await;
+    assert_eq!(answer.status, 202);
+    record(&client, &id(&answer)).await;
+    sleep(Duration::from_secs(1)).await;
+    let seen: Vec<_> = invoker.seen().iter().map(|message| message.activation_id).collect();
+    assert_eq!(invoker.redelivered(), [false, true, true]);
+    assert!(seen[0] == seen[1] && seen[1] != seen[2], "{seen:?}");
+    assert_eq!(api.app.in_flight_count(), 0);
 }
 
 /// Bytes that are within the limit of a request, and in their text form above that of a message.
