@@ -17,8 +17,10 @@ pub enum Extension {
 }
 
 /// Headers of an action that are left out: what our server says of itself, of the body's length and of the connection. A length
-/// that is not the body's would end the connection without an answer.
-const OURS: [&str; 10] = [
+/// that is not the body's would end the connection without an answer. What has no name at all upstream sends, too, and clients
+/// skip it.
+const OURS: [&str; 11] = [
+    "",
     "connection",
     "content-length",
     "date",
@@ -257,7 +259,7 @@ fn header_lines(name: &str, value: &Json, lines: &mut Vec<(String, String)>) -> 
 
 fn is_header_name(name: &str) -> bool {
     let special = |b: u8| b"!#$%&'*+-.^_`|~".contains(&b);
-    !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || special(b))
+    name.bytes().all(|b| b.is_ascii_alphanumeric() || special(b))
 }
 
 /// The first `Content-Type`; all of them leave the headers.
