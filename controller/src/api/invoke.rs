@@ -30,8 +30,11 @@ struct Accepted {
 pub async fn action(app: &Arc<App>, call: &Call<'_>, name: FullName) -> Result<Response, Error> {
     app.charge_invocation(&call.caller)?;
     let target = match app.resolve_action(&call.caller, &name).await {
-        // What is not there is told after what is wrong with the request; not entitled comes before it.
-        Err(error @ (crate::app::Error::Missing | crate::app::Error::Conflict(_))) => Err(error),
+        // What is not there is told after what is wrong with the request; not entitled comes before it, and a missing package.
+        Err(error @ (crate::app::Error::Missing | crate::app::Error::Conflict(_))) => {
+            app.may_read_action(&call.caller, &name).await?;
+            Err(error)
+        }
         target => Ok(target?),
     };
     app.check_payload_size(&call.caller, call.request.body.len())?;

@@ -171,6 +171,14 @@ async fn waits_are_judged_whether_or_not_the_call_waits() {
         ("POST actions/echo", "[1]", 400, malformed("JSON object expected")),
         ("POST actions/echo", "null", 400, malformed("JSON object expected")),
         ("POST actions/none", "{}", 404, error(MISSING)),
+        ("POST actions/nopkg/none", "[1]", 404, error(MISSING)),
+        (
+            "POST actions/echo/none",
+            "[1]",
+            409,
+            error("Resource by this name exists but is not in this collection."),
+        ),
+        ("POST actions/a_trigger", "[1]", 400, malformed("JSON object expected")),
         ("POST actions/echo/", "{}", 404, error(NO_ROUTE)),
     ]);
     check(&api.client("guest"), &[], &rows).await;
