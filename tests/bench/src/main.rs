@@ -29,7 +29,7 @@ struct Arguments {
     #[arg(long)]
     quick: bool,
     /// Folder of the programs to measure.
-    #[arg(long, default_value = "target/release")]
+    #[arg(long, default_value = "target/dist")]
     bin: PathBuf,
     /// Only the suites whose name begins with this: warm, web, throughput, cold, memory, durable, many, churn, placement, cluster.
     #[arg(long, default_value = "")]
