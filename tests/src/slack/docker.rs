@@ -88,11 +88,24 @@ fn node() -> Vec<(PathBuf, PathBuf)> {
         .find(|file| file.is_file());
     let runtime = Path::new(env!("CARGO_MANIFEST_DIR")).join("../runtimes/nodejs");
     let mut files = linked(&node.expect("there is a node"), "/usr/bin/node");
+    // Debian's node keeps some of its own modules outside.
+    for module in ["acorn", "acorn-walk", "cjs-module-lexer", "undici"] {
+        files.extend(below(&Path::new("/usr/share/nodejs").join(module)));
+    }
     files.extend(linked(&program("wsk-proxy"), "/usr/local/bin/wsk-proxy"));
     for file in ["app.js", "runner.js", "src/service.js"] {
         files.push((runtime.join(file), Path::new("/nodejsAction").join(file)));
     }
     files
+}
+
+/// The files of a folder, which need not exist.
+fn below(folder: &Path) -> Vec<(PathBuf, PathBuf)> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let paths = entries.map(|entry| entry.path());
+    let (folders, files): (Vec<_>, Vec<_>) = paths.partition(|path| path.is_dir());
+    let files = files.into_iter().map(|file| (file.clone(), file));
+    files.chain(folders.iter().flat_map(|folder| below(folder))).collect()
 }
 
 #[tokio::test]
