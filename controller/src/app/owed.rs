@@ -27,7 +27,7 @@ use crate::Config;
 
 /// Pause before a store that failed is tried again.
 const RETRY: Duration = Duration::from_secs(1);
-/// Most compositions of which it is remembered that states of theirs are to be read yet; as many as the topic holds.
+/// Most compositions of which it is remembered that they have ended; as many as the topic holds states.
 const MOST: usize = 100_000;
 /// How long the bus may take to say what was left, before that is noted.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -111,14 +111,11 @@ impl Ledger {
         }
     }
 
-    /// Whether this state is one of a composition that has ended.
+    /// Whether this state is one of a composition that has ended. Said also after its last one was read: an older one may come
+    /// again later.
     fn has_ended(&self, id: ActivationId, step: u32) -> bool {
-        let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
-        let last = ended.get(&id).copied();
-        if last == Some(step) {
-            ended.remove(&id);
-        }
-        last.is_some_and(|last| step <= last)
+        let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        ended.get(&id).is_some_and(|last| step <= *last)
     }
 
     /// Hands every promise back to the bus.
@@ -392,6 +389,15 @@ mod tests {
             assert!(owed.next_of_backlog().await.is_none(), "an older state came back");
             again.commit();
         }
+    }
+
+    #[test]
+    fn that_a_composition_has_ended_is_known_after_its_last_state_was_read() {
+        let ledger = Ledger::new(&Config::default());
+        let id = composition(0).id();
+        ledger.note_end(id, 2);
+        let heard = [2, 1, 2, 3].map(|step| ledger.has_ended(id, step));
+        assert_eq!(heard, [true, true, true, false]);
     }
 
     /// A state that was passed on from another controller may come late and twice.
