@@ -20,9 +20,10 @@ const WAIT: Duration = Duration::from_secs(1);
 /// How long anybody may take to say that there is such an activation.
 const ELSEWHERE: Duration = Duration::from_millis(500);
 
-/// What was heard.
+/// What was heard of all who spoke.
+#[derive(Default)]
 struct Heard {
-    /// None from an invoker of a version that does not say.
+    /// None while only invokers of a version that does not say have spoken.
     action: Option<FullName>,
     running: bool,
 }
@@ -70,7 +71,7 @@ impl App {
             tracing::debug!(activation_id = %id, %error, "nobody can be asked about an activation");
             return None;
         }
-        let mut heard = None;
+        let mut heard: Option<Heard> = None;
         while let Ok(told) = timeout_at(deadline, ear.hear()).await {
             let printed = match told {
                 Ok(printed) => printed,
@@ -82,12 +83,11 @@ impl App {
                 // Lines, which only running code prints; or what an older invoker answers.
                 None => (None, true),
             };
-            heard = Some(Heard { action, running });
-            // A controller may speak before the invoker; who knows the action may speak after it.
-            if heard
-                .as_ref()
-                .is_some_and(|heard| heard.running && heard.action.is_some())
-            {
+            // A controller may speak before the invoker or after it, and knows the action where an older invoker does not say.
+            let all = heard.get_or_insert_default();
+            all.action = action.or(all.action.take());
+            all.running |= running;
+            if all.running && all.action.is_some() {
                 break;
             }
         }

@@ -34,6 +34,16 @@ fn said(id: &str, running: bool) -> Printed {
     }
 }
 
+/// What an invoker of the version before says of what it runs.
+fn before(id: &str) -> Printed {
+    Printed {
+        namespace: None,
+        first: wsk_bus::messages::BEYOND,
+        state: None,
+        ..said(id, true)
+    }
+}
+
 /// Answers the next question.
 async fn answer(api: &Api, questions: &mut Box<dyn Subscription>, answers: Vec<Printed>) {
     let question = questions.next().await.unwrap();
@@ -62,12 +72,7 @@ async fn asked(api: &Api, namespace: &str, id: &str, answers: Vec<Printed>) -> A
 async fn what_an_invoker_says_it_runs_is_running() {
     let (api, _invoker) = ready(|_| Act::Ignore).await;
     let id = id(&api.client("guest").post("actions/a", json!({})).await);
-    let before = Printed {
-        namespace: None,
-        first: wsk_bus::messages::BEYOND,
-        state: None,
-        ..said(&id, true)
-    };
+    let before = before(&id);
     let other = Printed {
         namespace: Some(Namespace::new("other").unwrap()),
         ..said(&id, true)
@@ -89,6 +94,8 @@ async fn what_another_controller_has_is_shown_to_its_owner() {
     for (answers, state) in [
         (vec![said(NOBODYS, false), said(NOBODYS, true)], "running"),
         (vec![said(NOBODYS, false)], "pending"),
+        (vec![before(NOBODYS), said(NOBODYS, false)], "running"),
+        (vec![said(NOBODYS, false), before(NOBODYS)], "running"),
     ] {
         let shown = asked(&api, "guest", NOBODYS, answers).await.ok();
         assert_eq!((&shown["state"], &shown["name"]), (&json!(state), &json!("a")));
