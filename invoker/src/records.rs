@@ -36,8 +36,10 @@ pub(crate) struct Open {
 /// How an activation left the hands it was in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
-    /// For good: it has its record, or needs none, or somebody else has it who will see to that.
+    /// For good: it has its record, or needs none.
     Committed,
+    /// For good, to another: a copy that says so is on the bus, perhaps on its way back to here.
+    HandedOn,
     /// It goes back to the bus.
     HandedBack,
 }
@@ -173,11 +175,10 @@ impl Ticket {
         while let (false, Some(delivery)) = (self.alone, &self.delivery) {
             match self.open.hold_or_wait(delivery.key()) {
                 None => self.alone = true,
-                Some(ended) => {
-                    if ended.await == Ok(End::Committed) {
-                        return End::Committed;
-                    }
-                }
+                Some(ended) => match ended.await {
+                    Ok(end @ (End::Committed | End::HandedOn)) => return end,
+                    Ok(End::HandedBack) | Err(_) => {}
+                },
             }
         }
         End::HandedBack
@@ -212,8 +213,13 @@ impl Ticket {
     }
 
     /// Ends the activation for good.
-    pub fn commit(mut self) {
-        if let Some(delivery) = self.end(End::Committed) {
+    pub fn commit(self) {
+        drop(self.committed());
+    }
+
+    /// Ends what is another's now: of the copy that says so, the bus has confirmed that it has it.
+    pub fn hand_on(mut self) {
+        if let Some(delivery) = self.end(End::HandedOn) {
             delivery.commit();
         }
     }

@@ -210,7 +210,7 @@ pub(super) async fn refuse(shared: Arc<Shared>, plan: Arc<Plan>, job: Job, why: 
     });
     let message = Message::local(Key::Id(message.activation_id.bits()), message);
     match shared.bus.publish(ELSEWHERE, message, Durability::Durable).await {
-        Ok(_) => job.ticket.commit(),
+        Ok(_) => job.ticket.hand_on(),
         Err(error) => {
             tracing::warn!(activation_id = %job.message.activation_id, %error, "an activation cannot be handed on");
             let fault = ends(", and it could not be handed to another invoker");

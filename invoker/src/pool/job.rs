@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use wsk_bus::messages::{ActivationMessage, Detour};
 
 use crate::plan::Plan;
-use crate::records::Ticket;
+use crate::records::{End, Ticket};
 
 /// An accepted activation. Dropping it hands it back to the bus.
 #[derive(Debug)]
@@ -52,6 +52,20 @@ impl Job {
     pub fn may_have_run(&self) -> bool {
         let refused = |detour: &Detour| !detour.refused.is_empty();
         self.ticket.attempt() > 1 || self.ticket.is_second() || self.message.detour.as_deref().is_some_and(refused)
+    }
+
+    /// Waits until this invoker has the activation in no other hands; whether it ended there, so that it must not run.
+    pub async fn alone(&mut self, invoker: u32) -> bool {
+        let detour = self.message.detour.as_deref();
+        let came_back = detour.is_some_and(|detour| detour.refused.contains(&invoker));
+        loop {
+            match self.ticket.alone().await {
+                // This is the copy that was handed on, back sooner than the bus confirmed here that it has it.
+                End::HandedOn if came_back => {}
+                End::Committed | End::HandedOn => return true,
+                End::HandedBack => return false,
+            }
+        }
     }
 
     /// The revision it is to run: the one the controller saw, until the action was read.

@@ -22,7 +22,6 @@ use crate::fetch::NoCode;
 use crate::outcome::{self, Fault, Time, Verdict};
 use crate::plan::Plan;
 use crate::record::Timing;
-use crate::records::End;
 use crate::run;
 use crate::unlock;
 
@@ -119,7 +118,7 @@ pub(crate) async fn plan(shared: Arc<Shared>, outbox: Outbox, name: FullName) {
 /// yet. Waits for that, and for the store, as long as need be. What this invoker ended meanwhile does not run again, with a
 /// record or without.
 pub(crate) async fn look_up(shared: Arc<Shared>, outbox: Outbox, mut job: Job) {
-    let ended = job.ticket.alone().await;
+    let is_over = job.alone(shared.config.id).await;
     let (id, namespace) = (job.message.activation_id, &job.message.user.namespace.name);
     let mut pause = PAUSE;
     let known = loop {
@@ -140,7 +139,7 @@ pub(crate) async fn look_up(shared: Arc<Shared>, outbox: Outbox, mut job: Job) {
     if known {
         shared.acks.known(&job.message, id).await;
     }
-    if known || ended == End::Committed {
+    if known || is_over {
         return job.ticket.commit();
     }
     job.looked_up = true;

@@ -1,16 +1,55 @@
 //! What this machine cannot run: handed on, remembered, answered when there is nowhere else.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use base64::Engine as _;
+use tokio::sync::Semaphore;
 use wsk_bus::messages::{self, ActivationMessage, Detour, ELSEWHERE};
-use wsk_bus::{Subscription, TopicConfig};
+use wsk_bus::{Durability, Message, MessageBus, Receipt, Subscription, TopicConfig};
 use wsk_containers::Error;
 use wsk_entities::{Architecture, Code, Exec, StatusCode};
 
 use super::world::{MANIFEST, World, config, settle};
 use crate::Config;
+
+/// A bus whose word that it has what is handed on comes late: one for each permit.
+struct Late {
+    bus: Arc<dyn MessageBus>,
+    words: Arc<Semaphore>,
+}
+
+#[async_trait::async_trait]
+impl MessageBus for Late {
+    async fn ensure_topic(&self, topic: &TopicConfig) -> Result<(), wsk_bus::Error> {
+        self.bus.ensure_topic(topic).await
+    }
+
+    async fn publish(&self, topic: &str, message: Message, durability: Durability) -> Result<Receipt, wsk_bus::Error> {
+        let receipt = self.bus.publish(topic, message, durability).await?;
+        if topic == ELSEWHERE {
+            self.words.acquire().await.unwrap().forget();
+        }
+        Ok(receipt)
+    }
+
+    async fn publish_all(&self, batch: Vec<(Arc<str>, Message)>) -> Result<(), wsk_bus::Error> {
+        self.bus.publish_all(batch).await
+    }
+
+    async fn subscribe(&self, topic: &str, group: &str, max: usize) -> Result<Box<dyn Subscription>, wsk_bus::Error> {
+        self.bus.subscribe(topic, group, max).await
+    }
+
+    fn depth(&self, topic: &str) -> u64 {
+        self.bus.depth(topic)
+    }
+
+    async fn close(&self) -> Result<(), wsk_bus::Error> {
+        self.bus.close().await
+    }
+}
 
 /// A world of an amd64 machine, and what it hands on.
 async fn world() -> (World, Box<dyn Subscription>) {
@@ -173,6 +212,46 @@ async fn one_that_comes_from_another_invoker_is_not_run_when_it_has_a_record() {
     world.send(again).await;
     settle().await;
     assert_eq!((world.containers.counts().runs, world.invoker().open()), (1, 0));
+    world.clean();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_back_before_it_is_known_to_be_handed_on_is_not_taken_for_ended() {
+    let (mut world, mut handed) = world().await;
+    let words = Arc::new(Semaphore::new(0));
+    world.kill().await;
+    world.bus = Arc::new(Late {
+        bus: world.bus.clone(),
+        words: words.clone(),
+    });
+    world.start().await;
+    no_variant(&world);
+    let revision = world.put("app", |action| image(&mut action.exec)).await;
+    let message = world.message("app", &revision);
+    let id = world.send(message.clone()).await;
+    let copy = next(&mut handed).await.unwrap();
+    // Given out anew, and the copy, for which there is no other invoker.
+    world.send(message).await;
+    world
+        .send(ActivationMessage {
+            detour: Some(Box::new(detour(vec![0], true))),
+            ..(*copy).clone()
+        })
+        .await;
+    world.until("all here", |world| world.invoker().open() == 3).await;
+    settle().await;
+    assert!(!world.has_record(id).await);
+    words.add_permits(1);
+    let seen = world.record(id).await;
+    assert!(
+        seen.error().ends_with("no other invoker can run it."),
+        "{}",
+        seen.error()
+    );
+    assert_eq!(seen.acks.len(), 1);
+    world.until("all done", |world| world.invoker().open() == 0).await;
+    assert_eq!(world.records.written.load(Ordering::SeqCst), 1);
+    assert!(next(&mut handed).await.is_none(), "handed on once");
     world.clean();
 }
 
