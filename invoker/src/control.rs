@@ -27,6 +27,8 @@ const HELD: Duration = Duration::from_secs(30);
 const MOMENT: Duration = Duration::from_secs(1);
 /// Most activations with orders; beyond it the oldest are forgotten, and said again by those who still want them.
 const MOST: usize = 4096;
+/// Most controllers that may ask about an activation within a [`MOMENT`]; beyond it the first are not answered.
+const ASKERS: usize = 16;
 /// Between two looks at what a followed activation prints.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Most lines told at a time, and most bytes of them beyond the first.
@@ -50,11 +52,13 @@ struct Given {
     questions: IndexMap<Meant, Question>,
 }
 
-/// Somebody wants to know whether it runs.
+/// Some want to know whether it runs.
 #[derive(Debug)]
 struct Question {
+    /// When the last of them no longer does.
     until: Instant,
-    topic: Arc<str>,
+    /// Where each is answered, and until when; who asked last is last.
+    askers: Vec<(Arc<str>, Instant)>,
 }
 
 #[derive(Debug)]
@@ -130,9 +134,10 @@ impl Orders {
         self.look(message, |given, meant| given.orders.get(meant)?.follow.clone())
     }
 
-    /// The topic of who wants to know whether this activation runs, to be answered now.
-    fn asked(&self, message: &ActivationMessage) -> Option<Arc<str>> {
-        self.look(message, |given, meant| Some(given.questions.shift_remove(meant)?.topic))
+    /// The topics of those who want to know whether this activation runs, to be answered now.
+    fn asked(&self, message: &ActivationMessage) -> Option<Vec<Arc<str>>> {
+        let question = self.look(message, |given, meant| given.questions.shift_remove(meant))?;
+        Some(question.askers.into_iter().map(|(topic, _)| topic).collect())
     }
 
     fn is_any(&self) -> bool {
@@ -173,12 +178,19 @@ impl Given {
     }
 
     fn ask(&mut self, meant: Meant, topic: Arc<str>) {
-        self.questions.shift_remove(&meant);
+        let now = Instant::now();
+        let until = now + MOMENT;
+        let question = self.questions.shift_remove(&meant);
+        let mut askers = question.map_or_else(Vec::new, |question| question.askers);
+        askers.retain(|(asker, until)| *asker != topic && *until > now);
+        if askers.len() >= ASKERS {
+            askers.remove(0);
+        }
+        askers.push((topic, until));
         if self.questions.len() >= MOST {
             self.questions.shift_remove_index(0);
         }
-        let until = Instant::now() + MOMENT;
-        self.questions.insert(meant, Question { until, topic });
+        self.questions.insert(meant, Question { until, askers });
     }
 
     fn forget(&mut self, now: Instant) {
@@ -228,10 +240,10 @@ pub(crate) async fn attend<F: Future + Unpin>(
                 return Poll::Ready(None);
             }
             if tells != Tells::Nothing
-                && let Some(topic) = orders.asked(message)
+                && answer.is_none()
+                && let Some(topics) = orders.asked(message)
             {
-                // Who asked before hears the same on another topic, or asks again.
-                answer = Some(Box::pin(say(shared, message, topic)));
+                answer = Some(Box::pin(say(shared, message, topics)));
             }
             if let Tells::Lines(limit) = tells
                 && tale.is_none()
@@ -252,8 +264,8 @@ pub(crate) async fn attend<F: Future + Unpin>(
     .await
 }
 
-/// Tells who asked that an activation runs.
-async fn say(shared: &Shared, message: &ActivationMessage, topic: Arc<str>) {
+/// Tells who asked that an activation runs, and who asks meanwhile.
+async fn say(shared: &Shared, message: &ActivationMessage, topics: Vec<Arc<str>>) {
     let id = message.activation_id;
     let printed = Printed {
         activation_id: id,
@@ -266,8 +278,14 @@ async fn say(shared: &Shared, message: &ActivationMessage, topic: Arc<str>) {
         }),
     };
     let answer = Message::local(Key::Id(id.bits()), Arc::new(printed));
-    if let Err(error) = publish(&*shared.bus, &topic, answer).await {
-        tracing::debug!(activation_id = %id, %error, "that an activation runs cannot be told");
+    let mut asked = Some(topics);
+    while let Some(topics) = asked {
+        for topic in topics {
+            if let Err(error) = publish(&*shared.bus, &topic, answer.clone()).await {
+                tracing::debug!(activation_id = %id, %error, "that an activation runs cannot be told");
+            }
+        }
+        asked = shared.orders.asked(message);
     }
 }
 

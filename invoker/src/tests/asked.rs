@@ -13,8 +13,8 @@ use crate::Config;
 
 const LONG: Duration = Duration::from_secs(20);
 
-async fn answers(world: &World) -> Box<dyn Subscription> {
-    let topic = wsk_bus::TopicConfig::broadcast(printed_topic("0"));
+async fn answers(world: &World, controller: &str) -> Box<dyn Subscription> {
+    let topic = wsk_bus::TopicConfig::broadcast(printed_topic(controller));
     world.bus.ensure_topic(&topic).await.unwrap();
     world.bus.subscribe(&topic.name, "test", 100).await.unwrap()
 }
@@ -26,15 +26,24 @@ async fn ask(
     id: ActivationId,
     namespace: &str,
 ) -> Option<Arc<Printed>> {
+    put(world, id, namespace, "0").await;
+    hear(answers).await
+}
+
+/// Puts the question of a controller.
+async fn put(world: &World, id: ActivationId, namespace: &str, controller: &str) {
     let question = Control::Follow {
         activation_id: id,
         namespace: Namespace::new(namespace).unwrap(),
         from: BEYOND,
-        controller: "0".into(),
+        controller: controller.into(),
         only_state: true,
     };
     let message = Message::local(Key::Id(id.bits()), Arc::new(question));
     world.bus.publish(CONTROL, message, Durability::Volatile).await.unwrap();
+}
+
+async fn hear(answers: &mut Box<dyn Subscription>) -> Option<Arc<Printed>> {
     let answer = tokio::time::timeout(Duration::from_millis(500), answers.next())
         .await
         .ok()??;
@@ -51,7 +60,7 @@ async fn what_runs_is_told_from_what_waits() {
             ..config()
         };
         let mut world = World::with(cramped, super::world::MANIFEST).await;
-        let mut heard = answers(&world).await;
+        let mut heard = answers(&world, "0").await;
         world.containers.behave(|seen| match seen.kind {
             CallKind::Init => Reply::ok("{}").after(LONG / 10),
             CallKind::Run => Reply::ok("{}").after(LONG),
@@ -96,4 +105,30 @@ async fn what_runs_is_told_from_what_waits() {
         let late = tokio::time::timeout(LONG, heard.next()).await;
         assert!(late.is_err(), "a question is about now");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_who_ask_at_once_are_answered() {
+    let mut world = World::new().await;
+    let (mut first, mut second) = (answers(&world, "0").await, answers(&world, "1").await);
+    world
+        .containers
+        .behave(|seen| Reply::ok("{}").after(if seen.kind == CallKind::Init { LONG / 100 } else { LONG }));
+    let revision = world.put("slow", |action| action.limits.timeout = 60_000).await;
+    let message = world.message("slow", &revision);
+    let id = world.send(message).await;
+    world
+        .until("initialising", |world| world.containers.counts().inits == 1)
+        .await;
+    // Its code begins within the moment that a question is worth: both are answered by then, each once.
+    for controller in ["0", "1", "0"] {
+        put(&world, id, "guest", controller).await;
+    }
+    for answers in [&mut first, &mut second] {
+        let answer = hear(answers).await.expect("who asked is answered");
+        assert!(answer.activation_id == id && answer.state.as_ref().unwrap().running);
+        assert!(hear(answers).await.is_none(), "once");
+    }
+    world.record(id).await;
+    world.clean();
 }
