@@ -34,7 +34,8 @@
 //! guests to leave ([`MessageBus::vacated`](trait.MessageBus.html#method.vacated)).
 //!
 //! *Durability.* `publish(.., Durable)` and [`Receipt::persist`] return only when the message would survive SIGKILL and
-//! power loss. A durable message is delivered only once it is durable, so a publish that failed was not run.
+//! power loss. A durable message is delivered only once it is durable, so a publish that failed was not run,
+//! except where it failed with [`Error::Broker`]: nobody knows what became of that.
 //! A publish whose future is dropped may or may not take effect. An adapter opened without a disk (memory only, for tests
 //! and simulations) keeps durable messages as long as the process lives. One that writes everything to disk may bring a
 //! volatile message back after a restart, too.
@@ -119,14 +120,15 @@ pub trait MessageBus: Send + Sync {
     ///
     /// # Errors
     /// [`Error::UnknownTopic`], [`Error::TopicFull`], [`Error::TooLarge`], [`Error::Closed`]; with `Durable` also
-    /// [`Error::JournalFull`], [`Error::DiskFull`], [`Error::Disk`]. After an error the message was not published.
+    /// [`Error::JournalFull`], [`Error::DiskFull`], [`Error::Disk`], [`Error::Broker`]. After an error the message was not
+    /// published; after [`Error::Broker`] it may have been.
     async fn publish(&self, topic: &str, message: Message, durability: Durability) -> Result<Receipt, Error>;
 
-    /// Publishes a whole batch durably with one group write, in the order given. A refused batch is refused whole, unless the
-    /// error says otherwise.
+    /// Publishes a whole batch durably with one group write, in the order given.
     ///
     /// # Errors
-    /// As for a durable [`MessageBus::publish`]; [`Error::TornApart`].
+    /// As for a durable [`MessageBus::publish`]; [`Error::TornApart`]. Nothing of a batch for queues was published then, except
+    /// after [`Error::TornApart`] or [`Error::Broker`]: any of its messages may have been, and may yet be.
     async fn publish_all(&self, batch: Vec<(Arc<str>, Message)>) -> Result<(), Error>;
 
     /// Joins `group` on `topic`, to have at most `max_in_flight` deliveries uncommitted at a time.
