@@ -111,7 +111,8 @@ impl Client {
         };
         for _ in 0..MAX_REDIRECTS {
             let (answer, location) = self.send_once(&hop).await?;
-            match location.and_then(|location| hop.redirected(answer.status, &location)) {
+            let next = location.map(|location| hop.redirected(answer.status, &location));
+            match next.transpose()?.flatten() {
                 Some(next) => hop = next,
                 None => return Ok(answer),
             }
@@ -200,17 +201,25 @@ impl Client {
 }
 
 impl Hop {
-    /// The next request when `status` and `location` ask for one: 307 and 308 repeat it, the others fetch.
-    fn redirected(&self, status: StatusCode, location: &str) -> Option<Self> {
+    /// The next request when `status` and `location` ask for one: 307 and 308 repeat it, the others fetch. Errors: it would
+    /// leave encryption, and with it the knowledge of whose answer it is.
+    fn redirected(&self, status: StatusCode, location: &str) -> Result<Option<Self>> {
         let keeps_body = matches!(status, StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT);
         let fetches = matches!(
             status,
             StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND | StatusCode::SEE_OTHER
         );
         if !keeps_body && !fetches {
-            return None;
+            return Ok(None);
         }
-        let url = self.resolve(location)?;
+        let Some(url) = self.resolve(location) else {
+            return Ok(None);
+        };
+        if is_encrypted(&self.url) && !is_encrypted(&url) {
+            let reason =
+                format!("it redirects to {url}, which is not encrypted; give an address that stays with https");
+            return Err(self.failed(reason));
+        }
         let mut headers = self.headers.clone();
         // A key never follows a redirect to another host.
         if authority(&url) != authority(&self.url) {
@@ -220,12 +229,12 @@ impl Hop {
             true => (self.method.clone(), self.body.clone()),
             false => (Method::GET, None),
         };
-        Some(Self {
+        Ok(Some(Self {
             method,
             url,
             headers,
             body,
-        })
+        }))
     }
 
     fn resolve(&self, location: &str) -> Option<String> {
@@ -254,6 +263,11 @@ pub(crate) fn parse(body: &[u8]) -> Result<Value> {
     serde_json::from_slice(body).map_err(|error| Error::Malformed {
         reason: error.to_string(),
     })
+}
+
+fn is_encrypted(url: &str) -> bool {
+    url.split_once("://")
+        .is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case("https"))
 }
 
 fn authority(url: &str) -> Option<&str> {
@@ -289,6 +303,7 @@ mod tests {
     fn permanent_redirects_repeat_the_request() {
         let next = hop(Method::POST)
             .redirected(StatusCode::PERMANENT_REDIRECT, "/x")
+            .unwrap()
             .unwrap();
         assert_eq!((next.method, next.url.as_str()), (Method::POST, "http://h:1/x"));
         assert!(next.body.is_some() && next.headers.contains_key(AUTHORIZATION));
@@ -296,7 +311,10 @@ mod tests {
 
     #[test]
     fn found_turns_a_post_into_a_fetch() {
-        let next = hop(Method::POST).redirected(StatusCode::FOUND, "http://h:1/x").unwrap();
+        let next = hop(Method::POST)
+            .redirected(StatusCode::FOUND, "http://h:1/x")
+            .unwrap()
+            .unwrap();
         assert_eq!((next.method, next.body), (Method::GET, None));
     }
 
@@ -304,13 +322,49 @@ mod tests {
     fn the_key_stays_with_its_host() {
         let next = hop(Method::GET)
             .redirected(StatusCode::FOUND, "http://elsewhere/x")
+            .unwrap()
             .unwrap();
         assert!(!next.headers.contains_key(AUTHORIZATION));
     }
 
     #[test]
     fn other_answers_are_final() {
-        assert!(hop(Method::GET).redirected(StatusCode::OK, "/x").is_none());
-        assert!(hop(Method::GET).redirected(StatusCode::NOT_MODIFIED, "/x").is_none());
+        for status in [StatusCode::OK, StatusCode::NOT_MODIFIED] {
+            assert!(hop(Method::GET).redirected(status, "/x").unwrap().is_none());
+        }
+    }
+
+    #[test]
+    fn a_redirect_does_not_leave_encryption() {
+        let from = |url: &str| Hop {
+            url: url.to_owned(),
+            ..hop(Method::GET)
+        };
+        for status in [StatusCode::FOUND, StatusCode::PERMANENT_REDIRECT] {
+            for location in ["http://h/a.js", "HTTP://other/a.js", "ftp://h/a.js"] {
+                let refused = from("https://h/a.js").redirected(status, location);
+                let text = refused.err().expect("not followed").to_string();
+                let told = format!("GET https://h/a.js: it redirects to {location}, which is not encrypted; ");
+                assert!(text.starts_with(&told), "{text}");
+            }
+            for (url, location) in [
+                ("https://h/a.js", "https://other/b.js"),
+                ("https://h/a.js", "HTTPS://h/b.js"),
+                ("https://h/a.js", "/b.js"),
+                ("http://h/a.js", "http://h/b.js"),
+                ("http://h/a.js", "https://h/b.js"),
+            ] {
+                assert!(
+                    from(url).redirected(status, location).unwrap().is_some(),
+                    "{url} {location}"
+                );
+            }
+        }
+        assert!(
+            from("https://h/a.js")
+                .redirected(StatusCode::OK, "http://h/")
+                .unwrap()
+                .is_none()
+        );
     }
 }

@@ -165,8 +165,10 @@ mod tests {
     use tokio_rustls::TlsAcceptor;
     use tokio_rustls::rustls::ServerConfig;
 
-    /// Answers one request over TLS with a certificate nobody knows.
-    async fn server() -> String {
+    const NAMES: &str = "HTTP/1.1 200 OK\r\ncontent-length: 9\r\nconnection: close\r\n\r\n[\"guest\"]";
+
+    /// Gives each request this answer, over TLS with a certificate nobody knows.
+    async fn server(answer: String) -> String {
         let rcgen::CertifiedKey { cert, signing_key } =
             rcgen::generate_simple_self_signed(["localhost".into()]).unwrap();
         let key = PrivateKeyDer::try_from(signing_key.serialize_der()).unwrap();
@@ -187,8 +189,7 @@ mod tests {
                 };
                 let mut request = [0; 4096];
                 assert!(stream.read(&mut request).await.unwrap() > 0);
-                let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\nconnection: close\r\n\r\n[\"guest\"]";
-                stream.write_all(answer).await.unwrap();
+                stream.write_all(answer.as_bytes()).await.unwrap();
                 stream.shutdown().await.ok();
             }
         });
@@ -206,7 +207,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_unknown_certificate_is_refused_unless_told_otherwise() {
-        let host = server().await;
+        let host = server(NAMES.to_owned()).await;
         let names = crate::Client::new(config(host.clone(), true))
             .unwrap()
             .namespaces()
@@ -219,6 +220,25 @@ mod tests {
             .await
             .unwrap_err();
         assert!(matches!(error, Error::Connection { .. }), "{error:?}");
+    }
+
+    #[tokio::test]
+    async fn nobody_is_asked_in_the_clear_because_a_redirect_says_so() {
+        let clear = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let there = format!("http://{}/a.js", clear.local_addr().unwrap());
+        let head = format!("HTTP/1.1 302 Found\r\nlocation: {there}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+        let host = server(head).await;
+        let client = crate::Client::new(config(format!("https://{host}"), true)).unwrap();
+        tokio::select! {
+            fetched = client.download("a.js") => {
+                let told = format!(
+                    "GET https://{host}/a.js: it redirects to {there}, which is not encrypted; give an address that stays \
+                     with https"
+                );
+                assert_eq!(fetched.unwrap_err().to_string(), told);
+            }
+            _ = clear.accept() => panic!("somebody was asked in the clear"),
+        }
     }
 
     #[test]
