@@ -57,7 +57,10 @@ pub enum Mismatch {
 
 /// Where an action's code is to be fetched: origin, and path without its first slash. Nothing when it is a file.
 pub fn address(action: &Action) -> Option<(&str, &str)> {
-    let function = action.function.as_deref()?;
+    split(action.function.as_deref()?)
+}
+
+fn split(function: &str) -> Option<(&str, &str)> {
     let start = ["http://", "https://"]
         .iter()
         .find(|scheme| function.starts_with(**scheme))?
@@ -116,9 +119,9 @@ fn code(action: &Action, folder: &Path, fetched: Option<Vec<u8>>) -> Result<Opti
 
 /// The part of a file's name or address that has its extension.
 fn file_of(function: &str) -> &str {
-    match function.starts_with("http") {
-        true => function.split(['?', '#']).next().unwrap_or_default(),
-        false => function,
+    match split(function) {
+        Some(_) => function.split(['?', '#']).next().unwrap_or_default(),
+        None => function,
     }
 }
 
@@ -167,6 +170,7 @@ mod tests {
     fn made(action: &Action, mismatch: Mismatch) -> Result<Value, Failure> {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("a.js"), "code").unwrap();
+        std::fs::write(folder.path().join("http#1.js"), "code").unwrap();
         std::fs::write(folder.path().join("a.zip"), "PK").unwrap();
         std::fs::create_dir(folder.path().join("app")).unwrap();
         std::fs::write(folder.path().join("app/index.js"), "code").unwrap();
@@ -190,6 +194,7 @@ mod tests {
             ("a.js", Some("python:3"), "nodejs:default"),
             ("a.zip", Some("python"), "python:default"),
             ("app", Some("nodejs:20"), "nodejs:20"),
+            ("http#1.js", None, "nodejs:default"),
         ] {
             let made = made(&of_file(function, runtime), Mismatch::ExtensionWins).unwrap();
             assert_eq!(made["kind"], kind, "{function} {runtime:?}");
