@@ -78,7 +78,7 @@ pub async fn get(app: &Arc<App>, call: &Call<'_>) -> Result<Response, Error> {
 
 async fn under_way(app: &Arc<App>, call: &Call<'_>) -> Result<Response, Error> {
     let id = id(call)?;
-    let Some(UnderWay { action, state }) = app.under_way(&call.caller, id).await else {
+    let Some(UnderWay { action, state }) = app.under_way(&call.caller, id).await? else {
         // It may have ended while everybody was asked.
         return Ok(reply::json(&record(app, call).await?.shown()));
     };

@@ -42,7 +42,10 @@ impl UnderWay {
 impl App {
     /// How far an activation of the caller's is that has no record yet; an opt-in of ours, which asks invokers. None when
     /// nobody knows of it.
-    pub async fn under_way(self: &Arc<App>, caller: &Caller, id: ActivationId) -> Option<UnderWay> {
+    ///
+    /// # Errors
+    /// 429 when the namespace asks too many at a time.
+    pub async fn under_way(self: &Arc<App>, caller: &Caller, id: ActivationId) -> Result<Option<UnderWay>, Error> {
         self.seen(caller.namespace(), id).await
     }
 

@@ -9,6 +9,7 @@
 
 mod ask;
 mod ear;
+mod seat;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -22,14 +23,13 @@ use wsk_bus::{Durability, Key, Message, Subscription, TopicConfig};
 use wsk_entities::{Activation, ActivationId, Namespace};
 
 use super::{App, Caller, Error};
-use crate::{Config, metrics};
+use crate::Config;
 pub(super) use ask::hear_questions;
 use ear::Ear;
+use seat::{Purpose, Seat, Seats};
 
-/// How long an invoker may take to say that it runs what this controller does not know.
+/// How long anybody may take to say that there is an activation that this controller does not know.
 const ELSEWHERE: Duration = Duration::from_millis(500);
-/// Followers of one namespace at a time.
-const MOST: usize = 64;
 /// Messages that wait for one follower; beyond it the oldest go, and are asked for again.
 const WAITING: usize = 64;
 /// Bytes of lines that wait on this controller's topic; beyond it the oldest go likewise.
@@ -47,11 +47,11 @@ const SETTLING: Duration = Duration::from_secs(10);
 /// How often a silent follower is told that it is still followed.
 const QUIET: Duration = Duration::from_secs(15);
 
-/// Who follows what on this controller.
+/// Who follows, or asks about, what on this controller.
 pub struct Feeds {
     topic: String,
     table: DashMap<ActivationId, broadcast::Sender<Arc<Printed>>>,
-    followers: DashMap<Namespace, usize>,
+    seats: Seats,
     over: watch::Sender<bool>,
 }
 
@@ -97,18 +97,12 @@ struct State {
     spoke: Instant,
 }
 
-/// A place among the followers of a namespace.
-struct Seat {
-    app: Arc<App>,
-    namespace: Namespace,
-}
-
 impl Feeds {
     pub fn new(config: &Config) -> Feeds {
         Feeds {
             topic: printed_topic(&config.id),
             table: DashMap::new(),
-            followers: DashMap::new(),
+            seats: Seats::new(),
             over: watch::Sender::new(false),
         }
     }
@@ -119,17 +113,6 @@ impl Feeds {
             max_bytes: WAITING_BYTES,
             ..TopicConfig::broadcast(self.topic.clone())
         }
-    }
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        let feeds = &self.app.work.feeds;
-        metrics::FOLLOWERS.dec();
-        if let Some(mut count) = feeds.followers.get_mut(&self.namespace) {
-            *count -= 1;
-        }
-        feeds.followers.remove_if(&self.namespace, |_, count| *count == 0);
     }
 }
 
@@ -152,7 +135,7 @@ impl App {
             Err(error) => return Err(error),
         };
         let known = record.is_some() || self.has(namespace, id);
-        let seat = self.seat(namespace)?;
+        let seat = Seat::take(self, namespace, Purpose::Follow)?;
         let mut follower = Follower {
             app: self.clone(),
             _seat: seat,
@@ -183,21 +166,6 @@ impl App {
     /// Ends all followers, as this process is about to. They may go on elsewhere from where they are.
     pub fn end_followers(&self) {
         self.work.feeds.over.send_replace(true);
-    }
-
-    fn seat(self: &Arc<App>, namespace: &Namespace) -> Result<Seat, Error> {
-        let mut count = self.work.feeds.followers.entry(namespace.clone()).or_default();
-        if *count >= MOST {
-            return Err(Error::Throttled(format!(
-                "Too many activations are being followed in the namespace (limit: {MOST})."
-            )));
-        }
-        *count += 1;
-        metrics::FOLLOWERS.inc();
-        Ok(Seat {
-            app: self.clone(),
-            namespace: namespace.clone(),
-        })
     }
 }
 

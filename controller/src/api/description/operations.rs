@@ -45,6 +45,8 @@ const PENDING: Queries = &[(
     "boolean",
     "Answer also for what was accepted and has no record yet: its state, pending or running",
 )];
+/// Of what may be asked so many times at once.
+const BUSY: &[&str] = &["400", "401", "403", "404", "429", "500"];
 const FORCE: Queries = &[("force", "boolean", "Delete the actions of the package too")];
 const CODE: Queries = &[("code", "boolean", "Whether to show the code; true unless given")];
 const INVOKE: Queries = &[
@@ -336,6 +338,7 @@ fn resourceful(resource: Resource) -> Option<Operation<'static>> {
         },
         Resource::Activation => Operation {
             query: PENDING,
+            refusals: BUSY,
             ..record(
                 "getActivationById",
                 "A record",
@@ -361,6 +364,7 @@ fn resourceful(resource: Resource) -> Option<Operation<'static>> {
         ),
         Resource::ActivationLogs => Operation {
             query: FOLLOW,
+            refusals: BUSY,
             ..record(
                 "getActivationLogs",
                 "The log lines of a record",

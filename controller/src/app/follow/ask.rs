@@ -1,7 +1,8 @@
 //! How far an activation is, for a client that asks; an opt-in of ours.
 //!
 //! Nothing is told by itself: the question goes to everybody, the invoker whose container runs the code says so, another
-//! controller of which it is says what that one knows, and whoever says nothing in time has nothing to say.
+//! controller of which it is says what that one knows, and whoever says nothing in time has nothing to say. Each question is
+//! work for everybody, so a namespace may ask so many at a time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,13 +13,11 @@ use wsk_bus::messages::{BEYOND, CONTROL, Control, Printed, Seen, printed_topic, 
 use wsk_bus::{Durability, Key, Message, Subscription, TopicConfig};
 use wsk_entities::{ActivationId, FullName, Namespace};
 
-use super::Ear;
-use crate::app::{App, UnderWay};
+use super::{ELSEWHERE, Ear, Purpose, Seat};
+use crate::app::{App, Error, UnderWay};
 
 /// How long an invoker may take to say that it runs something.
 const WAIT: Duration = Duration::from_secs(1);
-/// How long anybody may take to say that there is such an activation.
-const ELSEWHERE: Duration = Duration::from_millis(500);
 
 /// What was heard of all who spoke.
 #[derive(Default)]
@@ -30,18 +29,25 @@ struct Heard {
 
 impl App {
     /// What is known of an activation without record, here or by whoever has it.
-    pub(in crate::app) async fn seen(self: &Arc<App>, namespace: &Namespace, id: ActivationId) -> Option<UnderWay> {
+    ///
+    /// # Errors
+    /// [`Error::Throttled`] when the namespace asks too many at a time.
+    pub(in crate::app) async fn seen(
+        self: &Arc<App>,
+        namespace: &Namespace,
+        id: ActivationId,
+    ) -> Result<Option<UnderWay>, Error> {
         let Some(seen) = self.seen_here(namespace, id) else {
             let heard = self.ask(namespace, id, ELSEWHERE).await?;
-            return Some(UnderWay::of(heard.action?, heard.running));
+            return Ok(heard.and_then(|heard| Some(UnderWay::of(heard.action?, heard.running))));
         };
         if seen.running {
-            return Some(UnderWay::of(seen.action, true));
+            return Ok(Some(UnderWay::of(seen.action, true)));
         }
-        let heard = self.ask(namespace, id, WAIT).await;
+        let heard = self.ask(namespace, id, WAIT).await?;
         let running = heard.is_some_and(|heard| heard.running);
         // It may have ended meanwhile.
-        (running || self.has(namespace, id)).then(|| UnderWay::of(seen.action, running))
+        Ok((running || self.has(namespace, id)).then(|| UnderWay::of(seen.action, running)))
     }
 
     /// What this controller knows of an activation of its own.
@@ -56,7 +62,13 @@ impl App {
     }
 
     /// Asks whoever has it how far an activation is.
-    async fn ask(self: &Arc<App>, namespace: &Namespace, id: ActivationId, limit: Duration) -> Option<Heard> {
+    async fn ask(
+        self: &Arc<App>,
+        namespace: &Namespace,
+        id: ActivationId,
+        limit: Duration,
+    ) -> Result<Option<Heard>, Error> {
+        let _seat = Seat::take(self, namespace, Purpose::Ask)?;
         let deadline = Instant::now() + limit;
         let mut ear = Ear::new(self, namespace, id);
         let question = Control::Follow {
@@ -69,7 +81,7 @@ impl App {
         let question = Message::local(Key::Id(id.bits()), Arc::new(question));
         if let Err(error) = self.bus.publish(CONTROL, question, Durability::Volatile).await {
             tracing::debug!(activation_id = %id, %error, "nobody can be asked about an activation");
-            return None;
+            return Ok(None);
         }
         let mut heard: Option<Heard> = None;
         while let Ok(told) = timeout_at(deadline, ear.hear()).await {
@@ -91,7 +103,7 @@ impl App {
                 break;
             }
         }
-        heard
+        Ok(heard)
     }
 
     /// Answers another controller that asks about an activation of this one.

@@ -2,6 +2,7 @@
 
 use super::*;
 use serde_json::json;
+use std::task::Poll;
 use wsk_bus::Subscription;
 use wsk_bus::messages::{CONTROL, Control, Printed, Seen, printed_topic};
 use wsk_entities::{ActivationId, Namespace};
@@ -123,6 +124,45 @@ async fn nobody_is_asked_for_clients_that_do_not_ask() {
     assert_eq!(client.get(&format!("activations/{id}")).await.status, 404);
     let asked = tokio::time::timeout(Duration::from_secs(5), questions.next()).await;
     assert!(asked.is_err());
+}
+
+/// Each question goes to everybody.
+#[tokio::test(start_paused = true)]
+async fn a_namespace_asks_so_many_at_a_time() {
+    let (api, _invoker) = ready(|_| Act::Ignore).await;
+    let (client, other) = (api.client("guest"), api.client("other"));
+    let ask = async |client: &Client<'_>, n: u32| client.get(&format!("activations/{n:032x}?pending=true")).await;
+    let many = (0..66).map(|n| ask(if n == 65 { &other } else { &client }, n));
+    let answers = together(many).await;
+    let (refused, unknown): (Vec<_>, Vec<_>) = answers.into_iter().partition(|answer| answer.status == 429);
+    let texts: Vec<_> = refused.iter().map(|answer| answer.refusal().1).collect();
+    assert_eq!(
+        texts,
+        ["Too many activations are being asked about in the namespace (limit: 64)."]
+    );
+    assert!(unknown.iter().all(|answer| answer.status == 404));
+    assert_eq!(ask(&client, 0).await.status, 404, "the seats are free again");
+}
+
+/// What all of them come to, each begun before any has ended.
+async fn together<T>(futures: impl Iterator<Item = impl Future<Output = T>>) -> Vec<T> {
+    let (mut open, mut ended): (Vec<_>, _) = (futures.map(Box::pin).collect(), Vec::new());
+    std::future::poll_fn(|context| {
+        open.retain_mut(|future| match future.as_mut().poll(context) {
+            Poll::Ready(value) => {
+                ended.push(value);
+                false
+            }
+            Poll::Pending => true,
+        });
+        if open.is_empty() {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    })
+    .await;
+    ended
 }
 
 #[tokio::test(start_paused = true)]
