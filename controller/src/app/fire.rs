@@ -1,23 +1,25 @@
 //! Firing triggers: every active rule's action, and the trigger's own record, in one write to the bus.
 //!
-//! Nothing is told to the caller before that write is on disk; it is carried through when the caller hangs up. Each rule is judged as an invocation of its own, charged
-//! to the caller and refused with the texts of an invocation; a refusal is a line in the record, not a failure of the
-//! fire. So is a message that is too large for the bus: then each is written by itself. Upstream behaviour honoured: the record,
-//! with one batch in the place of a request to itself per rule.
+//! Nothing is told to the caller before that write is on disk; it is carried through when the caller hangs up. Each rule is
+//! judged as an invocation of its own, charged to the caller and refused with the texts of an invocation; a refusal is a line
+//! in the record, not a failure of the fire. So is a message that is too large for the bus: then each is written by itself.
+//! Where the bus finds that out only after it took others, the record may be among those: it stands, and what it says was
+//! started ends in a record of its own. Upstream behaviour honoured: the record, with one batch in the place of a request to
+//! itself per rule.
+
+mod story;
 
 use std::sync::Arc;
 
 use indexmap::IndexMap;
-use serde::Serialize;
 use wsk_bus::{Durability, Message};
 use wsk_entities::{
-    Activation, ActivationId, Collection, FullName, Json, Object, Parameters, Response, RuleLink, RuleStatus,
-    StatusCode, Trigger,
+    Activation, ActivationId, Collection, FullName, Json, Object, Parameters, RuleLink, RuleStatus, Trigger,
 };
 use wsk_planted::{Bug, planted};
 
 use super::cache::{Entry, Value};
-use super::composition::{is_composed, is_kept};
+use super::composition::is_composed;
 use super::entitlement::CONFORMANCE;
 use super::invoke::{Launch, Ready, arguments, check_final, refused};
 use super::owed::Owed;
@@ -25,8 +27,9 @@ use super::retry::Policy;
 use super::secrets::sealed_of;
 use super::throttle::Kind;
 use super::underway::to_the_end;
-use super::{App, Caller, Error, now};
+use super::{App, Caller, Error, ResolvedAction, now};
 use crate::metrics;
+use story::{Line, Story};
 
 /// What a fire is about to publish. Dropped before, by a refusal or a caller who hangs up, it takes back what it has placed.
 struct Batch {
@@ -42,6 +45,8 @@ struct Start {
     message: Message,
     /// Whether it holds capacity.
     placed: bool,
+    /// What it runs.
+    target: Arc<ResolvedAction>,
 }
 
 /// What the actions of a trigger are given.
@@ -49,33 +54,6 @@ struct Given {
     json: Json,
     /// The trigger's sealed parameters.
     sealed: Parameters,
-}
-
-/// What the record of a fire will say.
-struct Story {
-    caller: Caller,
-    trigger: Arc<Trigger>,
-    id: ActivationId,
-    start: u64,
-    payload: Json,
-    /// Of each rule, in order.
-    lines: Vec<Line>,
-    /// Whether there will be a record.
-    kept: bool,
-}
-
-/// One line of a trigger's record.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Line {
-    rule: String,
-    action: String,
-    status_code: u8,
-    success: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    activation_id: Option<ActivationId>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<String>,
 }
 
 impl App {
@@ -95,7 +73,8 @@ impl App {
     /// Fires a trigger of the caller's; none when no rule of it is active.
     ///
     /// # Errors
-    /// 404 and 409 for the name, [`Error::Unavailable`] when the bus refuses the batch: then nothing was started.
+    /// 404 and 409 for the name, [`Error::Unavailable`] when the bus refuses the batch: then nothing was started, unless the
+    /// bus says otherwise.
     pub async fn fire(
         self: &Arc<App>,
         caller: &Caller,
@@ -111,7 +90,7 @@ impl App {
         let payload = payload.unwrap_or_else(Json::empty_object);
         let given = given(&trigger, headers, &payload);
         let (batch, lines) = self.set_off_all(caller, rules, &given).await;
-        let (id, policy) = (self.chance.activation_id(), self.config.store_non_blocking);
+        let id = self.chance.activation_id();
         let story = Story {
             caller: caller.clone(),
             trigger: trigger.clone(),
@@ -119,7 +98,7 @@ impl App {
             start,
             payload,
             lines,
-            kept: is_kept(&caller.identity, &caller.transid, policy, StatusCode::Success),
+            policy: self.config.store_non_blocking,
         };
         to_the_end(batch.publish(story)).await.map(|()| Some(id))
     }
@@ -153,6 +132,20 @@ impl App {
             tracing::warn!(activation_id = %record.activation_id, %error, "the ledger does not take a record; it is stored without");
             let app = self.clone();
             self.work.spawn(async move { app.keep(record).await });
+        }
+    }
+
+    async fn publish_start(&self, start: Start) -> Result<(), Error> {
+        let placed = if start.placed { &[start.id][..] } else { &[] };
+        self.publish_batch(placed, vec![(start.topic, start.message)]).await
+    }
+
+    /// Ends what cannot begin.
+    async fn end_too_large(self: &Arc<App>, story: &Story, id: ActivationId, target: &ResolvedAction) {
+        let (record, kept) = story.too_large(id, target);
+        self.work.events.ended(&story.caller.identity, &record);
+        if kept {
+            self.owe(Arc::new(record)).await;
         }
     }
 
@@ -217,6 +210,7 @@ impl App {
                 topic: self.work.ledger.topic().clone(),
                 message: Owed::Composition(Box::new(progress)).message(),
                 placed: false,
+                target,
             });
         }
         let arguments = arguments(&target, Some(given.json.clone()));
@@ -233,6 +227,7 @@ impl App {
             topic,
             message,
             placed: true,
+            target,
         })
     }
 }
@@ -242,25 +237,14 @@ impl Batch {
     async fn publish(mut self, mut story: Story) -> Result<(), Error> {
         match self.publish_together(story.record()).await {
             Ok(()) => return Ok(()),
-            Err(wsk_bus::Error::TooLarge { .. }) => {}
-            Err(wsk_bus::Error::TornApart { .. }) => self.mark_repeated(),
+            Err(wsk_bus::Error::TooLarge { .. }) => self.publish_one_by_one(&mut story.lines).await,
+            Err(wsk_bus::Error::TornApart { .. }) => self.publish_again(&story).await?,
             Err(error) => return Err(refused(error)),
         }
-        self.publish_one_by_one(&mut story.lines).await;
         if let Some(record) = story.record() {
             self.app.owe(Arc::new(record)).await;
         }
         Ok(())
-    }
-
-    /// Has it looked for, before it runs, whether it has run.
-    fn mark_repeated(&mut self) {
-        let starts = std::mem::take(&mut self.starts).into_iter();
-        let repeated = starts.map(|(line, start)| {
-            let message = start.message.again();
-            (line, Start { message, ..start })
-        });
-        self.starts = repeated.collect();
     }
 
     /// Publishes everything in one group write.
@@ -282,12 +266,25 @@ impl Batch {
     async fn publish_one_by_one(&mut self, lines: &mut [Line]) {
         self.starts.reverse();
         while let Some((line, start)) = self.starts.pop() {
-            let placed = if start.placed { &[start.id][..] } else { &[] };
-            let message = vec![(start.topic, start.message)];
-            if let Err(error) = self.app.publish_batch(placed, message).await {
+            if let Err(error) = self.app.publish_start(start).await {
                 lines[line].refuse(&error);
             }
         }
+    }
+
+    /// Publishes each by itself after any of them may have been taken, so that it is looked for, before it runs, whether it
+    /// has run. The story may have been taken, too, and stands.
+    async fn publish_again(&mut self, story: &Story) -> Result<(), Error> {
+        self.starts.reverse();
+        while let Some((_, mut start)) = self.starts.pop() {
+            let (id, target) = (start.id, start.target.clone());
+            start.message = start.message.again();
+            match self.app.publish_start(start).await {
+                Err(Error::TooLarge) => self.app.end_too_large(story, id, &target).await,
+                published => published?,
+            }
+        }
+        Ok(())
     }
 
     /// Takes in what became of a rule; gives its line, which has this place in the record.
@@ -315,37 +312,6 @@ impl Drop for Batch {
     fn drop(&mut self) {
         let placed = self.starts.iter().filter(|(_, start)| start.placed);
         placed.for_each(|(_, start)| self.app.work.flights.cancel(start.id));
-    }
-}
-
-impl Story {
-    /// The record as it is to be kept, if it is.
-    fn record(&self) -> Option<Activation> {
-        let written = |line| serde_json::to_string(line).expect("a line serialises");
-        self.kept.then(|| Activation {
-            namespace: self.caller.namespace().clone(),
-            name: self.trigger.name.clone(),
-            version: self.trigger.version,
-            subject: self.caller.identity.subject.clone(),
-            activation_id: self.id,
-            cause: None,
-            start: self.start,
-            end: 0,
-            duration: None,
-            response: Response::success(self.payload.clone(), None),
-            logs: self.lines.iter().map(written).collect(),
-            annotations: Parameters::new(),
-            publish: false,
-        })
-    }
-}
-
-impl Line {
-    fn refuse(&mut self, error: &Error) {
-        self.status_code = if error.is_ours() { 3 } else { 1 };
-        self.success = false;
-        self.activation_id = None;
-        self.error = Some(error.to_string());
     }
 }
 

@@ -22,6 +22,8 @@ struct Late {
     decides: Mutex<Vec<watch::Sender<Word>>>,
     /// Of a batch it takes the first message alone, and nothing of it is kept from the invoker.
     tears: AtomicBool,
+    /// Of a batch it takes what is not too large.
+    picks: AtomicBool,
 }
 
 #[async_trait::async_trait]
@@ -42,6 +44,16 @@ impl MessageBus for Late {
     }
 
     async fn publish_all(&self, batch: Vec<(Arc<str>, Message)>) -> Result<(), Error> {
+        if self.picks.load(Ordering::SeqCst) && batch.len() > 1 {
+            let mut outcome = Ok(());
+            for (topic, message) in batch {
+                let published = self.bus.publish_all(vec![(topic.clone(), message)]).await;
+                if let Err(Error::TooLarge { topic, .. }) = published {
+                    outcome = Err(Error::TornApart { topic });
+                }
+            }
+            return outcome;
+        }
         if self.tears.load(Ordering::SeqCst) && batch.len() > 1 {
             let first = batch.into_iter().take(1).collect();
             self.bus.publish_all(first).await?;
@@ -49,7 +61,7 @@ impl MessageBus for Late {
                 topic: "owed0".to_owned(),
             });
         }
-        if self.tears.load(Ordering::SeqCst) {
+        if self.tears.load(Ordering::SeqCst) || self.picks.load(Ordering::SeqCst) {
             return self.bus.publish_all(batch).await;
         }
         if batch.iter().any(|(topic, _)| **topic == *"invoker0") {
@@ -100,6 +112,7 @@ async fn late() -> (Api, Invoker, Arc<Late>) {
         bus: new_bus(),
         decides: Mutex::default(),
         tears: AtomicBool::new(false),
+        picks: AtomicBool::new(false),
     });
     let api = Api::over_bus(bus.clone()).await;
     let invoker = Invoker::start(&api, echo).await;
@@ -231,6 +244,45 @@ async fn a_fire_that_the_brokers_took_in_part_repeats_nothing_unmarked() {
     assert_eq!(invoker.redelivered(), [false, true, true]);
     assert!(seen[0] == seen[1] && seen[1] != seen[2], "{seen:?}");
     assert_eq!(api.app.in_flight_count(), 0);
+}
+
+/// The record is out by then, and says of each rule that it started something.
+#[tokio::test(start_paused = true)]
+async fn what_a_fire_that_was_taken_in_part_could_not_start_ends_in_a_record() {
+    let (api, invoker, bus) = late().await;
+    let client = api.client("guest");
+    let mut large = code();
+    large["parameters"] = json!([{"key": "large", "value": "x".repeat(100_000)}]);
+    client.put("actions/large", large).await.ok();
+    client.put("triggers/t", json!({})).await.ok();
+    for (rule, action) in [("r", "a"), ("s", "large")] {
+        let body = json!({"trigger": "/_/t", "action": format!("/_/{action}")});
+        client.put(&format!("rules/{rule}"), body).await.ok();
+    }
+    let bounds = TopicConfig {
+        max_bytes: 50_000,
+        ..TopicConfig::queue("invoker0")
+    };
+    api.app.bus.ensure_topic(&bounds).await.unwrap();
+    bus.picks.store(true, Ordering::SeqCst);
+    let answer = client.post("triggers/t", json!({})).await;
+    assert_eq!(answer.status, 202);
+    let fired = record(&client, &id(&answer)).await;
+    for (line, success) in fired["logs"].as_array().unwrap().iter().zip([true, false]) {
+        let line: serde_json::Value = serde_json::from_str(line.as_str().unwrap()).unwrap();
+        assert_eq!(line["success"], true);
+        let started = record(&client, line["activationId"].as_str().unwrap()).await;
+        assert_eq!(started["response"]["success"], success, "{started}");
+        if !success {
+            assert_eq!(
+                (&started["name"], &started["response"]["result"]["error"]),
+                (&json!("large"), &json!(TOO_LARGE))
+            );
+        }
+    }
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(invoker.redelivered(), [false, true]);
+    assert_eq!((api.app.in_flight_count(), api.app.bus.depth("owed0")), (0, 0));
 }
 
 /// Bytes that are within the limit of a request, and in their text form above that of a message.
