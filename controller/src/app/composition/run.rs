@@ -12,7 +12,7 @@ use super::machine::{Next, Outcome};
 use super::progress::{Pending, Terms};
 use super::{Composition, Progress, is_composed};
 use crate::app::acks::Answer;
-use crate::app::cancel::is_cancelled;
+use crate::app::cancel::{Watch, is_cancelled};
 use crate::app::invoke::{GRACE, Launch, Ready, Started, arguments, refused};
 use crate::app::owed::Owed;
 use crate::app::{App, Error, ResolvedAction, now};
@@ -56,14 +56,13 @@ pub(super) async fn finish(app: &Arc<App>, run: &Mutex<Run>) -> Arc<Activation> 
             run.lock().await.progress.machine.cancel();
         }
         let moved = run.lock().await.move_on(app).await;
-        let (id, answer, patience) = match moved {
+        match moved {
             Moved::Ended(record) => return record,
-            Moved::Again => continue,
+            Moved::Again => {}
             Moved::Left(record) => {
                 // However long the store takes, whoever waits for the run can stop waiting.
                 app.keep(record).await;
                 run.lock().await.left = None;
-                continue;
             }
             Moved::Pausing(pause) => {
                 tokio::select! {
@@ -71,27 +70,38 @@ pub(super) async fn finish(app: &Arc<App>, run: &Mutex<Run>) -> Arc<Activation> 
                     () = tokio::time::sleep(pause) => {}
                     () = watch.asked() => {}
                 }
-                continue;
             }
-            Moved::Waiting { id, answer, patience } => (id, answer, patience),
-        };
-        let (namespace, receipt) = {
-            let run = run.lock().await;
-            (run.progress.namespace().clone(), run.receipt.clone())
-        };
-        let record = tokio::select! {
-            biased;
-            record = app.await_answer(&namespace, id, answer, patience) => record,
-            error = lost(receipt.as_deref()) => {
-                app.lost(id, error);
-                run.lock().await.lose();
-                continue;
+            Moved::Waiting { id, answer, patience } => {
+                await_component(app, run, &watch, id, answer, patience).await;
             }
-            () = watch.end_component(id) => None,
-        };
-        app.work.flights.unexpect(id);
-        run.lock().await.take_in(id, record.as_deref(), watch.is_asked());
+        }
     }
+}
+
+/// Waits for the component under way, and takes in what became of it.
+async fn await_component(
+    app: &Arc<App>,
+    run: &Mutex<Run>,
+    watch: &Watch,
+    id: ActivationId,
+    answer: oneshot::Receiver<Answer>,
+    patience: Duration,
+) {
+    let (namespace, receipt) = {
+        let run = run.lock().await;
+        (run.progress.namespace().clone(), run.receipt.clone())
+    };
+    let record = tokio::select! {
+        biased;
+        record = app.await_answer(&namespace, id, answer, patience) => record,
+        error = lost(receipt.as_deref()) => {
+            app.lost(id, error);
+            return run.lock().await.lose();
+        }
+        () = watch.end_component(id) => None,
+    };
+    app.work.flights.unexpect(id);
+    run.lock().await.take_in(id, record.as_deref(), watch.is_asked());
 }
 
 /// Waits until the message of a component turns out to be lost; for ever where it does not.
