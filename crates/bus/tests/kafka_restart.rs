@@ -62,7 +62,10 @@ impl Broker {
     async fn kill(&self) {
         let pid = std::fs::read_to_string(self.folder.join("pid")).unwrap();
         // A shell has it built in; a bare Debian has no such program.
-        let killed = Command::new("sh").args(["-c", "kill -9 $0", pid.trim()]).status().unwrap();
+        let killed = Command::new("sh")
+            .args(["-c", "kill -9 $0", pid.trim()])
+            .status()
+            .unwrap();
         assert!(killed.success(), "the broker is not there: {pid}");
         until("the broker is gone", async || !self.answers().await).await;
     }
