@@ -60,6 +60,23 @@ proptest! {
         prop_assert_eq!(serde_json::from_str::<FullName>(&json).unwrap(), name);
     }
 
+    /// Slashes only part: how many there are does not count. Two or three names are a full name, any number of them is a path.
+    #[test]
+    fn paths_follow_upstreams_rule(parts in vec("[a-zA-Z0-9_@ .&#-]{0,3}", 0..5), slashes in vec("/{1,2}", 6), (before, after) in any::<(bool, bool)>()) {
+        let edge = |there: bool| if there { "/" } else { "" };
+        let glued: Vec<String> = parts.iter().zip(&slashes).map(|(part, slash)| format!("{part}{slash}")).collect();
+        let text = format!("{}{}{}", edge(before), glued.concat().trim_end_matches('/'), edge(after));
+        let names: Vec<&String> = parts.iter().filter(|part| !part.is_empty()).collect();
+        let fit = names.iter().all(|name| upstream_name(name));
+        prop_assert_eq!(is_path(&text), fit && !names.is_empty());
+        let full = text.parse::<FullName>();
+        prop_assert_eq!(full.is_ok(), fit && (2..=3).contains(&names.len()), "{}", text);
+        if let Ok(full) = full {
+            let written = names.iter().map(|name| name.as_str()).collect::<Vec<_>>().join("/");
+            prop_assert_eq!(full.to_string(), written);
+        }
+    }
+
     #[test]
     fn no_text_makes_a_parser_panic(text in ".{0,12}") {
         let _ = (text.parse::<FullName>(), text.parse::<EntityPath>(), text.parse::<Version>(), Json::parse(&text));
