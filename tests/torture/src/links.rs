@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, Interest};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
@@ -81,8 +81,11 @@ impl Way {
     }
 
     async fn carry(mut self, near: TcpStream) -> Result<()> {
-        self.passable().await?;
-        let far = TcpStream::connect(self.target).await?;
+        let far = tokio::select! {
+            far = self.reach() => far?,
+            // Nobody waits for it any more.
+            () = given_up(&near) => return Ok(()),
+        };
         near.set_nodelay(true)?;
         far.set_nodelay(true)?;
         let ((near_in, near_out), (far_in, far_out)) = (near.into_split(), far.into_split());
@@ -96,6 +99,11 @@ impl Way {
                 tokio::select! { done = there => done, done = self.clone().frames(far_in, near_out) => done }
             }
         }
+    }
+
+    async fn reach(&mut self) -> Result<TcpStream> {
+        self.passable().await?;
+        Ok(TcpStream::connect(self.target).await?)
     }
 
     async fn passable(&mut self) -> Result<()> {
@@ -131,6 +139,17 @@ impl Way {
             to.write_u32(length).await?;
             to.write_all(&frame).await?;
         }
+    }
+}
+
+/// Waits until the other end of a connection has closed it, whatever it sent before.
+async fn given_up(stream: &TcpStream) {
+    while stream
+        .ready(Interest::READABLE)
+        .await
+        .is_ok_and(|ready| !ready.is_read_closed())
+    {
+        tokio::time::sleep(AGAIN).await;
     }
 }
 
@@ -184,6 +203,18 @@ mod tests {
         assert_eq!(&got, b"two");
         near.read_exact(&mut got).await.unwrap();
         assert_eq!(&got, b"six");
+    }
+
+    #[tokio::test]
+    async fn who_gives_up_during_a_cut_is_not_held_on_to() {
+        let there = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let link = Link::open(there.local_addr().unwrap(), Protocol::Http).await.unwrap();
+        link.set_cut(true);
+        let mut near = TcpStream::connect(link.address).await.unwrap();
+        near.write_all(b"hello").await.unwrap();
+        near.shutdown().await.unwrap();
+        // The link's end is closed, too, while the way is still cut.
+        assert_eq!(near.read(&mut [0]).await.unwrap_or(0), 0);
     }
 
     #[tokio::test]

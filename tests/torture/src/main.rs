@@ -81,11 +81,18 @@ struct Arguments {
     report: Option<PathBuf>,
 }
 
+/// Open files to ask for; more than the kernel's own bound is refused.
+const OPEN_FILES: u64 = 500_000;
+
 #[tokio::main]
 async fn main() -> Result<()> {
     let arguments = Arguments::parse();
     let seed = arguments.seed.unwrap_or_else(rand::random);
-    println!("torture: seed {seed}, {} requests a second", arguments.rate);
+    let files = open_files();
+    println!(
+        "torture: seed {seed}, {} requests a second, {files} open files at most",
+        arguments.rate
+    );
     let mut cluster = Cluster::here()?;
     let outcome = tokio::select! {
         outcome = rounds(&arguments, &mut cluster, seed) => outcome,
@@ -101,6 +108,17 @@ async fn main() -> Result<()> {
         println!("torture: BROKEN: {finding}");
     }
     bail!("{} promises were broken; seed {seed}", findings.len())
+}
+
+/// Raises the bound of open files as far as may be, and says what it is. The ways to a part that answers nobody fill with
+/// connections that were given up at one end.
+fn open_files() -> u64 {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap_or_default();
+    // Only root may raise the hard bound.
+    let tried = [OPEN_FILES.max(hard), hard].into_iter();
+    let mut tried = tried.filter(|bound| setrlimit(Resource::RLIMIT_NOFILE, *bound, *bound).is_ok());
+    tried.next().unwrap_or(soft)
 }
 
 async fn told_to_stop() {
