@@ -115,6 +115,8 @@ fn cause(reason: &str) -> Cause {
         "security.protocol",
         "PLAINTEXT broker listener",
         "Disconnected",
+        // The broker has hung up before the library had sent all of its greeting.
+        "Send failed",
         "wrong version number",
     ]) {
         Cause::Protocol
@@ -238,6 +240,7 @@ mod tests {
                 "ssl://a:1: SSL handshake failed: Disconnected: connecting to a PLAINTEXT broker listener?",
                 Cause::Protocol,
             ),
+            ("a:1/bootstrap: Send failed: Broken pipe", Cause::Protocol),
             (
                 "a:1/bootstrap: Connect to ipv4#127.0.0.1:1 failed: Connection refused",
                 Cause::Other,
