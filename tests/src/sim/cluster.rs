@@ -357,6 +357,7 @@ impl Cluster {
         if let Some(invoker) = machine.invoker.take() {
             let history = self.history.clone();
             self.sky.silent(&reads(which));
+            self.sky.gives_back(&reads(which));
             tokio::spawn(machine.clock.runs(async move {
                 let drained = invoker.drain(Duration::from_millis(limit)).await;
                 history.note(format!("invoker {which} {drained:?}"));
@@ -392,6 +393,7 @@ impl Cluster {
         machine.life.end();
         machine.invoker = None;
         self.sky.silent(&reads(which));
+        self.sky.gives_back(&reads(which));
         self.lose_commits(&reads(which)).await;
     }
 

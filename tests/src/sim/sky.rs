@@ -53,6 +53,8 @@ struct Facts {
     handed: BTreeMap<String, VecDeque<(Instant, Message)>>,
     /// Activations that a second reader got while the first still had them.
     doubled: BTreeSet<ActivationId>,
+    /// Activations that a well reader was given again, by topic.
+    copied: BTreeMap<String, BTreeSet<ActivationId>>,
     /// Activations whose publish had an unknown outcome.
     undecided: BTreeSet<ActivationId>,
     wrong: Vec<String>,
@@ -253,7 +255,7 @@ impl Sky {
     /// The readers of a topic are agreed on anew while its reader is well: everything it has not finished, and what it finished
     /// so lately that the broker has not heard.
     pub fn regrouped(&self, topic: &str) -> Vec<Message> {
-        let facts = self.facts();
+        let mut facts = self.facts();
         let lately = facts.handed.get(topic).into_iter().flatten();
         let mut open: Vec<(ActivationId, Message)> = Vec::new();
         for (at, message) in lately {
@@ -263,7 +265,23 @@ impl Sky {
                 open.push((id, message.clone()));
             }
         }
+        let copied = facts.copied.entry(topic.to_owned()).or_default();
+        copied.extend(open.iter().map(|(id, _)| *id));
         open.into_iter().map(|(_, message)| message).collect()
+    }
+
+    /// The reader of a topic ends and gives back what it has. What it was given again is one message to a broker and two to the
+    /// bus in memory, which two others may get.
+    pub fn gives_back(&self, topic: &str) {
+        let mut facts = self.facts();
+        let Facts {
+            recorded,
+            doubled,
+            copied,
+            ..
+        } = &mut *facts;
+        let copied = copied.remove(topic).unwrap_or_default().into_iter();
+        doubled.extend(copied.filter(|id| !recorded.contains(id)));
     }
 
     pub fn is_expelled(&self, topic: &str) -> bool {
