@@ -10,6 +10,7 @@ use wsk_bus::messages::Control;
 use wsk_entities::FullName;
 use wsk_planted::{Bug, planted};
 
+use super::job::Job;
 use super::lifecycle::Event;
 use super::{Pool, Turn};
 use crate::records::Open;
@@ -60,12 +61,14 @@ impl Draining {
 impl Pool {
     pub(super) fn drain(&mut self, deadline: Instant, done: oneshot::Sender<usize>) {
         // What no container was found for yet has not begun: the bus keeps it for the next life.
-        self.dissolve_lines();
-        let handed_back = self.buffer.len();
-        if planted(Bug::DrainsTheWaiting) {
-            self.buffer.drain(..).for_each(|job| job.ticket.commit());
+        for line in self.lines.clone() {
+            self.dissolve(line);
         }
-        self.buffer.clear();
+        let waiting: Vec<Job> = self.anew.drain(..).chain(std::mem::take(&mut self.buffer)).collect();
+        let handed_back = waiting.len();
+        if planted(Bug::DrainsTheWaiting) {
+            waiting.into_iter().for_each(|job| job.ticket.commit());
+        }
         tracing::info!(handed_back, open = self.shared.open.count(), "draining");
         self.draining = Some(Draining::new(deadline, self.shared.open.clone(), done));
     }

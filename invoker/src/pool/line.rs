@@ -1,9 +1,11 @@
 //! Activations that wait for a container of their action to be done with another one. When that is the better thing is
 //! [`super::pace`]'s to say.
 //!
-//! **Invariants.** Who waits here has a container that will take it; should the last one go, those who waited are placed
-//! anew. While activations wait for memory nobody waits here: an idle container must be free to go for them.
+//! **Invariants.** Who waits here has a container that will take it; should the last one go, those who waited wait for
+//! memory. While others do so, no line gets more containers, and each container serves its line for a tenure only: then it
+//! goes for them. So starts take a bounded part of what there is, however many actions take turns, and nobody waits for ever.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -11,13 +13,34 @@ use tokio::time::Instant;
 use super::job::Job;
 use super::lifecycle::State;
 use super::pace::Urge;
+use super::place::Claim;
 use super::slab::Id;
-use super::{Alarm, Pool};
+use super::{Alarm, Pool, Slot};
 
 impl Pool {
     /// Lets an activation wait for a container of its group.
     pub(super) fn line_up(&mut self, id: Id, job: Job) {
         let now = Instant::now();
+        self.stand(id, job, now);
+        self.staff(id, now);
+    }
+
+    /// Has those who wait for memory wait for a container of this group instead, as far as it is theirs.
+    pub(super) fn gather(&mut self, id: Id) {
+        let now = Instant::now();
+        let groups = &self.groups;
+        let theirs = |job: &Job| groups.find(&job.message, job.revision()) == Some(id);
+        if !self.buffer.iter().any(theirs) {
+            return;
+        }
+        let (theirs, others) = self.buffer.drain(..).partition::<VecDeque<_>, _>(theirs);
+        self.buffer = others;
+        for job in theirs {
+            self.stand(id, job, now);
+        }
+    }
+
+    fn stand(&mut self, id: Id, job: Job, now: Instant) {
         let group = self.groups.get_mut(id);
         group.pace.joins(now, group.line.len());
         if group.line.is_empty() {
@@ -29,10 +52,15 @@ impl Pool {
             let at = now + group.pace.patience();
             self.set_alarm(at, Alarm::Line(id));
         }
-        self.staff(id, now);
     }
 
-    /// Gives those who wait in lines what has become free, unless others wait for the memory.
+    /// Whether an idle container is about to serve its line, and has not done so for its tenure.
+    pub(super) fn serves_on(&self, slot: &Slot, now: Instant) -> bool {
+        let group = slot.group.map(|id| self.groups.get(id));
+        group.is_some_and(|group| !group.line.is_empty() && group.admits() && now - slot.bound_at < group.pace.tenure())
+    }
+
+    /// Gives those who wait in lines what has become free, and was not taken for those who wait for memory.
     pub(super) fn serve_lines(&mut self) {
         while let Some(id) = self.freed.pop() {
             self.serve(id);
@@ -55,7 +83,7 @@ impl Pool {
                 break;
             }
             let Some((slot, shelf)) = group.pick() else { break };
-            let Some(job) = self.take_from_line(id, |line| line.pop_front()) else {
+            let Some(job) = self.take_from_line(id, VecDeque::pop_front) else {
                 return;
             };
             self.shared.metrics.started(self.warmth(slot, shelf));
@@ -77,24 +105,24 @@ impl Pool {
                 Urge::Now => config.parallel_starts.max(config.processors),
             };
             let alone = group.crew.able == 0;
+            if !self.buffer.is_empty() {
+                if alone {
+                    self.dissolve(id);
+                }
+                return;
+            }
             if self.arriving >= most && !alone {
                 return;
             }
             // The one that would wait longest anyway.
             let plan = group.bound.plan.clone();
-            let Some(job) = self.take_from_line(id, |line| line.pop_back()) else {
+            let Some(job) = self.take_from_line(id, VecDeque::pop_back) else {
                 return;
             };
-            if let Err(job) = self.place_cold(plan, job) {
-                let group = self.groups.get_mut(id);
-                if group.line.is_empty() {
-                    self.lines.push(id);
-                }
-                group.line.push_back(job);
-                self.lined += 1;
+            if let Err(job) = self.place_cold(plan, job, Claim::First) {
+                self.stand(id, job, now);
                 if alone {
                     self.dissolve(id);
-                    self.dissolve_lines();
                 }
                 return;
             }
@@ -107,7 +135,7 @@ impl Pool {
     pub(super) fn take_from_line(
         &mut self,
         id: Id,
-        take: impl FnOnce(&mut std::collections::VecDeque<Job>) -> Option<Job>,
+        take: impl FnOnce(&mut VecDeque<Job>) -> Option<Job>,
     ) -> Option<Job> {
         let group = self.groups.look_mut(id)?;
         let job = take(&mut group.line)?;
@@ -118,24 +146,13 @@ impl Pool {
         Some(job)
     }
 
-    /// Has those who wait for a container of this group wait for memory instead, before those who do so already.
+    /// Has those who wait for a container of this group wait for memory instead, behind those who do so already: it was theirs
+    /// for a tenure.
     pub(super) fn dissolve(&mut self, id: Id) {
         let line = std::mem::take(&mut self.groups.get_mut(id).line);
         self.lined -= line.len();
         self.lines.retain(|other| *other != id);
-        line.into_iter().rev().for_each(|job| self.buffer.push_front(job));
-    }
-
-    /// Ends all lines in favour of the activation that waits for memory first: theirs is the next turn.
-    pub(super) fn dissolve_lines(&mut self) {
-        if self.lined == 0 {
-            return;
-        }
-        let first = self.buffer.pop_front();
-        while let Some(id) = self.lines.last().copied() {
-            self.dissolve(id);
-        }
-        first.into_iter().for_each(|job| self.buffer.push_front(job));
+        self.buffer.extend(line);
     }
 
     /// Keeps count of those who take activations, and notes where some wait for what has changed.

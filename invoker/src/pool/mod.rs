@@ -6,8 +6,8 @@
 //!
 //! **Invariants.** Work is held as futures of this task: the task that takes a delivery starts the run in the same turn, and
 //! ending the task ends everything, so that what was not recorded goes back to the bus. Memory set aside never exceeds the
-//! configured amount. Activations that wait for memory keep their order, and there is a bound on how many may wait; beyond it
-//! nothing more is taken from the bus. Whatever is iterated has the same order in every run.
+//! configured amount, and what becomes free goes to the activation that waits for it longest. There is a bound on how many may
+//! wait; beyond it nothing more is taken from the bus. Whatever is iterated has the same order in every run.
 
 mod conclude;
 mod drain;
@@ -48,6 +48,7 @@ pub(crate) use drain::{Command, Draining};
 use groups::{Groups, Shelf};
 use job::Job;
 use lifecycle::{Machine, Token};
+use place::Claim;
 pub(crate) use shared::Shared;
 use slab::{Id, Slab};
 pub(crate) use stem::Stem;
@@ -69,7 +70,9 @@ pub(crate) struct Pool {
     slots: Slab<Slot>,
     groups: Groups,
     stems: Vec<Stem>,
-    /// Activations that wait for memory, in order.
+    /// Activations to be placed in this turn: those that were on their way already.
+    anew: VecDeque<Job>,
+    /// Activations that wait for memory, those that began to first.
     buffer: VecDeque<Job>,
     /// Actions read lately, in the order of reading, by name and revision.
     plans: IndexMap<(FullName, Arc<str>), Arc<Plan>>,
@@ -166,6 +169,7 @@ impl Pool {
             slots: Slab::new(),
             groups: Groups::new(),
             stems,
+            anew: VecDeque::new(),
             buffer: VecDeque::new(),
             lines: Vec::new(),
             lined: 0,
@@ -285,15 +289,8 @@ impl Pool {
         match messages::read::<ActivationMessage>(&delivery) {
             Ok(message) => {
                 self.shared.metrics.activations.inc();
-                let job = Job::new(message, Ticket::new(delivery, self.shared.open.clone()));
-                if self.buffer.is_empty() {
-                    if let Err(job) = self.place(job) {
-                        self.buffer.push_back(job);
-                        self.dissolve_lines();
-                    }
-                } else {
-                    self.buffer.push_back(job);
-                }
+                let ticket = Ticket::new(delivery, self.shared.open.clone());
+                self.place_or_keep(Job::new(message, ticket));
             }
             Err(error) => {
                 tracing::error!(key = %delivery.key(), %error, "message dropped");
@@ -302,23 +299,36 @@ impl Pool {
         }
     }
 
-    /// Puts an activation that was on its way already before those that wait.
+    /// Has an activation that was on its way already placed before this turn is over.
     fn again(&mut self, job: Job) {
-        self.buffer.push_front(job);
+        self.anew.push_back(job);
     }
 
     /// Activations that wait, for memory or for another one's end.
     fn waiting(&self) -> usize {
-        self.buffer.len() + self.lined
+        self.buffer.len() + self.anew.len() + self.lined
     }
 
     fn retry(&mut self) {
+        while let Some(job) = self.anew.pop_front() {
+            self.place_or_keep(job);
+        }
         while let Some(job) = self.buffer.pop_front() {
-            if let Err(job) = self.place(job) {
+            if let Err(job) = self.place(job, Claim::First) {
                 self.buffer.push_front(job);
-                self.dissolve_lines();
                 break;
             }
+        }
+    }
+
+    fn place_or_keep(&mut self, job: Job) {
+        let claim = if self.buffer.is_empty() {
+            Claim::First
+        } else {
+            Claim::Later
+        };
+        if let Err(job) = self.place(job, claim) {
+            self.buffer.push_back(job);
         }
     }
 

@@ -91,6 +91,8 @@ const ENDS: u32 = 8;
 const HICCUP: Duration = Duration::from_millis(100);
 /// Runs by which it is judged whether they are long.
 const RECENT: usize = 8;
+/// Starts that a tenure lasts: of the time of memory that is short, one part in so many goes into starting.
+const TENURE: u32 = 5;
 /// Windows between two trials.
 const QUIET: u32 = 8;
 
@@ -211,6 +213,11 @@ impl Pace {
         } else {
             Urge::None
         }
+    }
+
+    /// How long a container keeps its memory from others while some wait for it, from when it was decided on.
+    pub fn tenure(&self) -> Duration {
+        self.start.unwrap_or_default() * TENURE
     }
 
     /// When to look again whether things go on, from now.

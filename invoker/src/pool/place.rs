@@ -20,9 +20,18 @@ use crate::plan::Plan;
 /// Deliveries of one activation before it is given up for good: something about it kills invokers.
 const MAX_DELIVERIES: u32 = 20;
 
+/// Whose memory is that is free, or becomes free.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Claim {
+    /// This activation's.
+    First,
+    /// That of others, who wait for it already.
+    Later,
+}
+
 impl Pool {
     /// Finds a place for an activation, or ends it. Gives it back when it has to wait for memory.
-    pub(super) fn place(&mut self, job: Job) -> Result<(), Job> {
+    pub(super) fn place(&mut self, job: Job, claim: Claim) -> Result<(), Job> {
         let cancelled = self.shared.orders.cancelled(&job.message);
         if let Some(fault) = cancelled.then_some(Fault::Cancelled).or_else(|| refusal(&job)) {
             self.fail(None, job, fault);
@@ -61,10 +70,10 @@ impl Pool {
             self.line_up(group, job);
             return Ok(());
         }
-        self.place_cold(plan, job)
+        self.place_cold(plan, job, claim)
     }
 
-    pub(super) fn place_cold(&mut self, plan: Arc<Plan>, job: Job) -> Result<(), Job> {
+    pub(super) fn place_cold(&mut self, plan: Arc<Plan>, job: Job, claim: Claim) -> Result<(), Job> {
         if let Some(why) = self.shared.machine.why_not(&plan.names, clock::now()) {
             self.starts(conclude::refuse(self.shared.clone(), plan, job, why), || None);
             return Ok(());
@@ -85,6 +94,9 @@ impl Pool {
             tracing::error!(action = %plan.name, memory_mb = plan.limits.memory, "action is larger than this invoker");
             self.fail(Some(plan), job, Fault::Provision);
             return Ok(());
+        }
+        if claim == Claim::Later {
+            return Err(job);
         }
         if !self.make_room(plan.limits.memory) {
             return Err(Job { evicted: true, ..job });
@@ -162,14 +174,17 @@ impl Pool {
         }
     }
 
-    /// Whether that much memory is free now. If not, the longest idle have to go, as far as needed and not on their way yet.
+    /// Whether that much memory is free now. If not, the longest idle have to go, as far as needed and not on their way yet,
+    /// unless they are needed where they are.
     fn make_room(&mut self, memory_mb: u32) -> bool {
         let free = self.memory.total.saturating_sub(self.memory.used);
         if free >= memory_mb || planted(Bug::CountsLeavingMemory) && free + self.memory.leaving >= memory_mb {
             return true;
         }
+        let now = Instant::now();
         while free + self.memory.leaving < memory_mb {
-            let idle = self.slots.iter().filter(|(_, slot)| slot.machine.evictable());
+            let goes = |slot: &Slot| slot.machine.evictable() && !self.serves_on(slot, now);
+            let idle = self.slots.iter().filter(|(_, slot)| goes(slot));
             let Some((longest, _)) = idle.min_by_key(|(_, slot)| slot.idle_since) else {
                 break;
             };
@@ -227,6 +242,7 @@ impl Pool {
         let place = self.slots.get_mut(slot).expect("it was just chosen");
         place.group = Some(group);
         place.bound_at = Instant::now();
+        self.gather(group);
     }
 
     pub(super) fn assign(&mut self, slot: Id, job: Job) {

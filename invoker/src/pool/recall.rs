@@ -44,8 +44,10 @@ impl Pool {
     /// Takes an activation that waits out of its queue.
     fn withdraw(&mut self, id: ActivationId, namespace: &Namespace) -> Option<Job> {
         let meant = |job: &Job| job.message.activation_id == id && job.message.user.namespace.name == *namespace;
-        if let Some(at) = self.buffer.iter().position(meant) {
-            return self.buffer.remove(at);
+        for queue in [&mut self.anew, &mut self.buffer] {
+            if let Some(at) = queue.iter().position(meant) {
+                return queue.remove(at);
+            }
         }
         for line in self.lines.clone() {
             if let Some(at) = self.groups.get(line).line.iter().position(meant) {

@@ -119,3 +119,72 @@ async fn a_full_buffer_leaves_the_rest_on_the_bus() {
         assert_eq!(world.record(id).await.status(), 0);
     }
 }
+
+/// Sends rounds of one activation of each action, and waits for them all; how many containers were made.
+async fn rounds(actions: usize, rounds: usize, memory_mb: u32) -> u64 {
+    let mut world = small(memory_mb).await;
+    world.containers.starts(|_| Ok(Duration::from_millis(100)));
+    world
+        .containers
+        .behave(|_| Reply::ok("{}").after(Duration::from_millis(10)));
+    let mut known = Vec::new();
+    for n in 0..actions {
+        let name = format!("action{n}");
+        let revision = world.put(&name, |action| action.limits.timeout = 60_000).await;
+        known.push((name, revision));
+    }
+    let mut ids = Vec::new();
+    for _ in 0..rounds {
+        for (name, revision) in &known {
+            let message = world.message(name, revision);
+            ids.push(world.send(message).await);
+        }
+    }
+    for id in ids {
+        assert_eq!(world.record(id).await.status(), 0);
+    }
+    let created = world.containers.counts().created;
+    world.clean();
+    created as u64
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_actions_than_memory_take_turns_of_many_runs() {
+    let created = rounds(3, 200, 512).await;
+    // 600 runs of 10 ms in two containers are 3 s, in which each container gives way after 500 ms.
+    assert!(
+        (3..=20).contains(&created),
+        "{created} containers for 600 runs of three actions"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_memory_gets_it_after_a_tenure_however_long_the_line_of_others_is() {
+    let mut world = small(256).await;
+    world.containers.starts(|_| Ok(Duration::from_millis(100)));
+    world
+        .containers
+        .behave(|_| Reply::ok("{}").after(Duration::from_millis(10)));
+    let crowd = world.put("crowd", |action| action.limits.timeout = 60_000).await;
+    let mut ids = Vec::new();
+    for _ in 0..500 {
+        let message = world.message("crowd", &crowd);
+        ids.push(world.send(message).await);
+    }
+    let (first, second) = (world.put("first", |_| ()).await, world.put("second", |_| ()).await);
+    let begun = tokio::time::Instant::now();
+    for (name, revision) in [("first", &first), ("second", &second)] {
+        let message = world.message(name, revision);
+        let id = world.send(message).await;
+        assert_eq!(world.record(id).await.status(), 0);
+        assert!(
+            begun.elapsed() < Duration::from_millis(1500),
+            "{name}: {:?}",
+            begun.elapsed()
+        );
+    }
+    for id in ids {
+        assert_eq!(world.record(id).await.status(), 0);
+    }
+    world.clean();
+}
