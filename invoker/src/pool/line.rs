@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::groups::{Group, Shelf};
 use super::job::Job;
 use super::lifecycle::State;
 use super::pace::Urge;
@@ -43,21 +44,37 @@ impl Pool {
     fn stand(&mut self, id: Id, job: Job, now: Instant) {
         let group = self.groups.get_mut(id);
         group.pace.joins(now, group.line.len());
+        if !std::mem::replace(&mut group.watched, true) {
+            let at = now + group.pace.patience();
+            self.set_alarm(at, Alarm::Line(id));
+        }
+        self.append(id, job);
+    }
+
+    fn append(&mut self, id: Id, job: Job) {
+        let group = self.groups.get_mut(id);
         if group.line.is_empty() {
             self.lines.push(id);
         }
         group.line.push_back(job);
         self.lined += 1;
-        if !std::mem::replace(&mut group.watched, true) {
-            let at = now + group.pace.patience();
-            self.set_alarm(at, Alarm::Line(id));
-        }
     }
 
     /// Whether an idle container is about to serve its line, and has not done so for its tenure.
     pub(super) fn serves_on(&self, slot: &Slot, now: Instant) -> bool {
         let group = slot.group.map(|id| self.groups.get(id));
-        group.is_some_and(|group| !group.line.is_empty() && group.admits() && now - slot.bound_at < group.pace.tenure())
+        group.is_some_and(|group| !group.line.is_empty() && group.admits() && in_tenure(slot, group, now))
+    }
+
+    /// Whether a container that runs several activations at a time takes no more of them while others wait for memory: it would
+    /// never be idle.
+    pub(super) fn winds_down(&self, slot: Id, shelf: Shelf) -> bool {
+        shelf == Shelf::Room
+            && !self.buffer.is_empty()
+            && self.slots.get(slot).is_some_and(|slot| {
+                let group = slot.group.map(|id| self.groups.get(id));
+                group.is_some_and(|group| !in_tenure(slot, group, Instant::now()))
+            })
     }
 
     /// Gives those who wait in lines what has become free, and was not taken for those who wait for memory.
@@ -82,7 +99,9 @@ impl Pool {
             if !group.admits() {
                 break;
             }
-            let Some((slot, shelf)) = group.pick() else { break };
+            let Some((slot, shelf)) = group.pick().filter(|(slot, shelf)| !self.winds_down(*slot, *shelf)) else {
+                break;
+            };
             let Some(job) = self.take_from_line(id, VecDeque::pop_front) else {
                 return;
             };
@@ -120,7 +139,7 @@ impl Pool {
                 return;
             };
             if let Err(job) = self.place_cold(plan, job, Claim::First) {
-                self.stand(id, job, now);
+                self.append(id, job);
                 if alone {
                     self.dissolve(id);
                 }
@@ -190,6 +209,11 @@ impl Pool {
             self.serve(id);
         }
     }
+}
+
+/// Whether a container has not yet had its memory for as long as it may keep it while others wait.
+fn in_tenure(slot: &Slot, group: &Group, now: Instant) -> bool {
+    now - slot.bound_at < group.pace.tenure()
 }
 
 /// Whether a container in this state will take activations of its group's line, and whether only after it has started.

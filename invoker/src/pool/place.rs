@@ -61,7 +61,10 @@ impl Pool {
             self.fail(Some(plan), job, fault);
             return Ok(());
         }
-        if let Some((slot, shelf)) = group.and_then(|group| self.groups.get(group).next()) {
+        let next = group.and_then(|group| self.groups.get(group).next());
+        if let Some((slot, shelf)) =
+            next.filter(|(slot, shelf)| claim == Claim::First || !self.winds_down(*slot, *shelf))
+        {
             self.shared.metrics.started(self.warmth(slot, shelf));
             self.assign(slot, job);
             return Ok(());

@@ -188,3 +188,30 @@ async fn who_waits_for_memory_gets_it_after_a_tenure_however_long_the_line_of_ot
     }
     world.clean();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_container_that_is_never_idle_gives_way_too() {
+    let mut world = small(256).await;
+    world.containers.starts(|_| Ok(Duration::from_millis(100)));
+    world
+        .containers
+        .behave(|_| Reply::ok("{}").after(Duration::from_millis(20)));
+    let shared = world.put("shared", |action| action.limits.concurrency = 50).await;
+    let single = world.put("single", |_| ()).await;
+    let mut ids = Vec::new();
+    let mut waits = None;
+    for turn in 0..600 {
+        let message = world.message("shared", &shared);
+        ids.push(world.send(message).await);
+        if turn == 200 {
+            let message = world.message("single", &single);
+            waits = Some(world.send(message).await);
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(world.has_record(waits.unwrap()).await, "2 s were not enough");
+    for id in ids {
+        assert_eq!(world.record(id).await.status(), 0);
+    }
+    world.clean();
+}
