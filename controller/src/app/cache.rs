@@ -12,11 +12,12 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use wsk_entities::{Action, Collection, Entity, FullName, Package, Rule, Trigger};
 use wsk_store::{Revision, Stored};
 
+use super::fire::Known;
 use super::resolve::ResolvedAction;
 
 const SHARDS: usize = 16;
@@ -35,6 +36,8 @@ pub struct Cache {
 pub struct Entry {
     pub value: Value,
     pub revision: Revision,
+    /// What fires need of each rule of a trigger, in order; made by the first fire.
+    pub rules: OnceLock<Arc<[Known]>>,
     stale: AtomicBool,
 }
 
@@ -125,6 +128,7 @@ impl Entry {
         Arc::new(Entry {
             value,
             revision,
+            rules: OnceLock::new(),
             stale: AtomicBool::new(stale),
         })
     }
@@ -153,7 +157,7 @@ impl Value {
         let bytes = match self {
             Value::Action(e) => e.parameters.size() + e.annotations.size(),
             Value::Trigger(e) => {
-                e.parameters.size() + e.annotations.size() + 256 * e.rules.as_ref().map_or(0, |r| r.len() as u64)
+                e.parameters.size() + e.annotations.size() + 512 * e.rules.as_ref().map_or(0, |r| r.len() as u64)
             }
             Value::Rule(e) => e.annotations.size(),
             Value::Package(e) => e.parameters.size() + e.annotations.size(),

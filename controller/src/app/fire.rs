@@ -7,6 +7,7 @@
 //! started ends in a record of its own. Upstream behaviour honoured: the record, with one batch in the place of a request to
 //! itself per rule.
 
+mod known;
 mod story;
 
 use std::sync::Arc;
@@ -29,6 +30,7 @@ use super::throttle::Kind;
 use super::underway::to_the_end;
 use super::{App, Caller, Error, ResolvedAction, now};
 use crate::metrics;
+pub use known::Known;
 use story::{Line, Story};
 
 /// What a fire is about to publish. Dropped before, by a refusal or a caller who hangs up, it takes back what it has placed.
@@ -82,18 +84,21 @@ impl App {
         payload: Option<Json>,
         headers: Json,
     ) -> Result<Option<ActivationId>, Error> {
-        let trigger = self.trigger(name).await?;
+        let entry = self.trigger(name).await?;
+        let trigger = trigger_in(&entry)?;
         let Some(rules) = trigger.rules.as_ref().filter(|_| is_armed(&trigger)) else {
             return Ok(None);
         };
         let start = now();
         let payload = payload.unwrap_or_else(Json::empty_object);
         let given = given(&trigger, headers, &payload);
-        let (batch, lines) = self.set_off_all(caller, rules, &given).await;
+        let known = entry.rules.get_or_init(|| Known::of(rules)).clone();
+        let (batch, lines) = self.set_off_all(caller, rules, &known, &given).await;
         let id = self.chance.activation_id();
         let story = Story {
             caller: caller.clone(),
             trigger: trigger.clone(),
+            known,
             id,
             start,
             payload,
@@ -107,6 +112,7 @@ impl App {
         self: &Arc<App>,
         caller: &Caller,
         rules: &IndexMap<String, RuleLink>,
+        known: &[Known],
         given: &Given,
     ) -> (Batch, Vec<Line>) {
         let mut lines = Vec::with_capacity(rules.len());
@@ -114,8 +120,9 @@ impl App {
             app: self.clone(),
             starts: Vec::new(),
         };
-        for (rule, link) in rules {
-            let line = batch.add(lines.len(), rule, link, self.set_off(caller, rule, link, given).await);
+        for ((rule, link), known) in rules.iter().zip(known) {
+            let outcome = self.set_off(caller, rule, link, known, given).await;
+            let line = batch.add(lines.len(), outcome);
             let stop = !line.success && planted(Bug::StopsFiring);
             lines.push(line);
             if stop {
@@ -149,14 +156,15 @@ impl App {
         }
     }
 
-    async fn trigger(&self, name: &FullName) -> Result<Arc<Trigger>, Error> {
-        let known = trigger_in(&*self.find(name).await?.ok_or(Error::Missing)?)?;
-        if self.config.cluster_size <= 1 || is_armed(&known) {
+    async fn trigger(&self, name: &FullName) -> Result<Arc<Entry>, Error> {
+        let known = self.find(name).await?.ok_or(Error::Missing)?;
+        let trigger = trigger_in(&known)?;
+        if self.config.cluster_size <= 1 || is_armed(&trigger) {
             return Ok(known);
         }
         // A rule may have been made through another controller a moment ago. A fire that starts nothing has the time to look.
         match self.fresh(Collection::Triggers, name).await {
-            Ok(found) => trigger_in(&*found.ok_or(Error::Missing)?),
+            Ok(found) => found.ok_or(Error::Missing),
             Err(Error::Unavailable(_)) => Ok(known),
             Err(error) => Err(error),
         }
@@ -167,11 +175,12 @@ impl App {
         caller: &Caller,
         rule: &str,
         link: &RuleLink,
+        known: &Known,
         given: &Given,
     ) -> Result<Start, Error> {
         match link.status {
             RuleStatus::Active => {
-                let policy = self.policy_of_rule(rule).await;
+                let policy = self.policy_of_rule(known).await;
                 self.set_off_action(caller, &link.action, given, policy).await
             }
             RuleStatus::Inactive => Err(Error::Rejected(format!(
@@ -182,8 +191,8 @@ impl App {
     }
 
     /// How often a rule wants its action to be run again; the rule's own document says so.
-    async fn policy_of_rule(&self, rule: &str) -> Option<Policy> {
-        let entry = self.find(&rule.parse().ok()?).await.ok()??;
+    async fn policy_of_rule(&self, rule: &Known) -> Option<Policy> {
+        let entry = self.find(rule.name.as_ref()?).await.ok()??;
         match &entry.value {
             Value::Rule(rule) => Policy::of(&rule.annotations),
             Value::Action(_) | Value::Trigger(_) | Value::Package(_) => None,
@@ -288,10 +297,8 @@ impl Batch {
     }
 
     /// Takes in what became of a rule; gives its line, which has this place in the record.
-    fn add(&mut self, at: usize, rule: &str, link: &RuleLink, outcome: Result<Start, Error>) -> Line {
+    fn add(&mut self, at: usize, outcome: Result<Start, Error>) -> Line {
         let mut line = Line {
-            rule: rule.to_owned(),
-            action: link.action.to_string(),
             status_code: 0,
             success: true,
             activation_id: None,

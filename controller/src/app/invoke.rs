@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 use wsk_bus::messages::{ActionRef, ActivationMessage, Detour};
 use wsk_bus::{Durability, Key, Message, Receipt};
-use wsk_entities::{Activation, ActivationId, Exec, FullName, Json, Namespace, Object, Parameters, Timestamp};
+use wsk_entities::{Activation, ActivationId, FullName, Json, Namespace, Object, Parameters, Timestamp};
 use wsk_service::telemetry::trace;
 
 use super::acks::{Answer, Boarding};
@@ -310,10 +310,8 @@ impl App {
 
     /// Refuses what may be kept but no longer run.
     pub(super) fn check_runnable(&self, target: &ResolvedAction) -> Result<(), Error> {
-        let Exec::Code { kind, .. } = &target.action.exec else {
-            return Ok(());
-        };
-        if self.manifest.resolve(kind).is_some_and(|runtime| runtime.deprecated) {
+        if target.deprecated {
+            let kind = target.action.exec.kind();
             return Err(Error::Rejected(format!(
                 "The '{kind}' runtime is no longer supported. You may read and delete but not update or invoke this action."
             )));

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use wsk_entities::{Action, EntityPath, FullName, Parameters};
+use wsk_entities::{Action, EntityPath, Exec, FullName, Parameters};
 use wsk_store::{Revision, Stored};
 
 use super::balancer::Wants;
@@ -23,6 +23,8 @@ pub struct ResolvedAction {
     pub binding: Option<EntityPath>,
     /// What it asks of the invoker that runs it.
     pub wants: Wants,
+    /// Whether its kind is one that may be kept but no longer run.
+    pub deprecated: bool,
     /// Whether callers from other namespaces may use it under this name.
     public: bool,
     /// All that this was made from.
@@ -64,6 +66,7 @@ impl App {
                 let revision = entry.revision.clone();
                 ResolvedAction {
                     wants: Wants::of(&action, &revision.0, &self.manifest),
+                    deprecated: self.is_deprecated(&action),
                     action,
                     revision,
                     parameters,
@@ -100,6 +103,7 @@ impl App {
         let sources = package.binding.into_iter().chain([package.provider, entry]).collect();
         Ok(ResolvedAction {
             wants: Wants::of(&action, &revision.0, &self.manifest),
+            deprecated: self.is_deprecated(&action),
             action,
             revision,
             parameters,
@@ -107,6 +111,13 @@ impl App {
             public,
             sources,
         })
+    }
+
+    fn is_deprecated(&self, action: &Action) -> bool {
+        let Exec::Code { kind, .. } = &action.exec else {
+            return false;
+        };
+        self.manifest.resolve(kind).is_some_and(|runtime| runtime.deprecated)
     }
 
     /// The action stored under exactly this name.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use wsk_entities::{Activation, ActivationId, Json, Parameters, Response, StatusCode, StorePolicy, Trigger};
 
+use super::known::Known;
 use crate::app::composition::is_kept;
 use crate::app::{Caller, Error, ResolvedAction, now};
 
@@ -12,6 +13,8 @@ use crate::app::{Caller, Error, ResolvedAction, now};
 pub(super) struct Story {
     pub caller: Caller,
     pub trigger: Arc<Trigger>,
+    /// Its rules.
+    pub known: Arc<[Known]>,
     pub id: ActivationId,
     pub start: u64,
     pub payload: Json,
@@ -21,12 +24,10 @@ pub(super) struct Story {
     pub policy: StorePolicy,
 }
 
-/// One line of a trigger's record.
+/// One line of a trigger's record, behind what names the rule.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Line {
-    pub rule: String,
-    pub action: String,
     pub status_code: u8,
     pub success: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -38,7 +39,6 @@ pub(super) struct Line {
 impl Story {
     /// The record as it is to be kept, if it is.
     pub fn record(&self) -> Option<Activation> {
-        let written = |line| serde_json::to_string(line).expect("a line serialises");
         self.keeps(StatusCode::Success).then(|| Activation {
             namespace: self.caller.namespace().clone(),
             name: self.trigger.name.clone(),
@@ -50,7 +50,7 @@ impl Story {
             end: 0,
             duration: None,
             response: Response::success(self.payload.clone(), None),
-            logs: self.lines.iter().map(written).collect(),
+            logs: self.known.iter().zip(&self.lines).map(Known::tell).collect(),
             annotations: Parameters::new(),
             publish: false,
         })

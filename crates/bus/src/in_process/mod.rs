@@ -135,8 +135,14 @@ impl MessageBus for Bus {
 
     async fn publish_all(&self, batch: Vec<(Arc<str>, Message)>) -> Result<(), Error> {
         let (mut placed, mut broadcasts) = (Vec::with_capacity(batch.len()), Vec::new());
+        // Most of a batch goes to one topic, which is looked up once for a row of messages.
+        let mut last: Option<(Arc<str>, Arc<Topic>)> = None;
         for (name, message) in batch {
-            let topic = self.topic(&name)?;
+            let topic = match last {
+                Some((of, topic)) if Arc::ptr_eq(&of, &name) => topic,
+                Some(_) | None => self.topic(&name)?,
+            };
+            last = Some((name, topic.clone()));
             match &*topic {
                 Topic::Broadcast(broadcast) => broadcasts.push((broadcast.clone(), message)),
                 Topic::Queue(named) => {
