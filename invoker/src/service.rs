@@ -54,12 +54,15 @@ const STORAGE: Duration = Duration::from_secs(5);
 pub async fn live(config: ServiceConfig, mut process: Process) -> Result<(), Fault> {
     let manifest = Arc::new(offered(&config)?);
     process.admin(&config.admin).await?;
-    let factory = wsk_containers::open(
-        &config
-            .containers
-            .clone()
-            .named(&format!("invoker{}", config.invoker.id)),
-    )?;
+    let mut containers = config
+        .containers
+        .clone()
+        .named(&format!("invoker{}", config.invoker.id));
+    let mut env = config.invoker.env.clone();
+    if let Some(process) = containers.process_mut() {
+        interpreters::show(&manifest, process, &mut env);
+    }
+    let factory = wsk_containers::open(&containers)?;
     let own_name = format!("invoker{}", config.invoker.id);
     let bus = wsk_bus::open(&config.bus.clone().named(&own_name))?;
     let secrets = Arc::new(config.secrets.vault()?);
@@ -79,6 +82,7 @@ pub async fn live(config: ServiceConfig, mut process: Process) -> Result<(), Fau
         let settings = Config {
             api_host: config.api_host.clone(),
             images: !is_process(&config),
+            env: env.clone(),
             ..config.invoker.clone()
         };
         let (entities, activations) = (stores.entities.clone(), stores.activations.clone());

@@ -8,9 +8,10 @@ use hyper::http::request::Parts;
 use rand::rngs::StdRng;
 use wsk_bus::MessageBus;
 use wsk_controller::{App, Duties, api, retain};
+use wsk_entities::Manifest;
 use wsk_gateway::{Controllers, Forwarded};
 use wsk_identity::Authenticator;
-use wsk_invoker::Invoker;
+use wsk_invoker::{Invoker, interpreters};
 use wsk_service::http::{Rejection, Response};
 use wsk_service::supervise::{OnCancel, OnFailure, Stage, Supervisor, Task};
 use wsk_store::{ActivationStore, ApiStore, Stores};
@@ -68,7 +69,8 @@ impl Platform {
         let authenticator = Arc::new(Authenticator::new(stores.subjects.clone()));
         let bus = open_bus(config, folder)?;
         let secrets = config.secrets.vault(folder.path(SECRETS))?;
-        let factory = wsk_containers::open(&containers(config, folder)?).context("containers")?;
+        let mut env = config.invoker.env.clone();
+        let factory = wsk_containers::open(&containers(config, folder, &manifest, &mut env)?).context("containers")?;
         let app = App::new(wsk_controller::Parts {
             config: wsk_controller::Config {
                 sealed: config.secrets.scope(),
@@ -84,6 +86,7 @@ impl Platform {
         let duties = app.take_up_duties().await.context("the controller")?;
         let invoker_config = wsk_invoker::Config {
             api_host: config.api_host.clone(),
+            env,
             ..config.invoker.clone()
         };
         let invoker = Invoker::start(
@@ -201,14 +204,20 @@ fn open_bus(config: &Config, folder: &Folder) -> Result<Arc<dyn MessageBus>> {
     wsk_bus::open(&wsk_bus::Config::InProcess(in_process)).context("the journal of accepted activations")
 }
 
-/// The configured backend, with the data folder out of sight and run-time files inside it.
-fn containers(config: &Config, folder: &Folder) -> Result<wsk_containers::Config> {
+/// The configured backend, with the data folder out of sight and run-time files inside it, and where interpreters are to be seen.
+fn containers(
+    config: &Config,
+    folder: &Folder,
+    manifest: &Manifest,
+    env: &mut Vec<(String, String)>,
+) -> Result<wsk_containers::Config> {
     let mut containers = config.containers.clone();
     if let Some(process) = containers.process_mut() {
         process
             .hidden
             .push(std::path::absolute(folder.path("")).context("the data folder")?);
         process.run_dir.get_or_insert_with(|| folder.path("sandboxes"));
+        interpreters::show(manifest, process, env);
     }
     Ok(containers)
 }

@@ -1,20 +1,22 @@
 //! The tour that `make run` leads a newcomer through, with what it says where an interpreter is missing.
 
-use std::os::unix::fs::symlink;
+use std::fs::Permissions;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use serde_json::json;
 use tempfile::TempDir;
 use tokio::process::Command;
 
-use crate::harness::program;
+use crate::harness::{self, Folder, program};
 
 /// What the tour itself needs; no interpreter of actions among them, and nothing that installs one.
-const TOOLS: [&str; 11] = [
-    "bash", "cat", "chmod", "dirname", "env", "grep", "id", "mktemp", "rm", "seq", "sleep",
+const TOOLS: [&str; 12] = [
+    "bash", "cat", "chmod", "dirname", "env", "grep", "head", "id", "mktemp", "rm", "seq", "sleep",
 ];
 /// The tour starts some dozen programs; the machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(180);
@@ -69,6 +71,46 @@ async fn without_interpreters_it_names_the_command_and_goes_on_natively() {
             line.is_some_and(|line| line.contains("MISSING") && line.contains(&format!("{install} {package}`")));
         assert!(named, "{said}");
     }
+}
+
+#[tokio::test]
+async fn actions_run_on_an_interpreter_that_was_installed_in_a_home_folder() {
+    needs_interpreters!();
+    // Not below the temporary folder, which every action has for itself.
+    let own = std::env::current_exe().expect("this program");
+    let scratch = TempDir::new_in(own.parent().expect("its folder")).expect("a scratch folder");
+    let (versions, shims) = (scratch.path().join("versions/node/v20"), scratch.path().join("shims"));
+    for folder in [&versions.join("bin"), &versions.join("lib"), &shims] {
+        std::fs::create_dir_all(folder).expect("a folder");
+    }
+    let node = found("node").and_then(|node| node.canonicalize().ok()).expect("node");
+    std::fs::copy(node, versions.join("bin/node")).expect("a copy of node");
+    for name in ["node", "python3"] {
+        std::fs::write(shims.join(name), "#!/bin/sh\nexit 1\n").expect("a shim");
+        std::fs::set_permissions(shims.join(name), Permissions::from_mode(0o755)).expect("that may run");
+    }
+    let usual = std::env::var("PATH").expect("a search path");
+    let path = format!("{}:{}:{usual}", shims.display(), versions.join("bin").display());
+    let platform = Folder::new().with_variable("PATH", &path).start().await;
+    let code = "function main() { return { runs: process.execPath, calls: process.env.PATH } }";
+    platform.put_action("where", harness::node(code), json!({})).await;
+    let answer = platform.invoke("where", &json!({})).await.json()["response"]["result"].clone();
+    let own = versions.canonicalize().expect("its path").join("bin");
+    assert_eq!(answer["runs"], json!(own.join("node")), "{answer}");
+    platform
+        .put_action(
+            "snake",
+            harness::python("import sys\ndef main(args):\n    return {'runs': sys.executable}"),
+            json!({}),
+        )
+        .await;
+    let answer = platform.invoke("snake", &json!({})).await.json()["response"]["result"].clone();
+    assert!(
+        answer["runs"]
+            .as_str()
+            .is_some_and(|runs| runs.starts_with('/') && !runs.contains("shims")),
+        "{answer}"
+    );
 }
 
 /// Goes through the tour with a fresh data folder and a free port; gives what it showed.

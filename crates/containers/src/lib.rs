@@ -51,7 +51,7 @@ pub use layers::{Layer, LayerState};
 pub use logs::{LogLine, LogRequest, Logs, SENTINEL, Stream, Until};
 #[cfg(any(test, feature = "test-util"))]
 pub use process::Guards;
-pub use process::{Config as ProcessConfig, Network};
+pub use process::{BASE_PATH as SANDBOX_PATH, Config as ProcessConfig, Network};
 pub use tenant::{Login, Tenant};
 
 /// What to make. A spec for a stem cell is the same as one for an action: nothing of the action is known yet.

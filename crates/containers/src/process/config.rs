@@ -1,8 +1,10 @@
 //! Settings of the process backend.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+
+use super::plan;
 
 /// How sandboxes are made. Every field has a default that works on a plain Linux machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -103,6 +105,11 @@ impl Default for Config {
 }
 
 impl Config {
+    /// Whether a folder can be among those shown: not below one that every action has for itself.
+    pub fn can_show(folder: &Path) -> bool {
+        !plan::OWN.iter().any(|own| folder.starts_with(own))
+    }
+
     /// Always all of them, except in tests.
     pub(super) fn guards(&self) -> Guards {
         #[cfg(any(test, feature = "test-util"))]

@@ -39,5 +39,6 @@ pub use config::{Config, Network};
 pub(crate) use factory::open;
 #[cfg(feature = "docker")]
 pub(crate) use lives::random_hex;
+pub use program::BASE_PATH;
 
 use factory::Factory;

@@ -112,7 +112,7 @@ const DEVICE_LINKS: &[(&str, &str)] = &[
 ];
 
 /// Folders that every sandbox has for itself.
-const OWN: &[&str] = &["/tmp", "/proc", "/run/box", "/dev/shm"];
+pub(super) const OWN: &[&str] = &["/tmp", "/proc", "/run/box", "/dev/shm"];
 const RESERVED: &[&str] = &["/dev", "/etc", "/run"];
 
 /// Where a sandbox has what is its own, relative to the root: its user database and its temporary folder.
@@ -120,11 +120,7 @@ pub(super) const BOX: &str = "run/box";
 
 impl Planner {
     pub(super) fn new(config: &Config, open: bool) -> Result<Self, Error> {
-        if let Some(shown) = config
-            .shown
-            .iter()
-            .find(|shown| OWN.iter().any(|own| shown.starts_with(own)))
-        {
+        if let Some(shown) = config.shown.iter().find(|shown| !Config::can_show(shown)) {
             let reason = format!("{} is below a folder that every action has for itself", shown.display());
             return Err(Error::Config {
                 setting: "shown",

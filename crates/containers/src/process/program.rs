@@ -8,7 +8,8 @@ use std::{
 use super::child::LISTENER;
 use crate::{Error, Spec};
 
-const BASE_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// Where programs in a sandbox look for others, unless the environment of containers says otherwise.
+pub const BASE_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Finds `argv[0]`: absolute, beside our own executable, or on `PATH`.
 pub(super) fn find(spec: &Spec) -> Result<PathBuf, Error> {
