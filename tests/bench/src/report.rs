@@ -16,7 +16,12 @@ pub fn publish(outcomes: &[Outcome], plan: &Plan, out: &Path) -> Result<()> {
     );
     writeln!(text, "{}\n", machine())?;
     if plan.quick {
-        writeln!(text, "A quick run: few rounds, wide spread.\n")?;
+        writeln!(
+            text,
+            "A quick run: few rounds, wide spread, and fewer actions and activations than E2, E3, G1 and G4 name; below the table is\n\
+             said how many."
+        )?;
+        writeln!(text)?;
     }
     writeln!(
         text,
