@@ -49,11 +49,13 @@ pub enum Error {
         /// The limit in bytes.
         limit: usize,
     },
-    /// The brokers found one message of a batch too large, when others of it were on their way: those may have been taken.
-    #[error("one of several messages for `{topic}` was too large for the brokers; the others may have been taken")]
+    /// The brokers have a part of a batch, and found the rest too large.
+    #[error("a message for `{topic}` was too large for the brokers, which have taken others that were sent with it")]
     TornApart {
-        /// The topic of the one.
+        /// The topic of the first that was too large.
         topic: String,
+        /// Of each message of the batch, in its order, whether the brokers have it.
+        taken: Vec<bool>,
     },
     /// The journal has reached its configured size with messages nobody has finished.
     #[error("the journal in {} has reached its limit of {limit} bytes; wait for actions to finish or raise the limit", dir.display())]

@@ -128,7 +128,7 @@ pub trait MessageBus: Send + Sync {
     ///
     /// # Errors
     /// As for a durable [`MessageBus::publish`]; [`Error::TornApart`]. Nothing of a batch for queues was published then, except
-    /// after [`Error::TornApart`] or [`Error::Broker`]: any of its messages may have been, and may yet be.
+    /// after [`Error::TornApart`], which says what was, and [`Error::Broker`]: any of its messages may have been, and may yet be.
     async fn publish_all(&self, batch: Vec<(Arc<str>, Message)>) -> Result<(), Error>;
 
     /// Joins `group` on `topic`, to have at most `max_in_flight` deliveries uncommitted at a time.

@@ -9,6 +9,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, ResourceSpecifier};
+use rdkafka::client::DefaultClientContext;
 use wsk_bus::messages::ELSEWHERE;
 use wsk_bus::{Config, Durability, Error, Kafka, Key, Message, MessageBus, Subscription, TopicConfig, contract, open};
 
@@ -221,6 +224,52 @@ async fn what_a_topic_takes_at_most_is_refused_at_once_when_it_is_more() {
         assert!(matches!(error, Error::TooLarge { .. }), "{error}");
         assert_eq!(bus.unfinished(topic).await.unwrap(), 1, "a batch is refused whole");
     }
+}
+
+/// Somebody has lowered what one topic takes.
+#[tokio::test]
+async fn a_batch_that_the_brokers_take_in_part_says_which() {
+    let Some(brokers) = kafka() else { return };
+    let Config::Kafka(config) = config(&brokers, "torn") else {
+        panic!("a Kafka")
+    };
+    let prefix = unique("torn");
+    let bus = open(&Config::Kafka(Kafka {
+        topic_prefix: prefix.clone(),
+        ..config
+    }))
+    .unwrap();
+    for topic in ["invoker0", "owed0", ELSEWHERE] {
+        bus.ensure_topic(&TopicConfig::queue(topic)).await.unwrap();
+    }
+    let narrow = format!("{prefix}invoker0");
+    let lower = AlterConfig::new(ResourceSpecifier::Topic(&narrow)).set("max.message.bytes", "10000");
+    let admin: AdminClient<DefaultClientContext> =
+        ClientConfig::new().set("bootstrap.servers", &brokers).create().unwrap();
+    admin.alter_configs(&[lower], &AdminOptions::new()).await.unwrap();
+    let publish = async |messages: &[(&str, usize)]| {
+        let batch = messages.iter();
+        let batch = batch.map(|(topic, bytes)| ((*topic).into(), Message::bytes(Key::Id(1), vec![b'x'; *bytes])));
+        bus.publish_all(batch.collect()).await
+    };
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while publish(&[("invoker0", 20_000)]).await.is_ok() {
+        assert!(tokio::time::Instant::now() < deadline, "the broker heeds its limit");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    for (messages, expected) in [
+        ([("invoker0", 20_000), ("owed0", 1)], [false, true]),
+        ([(ELSEWHERE, 1), ("invoker0", 20_000)], [true, false]),
+    ] {
+        let error = publish(&messages).await.unwrap_err();
+        assert!(
+            matches!(&error, Error::TornApart { topic, taken } if topic == "invoker0" && *taken == expected),
+            "{error}"
+        );
+    }
+    assert_eq!(bus.unfinished("owed0").await.unwrap(), 1);
+    let error = publish(&[("invoker0", 20_000)]).await.unwrap_err();
+    assert!(matches!(error, Error::TooLarge { .. }), "{error}");
 }
 
 #[tokio::test]

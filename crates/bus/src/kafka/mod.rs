@@ -8,7 +8,7 @@
 //! **Where the contract is met in a way of its own.** A queue's group is its topic's name, whatever its members call it. The
 //! bound of a queue counts messages; their bytes are bounded by the brokers' disks. Fullness is known at once for what
 //! this process publishes and reads, and after a look at the group's commits for what others read. A batch of which the
-//! brokers refused a part is reported as failed, though the other part will run. A message that a reader which was killed
+//! brokers refused a part is reported as torn apart, and the other part will run. A message that a reader which was killed
 //! might have handed out counts as redelivered. The backlog is that of the process's first member on a topic; one that joins it
 //! later shares it. Where a topic has been taken away and given again, so is what is waiting there. That somebody may have seen a message
 //! on the topic it was passed on from is a header of its record.
@@ -347,14 +347,14 @@ impl MessageBus for Bus {
             .zip(bodies)
             .map(|((topic, message), body)| self.send(&logs[topic].0, message, &body))
             .collect::<Vec<_>>();
-        let alone = batch.len() == 1;
+        let mut outcomes = Vec::with_capacity(sent.len());
         for sent in sent {
-            sent?.confirmed().await.map_err(|error| match error {
-                Error::TooLarge { topic, .. } if !alone => Error::TornApart { topic },
-                error => error,
-            })?;
+            outcomes.push(match sent {
+                Ok(sent) => sent.confirmed().await,
+                Err(error) => Err(error),
+            });
         }
-        Ok(())
+        sent::together(outcomes)
     }
 
     async fn subscribe(&self, topic: &str, group: &str, max_in_flight: usize) -> Result<Box<dyn Subscription>, Error> {

@@ -76,6 +76,25 @@ pub(super) fn refused(shared: &Shared, log: &Log, error: &KafkaError, size: usiz
     }
 }
 
+/// What became of a batch, from what became of each of its messages. While that of one is unknown, so is that of the batch.
+pub(super) fn together(outcomes: Vec<Result<(), Error>>) -> Result<(), Error> {
+    let taken: Vec<bool> = outcomes.iter().map(Result::is_ok).collect();
+    let mut refused = None;
+    for error in outcomes.into_iter().filter_map(Result::err) {
+        match error {
+            Error::TooLarge { .. } => {
+                refused.get_or_insert(error);
+            }
+            error => return Err(error),
+        }
+    }
+    match refused {
+        Some(Error::TooLarge { topic, .. }) if taken.contains(&true) => Err(Error::TornApart { topic, taken }),
+        Some(error) => Err(error),
+        None => Ok(()),
+    }
+}
+
 impl ClientContext for Reports {
     fn error(&self, error: KafkaError, reason: &str) {
         self.words.heard(&error, reason);
@@ -129,5 +148,45 @@ mod tests {
         assert!(!error.retryable());
         let error = of(RDKafkaErrorCode::MessageTimedOut);
         assert!(matches!(error, Error::Broker { transient: true, .. }), "{error}");
+    }
+
+    #[test]
+    fn a_batch_is_refused_only_when_nothing_of_it_was_taken() {
+        let large = |topic: &str| Error::TooLarge {
+            topic: topic.to_owned(),
+            size: 2,
+            limit: 1,
+        };
+        let silent = || Error::Broker {
+            brokers: "nowhere:9092".to_owned(),
+            operation: "take a message for",
+            topic: "owed0".to_owned(),
+            reason: "silence".to_owned(),
+            transient: true,
+        };
+        assert!(together(vec![Ok(()), Ok(())]).is_ok());
+        // Also where the first was refused before it left this process.
+        for (outcomes, expected) in [
+            (vec![Err(large("a")), Ok(())], [false, true]),
+            (vec![Ok(()), Err(large("a"))], [true, false]),
+        ] {
+            let error = together(outcomes).unwrap_err();
+            assert!(
+                matches!(&error, Error::TornApart { topic, taken } if topic == "a" && *taken == expected),
+                "{error}"
+            );
+        }
+        let error = together(vec![Err(large("a")), Err(large("b"))]).unwrap_err();
+        assert!(
+            matches!(&error, Error::TooLarge { topic, .. } if topic == "a"),
+            "{error}"
+        );
+        for outcomes in [
+            vec![Err(large("a")), Err(silent()), Ok(())],
+            vec![Err(silent()), Err(large("a"))],
+        ] {
+            let error = together(outcomes).unwrap_err();
+            assert!(matches!(error, Error::Broker { .. }), "{error}");
+        }
     }
 }

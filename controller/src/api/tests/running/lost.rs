@@ -45,20 +45,24 @@ impl MessageBus for Late {
 
     async fn publish_all(&self, batch: Vec<(Arc<str>, Message)>) -> Result<(), Error> {
         if self.picks.load(Ordering::SeqCst) && batch.len() > 1 {
-            let mut outcome = Ok(());
+            let (mut taken, mut refused) = (Vec::new(), None);
             for (topic, message) in batch {
                 let published = self.bus.publish_all(vec![(topic.clone(), message)]).await;
+                taken.push(published.is_ok());
                 if let Err(Error::TooLarge { topic, .. }) = published {
-                    outcome = Err(Error::TornApart { topic });
+                    refused = Some(topic);
                 }
             }
-            return outcome;
+            return refused.map_or(Ok(()), |topic| Err(Error::TornApart { topic, taken }));
         }
         if self.tears.load(Ordering::SeqCst) && batch.len() > 1 {
+            let mut taken = vec![false; batch.len()];
+            taken[0] = true;
             let first = batch.into_iter().take(1).collect();
             self.bus.publish_all(first).await?;
             return Err(Error::TornApart {
                 topic: "owed0".to_owned(),
+                taken,
             });
         }
         if self.tears.load(Ordering::SeqCst) || self.picks.load(Ordering::SeqCst) {
