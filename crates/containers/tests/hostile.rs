@@ -524,11 +524,34 @@ async fn memory_filling_is_stopped() {
         println!("skipped: an ordinary user has no control groups here");
         return;
     }
-    for (guards, hole) in [(on(), false), (without(|guards| guards.cgroups = false), true)] {
+    let open = without(|guards| (guards.cgroups, guards.watch) = (false, false));
+    for (guards, hole) in [(on(), false), (open, true)] {
         let scene = Scene::new(guards).await;
         let greedy = Scene::start(&scene.factory, spec("contract_action")).await;
         let got = contract::try_run(&*greedy, json!({"do": "eat", "mb": 300})).await;
         assert_eq!(got.is_ok(), hole, "{got:?}");
+        scene.end().await;
+    }
+}
+
+/// Also for an ordinary user, who has no control groups.
+#[tokio::test]
+async fn memory_that_no_group_limits_is_looked_after() {
+    let watched = without(|guards| guards.cgroups = false);
+    let open = without(|guards| (guards.cgroups, guards.watch) = (false, false));
+    for (guards, hole) in [(watched, false), (open, true)] {
+        let scene = Scene::new(guards).await;
+        let greedy = Scene::start(&scene.factory, spec("contract_action")).await;
+        for (mb, ends) in [(32, false), (300, !hole)] {
+            // The look comes after a while, which an allocation alone may not take.
+            let eaten = contract::try_run(&*greedy, json!({"do": "eat", "mb": mb})).await;
+            let slept =
+                contract::try_run(&*greedy, json!({"do": "sleep", "ms": if ends { 60_000 } else { 600 }})).await;
+            let killed = [eaten, slept]
+                .iter()
+                .any(|end| matches!(end, Err(wsk_containers::CallError::OutOfMemory)));
+            assert_eq!(killed, ends, "{mb} MB");
+        }
         scene.end().await;
     }
 }
@@ -579,6 +602,7 @@ fn all_of_it_as_an_ordinary_user() {
         "without_the_filter_the_kernel_looks_at_what_is_asked",
         "an_action_is_nobody",
         "a_fork_bomb_is_held",
+        "memory_that_no_group_limits_is_looked_after",
         "open_files_are_limited",
         "the_disk_cannot_be_filled",
     ]);

@@ -70,6 +70,8 @@ pub struct Guards {
     pub seccomp: bool,
     /// The control groups with their limits.
     pub cgroups: bool,
+    /// The look at memory where no control group limits it.
+    pub watch: bool,
     /// Per-process limits, and the size limit of the private temporary folder.
     pub rlimits: bool,
     /// No path to the control socket.
@@ -128,6 +130,7 @@ impl Default for Guards {
             capabilities: true,
             seccomp: true,
             cgroups: true,
+            watch: true,
             rlimits: true,
             socket: true,
             landlock: true,

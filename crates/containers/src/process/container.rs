@@ -26,6 +26,7 @@ use super::{
     socket::Handle,
     spawner::Made,
     tree,
+    watch::Watch,
 };
 use crate::{
     Answer, Call, CallError, Container, Error, LogLine, LogRequest, Logs,
@@ -39,6 +40,8 @@ pub(super) struct Sandbox {
     remains: Arc<Remains>,
     /// Memory kills that were reported already.
     memory_kills: AtomicU64,
+    /// Where no control group limits memory.
+    watch: Option<Watch>,
     _socket: Handle,
 }
 
@@ -103,6 +106,10 @@ impl Sandbox {
                 output,
                 remains,
                 memory_kills: AtomicU64::new(0),
+                watch: making.watched_mb.map(|memory_mb| Watch {
+                    pid: child.pid,
+                    memory_mb,
+                }),
                 _socket: control.handle,
             }),
             Err(error) => {
@@ -116,6 +123,19 @@ impl Sandbox {
 
     pub(super) fn remains(&self) -> &Arc<Remains> {
         &self.remains
+    }
+
+    /// A call, unless the sandbox takes more memory than it may meanwhile, which is its end.
+    async fn watched(&self, call: impl Future<Output = Result<Answer, CallError>>) -> Result<Answer, CallError> {
+        let Some(watch) = &self.watch else { return call.await };
+        tokio::select! {
+            biased;
+            result = call => result,
+            () = watch.exceeded() => {
+                self.remains.kill();
+                Err(CallError::OutOfMemory)
+            }
+        }
     }
 
     /// Adds the kernel's word to a call that did not go well.
@@ -150,6 +170,8 @@ pub(super) struct Making<'a> {
     pub(super) concurrency: u32,
     pub(super) groups: Arc<Pool>,
     pub(super) own_folder: Option<PathBuf>,
+    /// The memory that it may take, where that is to be looked after.
+    pub(super) watched_mb: Option<u32>,
     pub(super) factory: &'a Arc<Factory>,
 }
 
@@ -160,11 +182,12 @@ impl Container for Sandbox {
     }
 
     async fn init(&self, call: Call) -> Result<Answer, CallError> {
-        self.judge(self.client.init(call, || !self.remains.is_alive()).await)
+        let call = self.client.init(call, || !self.remains.is_alive());
+        self.judge(self.watched(call).await)
     }
 
     async fn run(&self, call: Call) -> Result<Answer, CallError> {
-        self.judge(self.client.run(call).await)
+        self.judge(self.watched(self.client.run(call)).await)
     }
 
     async fn logs(&self, request: LogRequest) -> Logs {

@@ -254,7 +254,13 @@ fn control_group(resource: Resource, cgroups: &Cgroups) -> Layer {
     match resource {
         Resource::Freezer => partial(name, format!("by stop signals, as control groups cannot: {reason}")),
         Resource::Pids => partial(name, format!("by a limit per user, as control groups cannot: {reason}")),
-        Resource::Memory | Resource::Cpu => missing(name, format!("{reason}; run as root or delegate a control group")),
+        Resource::Memory => partial(
+            name,
+            format!(
+                "looked at while activations run, as control groups cannot: {reason}; run as root or delegate a control group"
+            ),
+        ),
+        Resource::Cpu => missing(name, format!("{reason}; run as root or delegate a control group")),
     }
 }
 

@@ -16,7 +16,7 @@ use async_trait::async_trait;
 
 use super::{
     Config, Network,
-    cgroup::{self, Cgroups, Pool},
+    cgroup::{self, Cgroups, Pool, Resource},
     config::Guards,
     container::{Making, Remains, Sandbox},
     doctor::{self, Ability},
@@ -246,6 +246,11 @@ impl Factory {
         })
     }
 
+    /// Whether nothing but a regular look limits memory.
+    fn watches(&self) -> bool {
+        self.guards.watch && self.cgroups.tree(Resource::Memory).is_none()
+    }
+
     /// The writable folder of a sandbox, where it has no root of its own to hold one.
     fn own_folder(&self, id: &str) -> Option<PathBuf> {
         self.ability.namespaces.is_err().then(|| lives::box_folder(id))
@@ -286,6 +291,7 @@ impl Factory {
             concurrency: spec.concurrency,
             groups: self.groups.clone(),
             own_folder: self.own_folder(&id),
+            watched_mb: self.watches().then_some(spec.memory_mb),
             factory: &self.this.upgrade().ok_or(Error::ShuttingDown)?,
         };
         Sandbox::new(made, making)

@@ -31,6 +31,7 @@ mod socket;
 mod spawner;
 mod sys;
 mod tree;
+mod watch;
 mod worker;
 
 #[cfg(any(test, feature = "test-util"))]

@@ -45,6 +45,32 @@ pub(super) fn is_stopped(root: libc::pid_t) -> bool {
     })
 }
 
+/// The process and everything below it, by the kernel's own lists where it keeps them: without a look at all processes.
+pub(super) fn family(root: libc::pid_t) -> Vec<libc::pid_t> {
+    if fs::metadata(format!("/proc/{root}/task/{root}/children")).is_err() {
+        return descendants(root);
+    }
+    let mut found = vec![root];
+    let mut next = 0;
+    while let Some(pid) = found.get(next) {
+        let threads = fs::read_dir(format!("/proc/{pid}/task"))
+            .into_iter()
+            .flatten()
+            .flatten();
+        let lists = threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
+        let children: Vec<libc::pid_t> = lists
+            .flat_map(|list| {
+                list.split_whitespace()
+                    .filter_map(|pid| pid.parse().ok())
+                    .collect::<Vec<_>>()
+            })
+            .collect();
+        found.extend(children);
+        next += 1;
+    }
+    found
+}
+
 /// The process and everything below it.
 fn descendants(root: libc::pid_t) -> Vec<libc::pid_t> {
     let mut children: BTreeMap<libc::pid_t, Vec<libc::pid_t>> = BTreeMap::new();
@@ -86,5 +112,6 @@ mod tests {
         let own = std::process::id() as libc::pid_t;
         let parent = std::os::unix::process::parent_id() as libc::pid_t;
         assert!(descendants(parent).contains(&own));
+        assert!(family(parent).contains(&own));
     }
 }
