@@ -9,6 +9,7 @@ mod machine;
 mod plot;
 mod progress;
 mod run;
+mod step;
 
 use std::sync::Arc;
 use std::time::Duration;

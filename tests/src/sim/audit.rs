@@ -11,6 +11,7 @@ use wsk_store::{ActivationFilter, Page};
 
 use super::actions::SAID;
 use super::cluster::{Cluster, OFF, version_number};
+use super::plan::Fault;
 
 /// Longest wait for everything accepted to end: a forced completion takes three minutes, a composition's component more.
 const PATIENCE: Duration = Duration::from_secs(900);
@@ -236,8 +237,10 @@ fn sequences(cluster: &Cluster, records: &Records) -> Vec<String> {
             findings.push(format!("{} went well and ran {ran:?}", record.activation_id));
         }
     }
-    // A component whose publish had an unknown outcome is published again, under another id.
-    if cluster.plan.weather.unknown == 0 && !cluster.lost_the_bus() {
+    // A controller that goes while the outcome of a publish is unknown leaves a component that its heir begins under another id.
+    let unknown = cluster.plan.weather.unknown > 0 || cluster.lost_the_bus();
+    let goes = |(_, fault): &(u64, Fault)| matches!(fault, Fault::Controller { .. } | Fault::FrozenController { .. });
+    if !unknown || !cluster.plan.faults.iter().any(goes) {
         for record in records.values() {
             // A controller that was frozen for long does not know that another works on its promise.
             let parent = record.cause.and_then(|cause| records.get(&cause)).filter(chain);

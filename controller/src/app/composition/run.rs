@@ -10,10 +10,11 @@ use wsk_planted::{Bug, planted};
 
 use super::machine::{Next, Outcome};
 use super::progress::{Pending, Terms};
+use super::step::{Published, Step};
 use super::{Composition, Progress, is_composed};
 use crate::app::acks::Answer;
 use crate::app::cancel::{Watch, is_cancelled};
-use crate::app::invoke::{GRACE, Launch, Ready, Started, arguments, refused};
+use crate::app::invoke::{GRACE, Launch, Started, arguments, refused};
 use crate::app::owed::Owed;
 use crate::app::{App, Error, ResolvedAction, now};
 
@@ -27,6 +28,8 @@ pub struct Run {
     durable: bool,
     /// Of the component under way, when it was published in memory only.
     receipt: Option<Arc<Receipt>>,
+    /// The last step, when nobody knows whether the bus has it.
+    doubt: Option<Step>,
     /// The machine before its last step, while the run is a promise: a step that cannot be taken now is taken later.
     before: Option<Composition>,
     /// The record of a nested composition that was left, until it is stored.
@@ -35,7 +38,7 @@ pub struct Run {
 }
 
 /// What a run does after it was moved on.
-enum Moved {
+pub(super) enum Moved {
     Waiting {
         id: ActivationId,
         answer: oneshot::Receiver<Answer>,
@@ -52,10 +55,11 @@ enum Moved {
 pub(super) async fn finish(app: &Arc<App>, run: &Mutex<Run>) -> Arc<Activation> {
     let watch = app.watch(&run.lock().await.progress);
     loop {
-        if watch.is_asked() {
+        let asked = watch.is_asked();
+        if asked {
             run.lock().await.progress.machine.cancel();
         }
-        let moved = run.lock().await.move_on(app).await;
+        let moved = run.lock().await.move_on(app, asked).await;
         match moved {
             Moved::Ended(record) => return record,
             Moved::Again => {}
@@ -127,6 +131,7 @@ impl Run {
             progress,
             durable: false,
             receipt: None,
+            doubt: None,
             before: None,
             left: None,
             ended: false,
@@ -176,8 +181,20 @@ impl Run {
         published.map(|()| Some(Started::Accepted(id))).map_err(refused)
     }
 
-    /// Publishes the next activation, or ends.
-    async fn move_on(&mut self, app: &Arc<App>) -> Moved {
+    /// Publishes the next activation, or ends. When it is `asked` to end, what may be under way is ended like what is.
+    async fn move_on(&mut self, app: &Arc<App>, asked: bool) -> Moved {
+        if let Some(mut step) = self.doubt.take() {
+            if let Some(record) = step.record() {
+                self.take_in(step.id, Some(&record), asked);
+                return Moved::Again;
+            }
+            if asked {
+                return step.wait();
+            }
+            // A newer state than the one that may be on the ledger, so that one which is read late is known to be older.
+            self.progress.step += 1;
+            return self.take_step(app, step).await;
+        }
         let pending = self.progress.pending.clone();
         if let Some(pending) = pending.filter(|_| !planted(Bug::ForgetsComponent)) {
             return self.rejoin(app, &pending).await;
@@ -289,33 +306,51 @@ impl Run {
             action: target.full_name(),
             patience: u64::try_from(patience.as_millis()).unwrap_or(u64::MAX),
         });
-        let id = ready.id;
-        match self.publish(app, ready).await {
-            Ok(answer) => Moved::Waiting { id, answer, patience },
-            Err(error) => {
-                self.progress.pending = None;
-                self.absorb(Outcome::Unpublished, &error)
+        let step = Step::new(ready, patience);
+        match self.durable {
+            true => self.take_step(app, step).await,
+            false => self.send_step(app, step).await,
+        }
+    }
+
+    /// Publishes a component in memory only.
+    async fn send_step(&mut self, app: &Arc<App>, step: Step) -> Moved {
+        let message = step.message.clone();
+        match app.publish(step.id, &step.topic, message, Durability::Volatile).await {
+            Ok(receipt) => {
+                self.receipt = Some(Arc::new(receipt));
+                step.wait()
+            }
+            Err(error) => self.lose_step(&error),
+        }
+    }
+
+    /// Publishes a component of an accepted composition together with the state that waits for it.
+    async fn take_step(&mut self, app: &Arc<App>, step: Step) -> Moved {
+        let state = Owed::Composition(Box::new(self.progress.clone())).message();
+        let ledger = app.work.ledger.topic().clone();
+        let batch = vec![(step.topic.clone(), step.message.clone()), (ledger, state)];
+        match step.judge(app.bus.publish_all(batch).await) {
+            Published::Taken => {
+                crate::metrics::ACTIVATIONS.inc();
+                app.work.flights.depart(step.id);
+                step.wait()
+            }
+            Published::InDoubt(error) => {
+                tracing::warn!(activation_id = %step.id, %error, "a component may be under way; publishing it again");
+                self.doubt = Some(step.again());
+                Moved::Pausing(TRY_AGAIN)
+            }
+            Published::Refused(error) => {
+                app.work.flights.cancel(step.id);
+                self.lose_step(&error)
             }
         }
     }
 
-    /// Publishes a component; in an accepted composition together with the state that waits for it.
-    async fn publish(&mut self, app: &Arc<App>, ready: Ready) -> Result<oneshot::Receiver<Answer>, Error> {
-        let Ready {
-            id,
-            topic,
-            message,
-            answer,
-        } = ready;
-        if self.durable {
-            let state = Owed::Composition(Box::new(self.progress.clone())).message();
-            let batch = vec![(topic, message), (app.work.ledger.topic().clone(), state)];
-            app.publish_batch(&[id], batch).await?;
-        } else {
-            let receipt = app.publish(id, &topic, message, Durability::Volatile).await?;
-            self.receipt = Some(Arc::new(receipt));
-        }
-        Ok(answer)
+    fn lose_step(&mut self, error: &Error) -> Moved {
+        self.progress.pending = None;
+        self.absorb(Outcome::Unpublished, error)
     }
 
     fn leave(&mut self, app: &App) -> Moved {

@@ -3,7 +3,6 @@
 use super::*;
 use crate::api::tests::new_bus;
 use serde_json::json;
-use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 use wsk_bus::{Error, Receipt, Subscription};
@@ -20,10 +19,20 @@ type Word = Option<Result<(), Error>>;
 struct Late {
     bus: Arc<dyn MessageBus>,
     decides: Mutex<Vec<watch::Sender<Word>>>,
-    /// Of a batch it takes the first message alone, and nothing of it is kept from the invoker.
-    tears: AtomicBool,
-    /// Of a batch it takes what is not too large.
-    picks: AtomicBool,
+    mood: Mutex<Mood>,
+}
+
+/// What a bus does with batches.
+#[derive(Clone, Copy)]
+enum Mood {
+    /// It says later whether they have arrived.
+    Waits,
+    /// It takes the first message alone, and nothing is kept from the invoker.
+    Tears,
+    /// It takes what is not too large.
+    Picks,
+    /// It says of so many that it does not know, and takes all or nothing of them; it takes the rest.
+    Doubts { count: u32, takes: bool },
 }
 
 #[async_trait::async_trait]
@@ -44,34 +53,29 @@ impl MessageBus for Late {
     }
 
     async fn publish_all(&self, batch: Vec<(Arc<str>, Message)>) -> Result<(), Error> {
-        if self.picks.load(Ordering::SeqCst) && batch.len() > 1 {
-            let (mut taken, mut refused) = (Vec::new(), None);
-            for (topic, message) in batch {
-                let published = self.bus.publish_all(vec![(topic.clone(), message)]).await;
-                taken.push(published.is_ok());
-                if let Err(Error::TooLarge { topic, .. }) = published {
-                    refused = Some(topic);
-                }
+        let mood = *self.mood.lock().unwrap();
+        match mood {
+            Mood::Picks if batch.len() > 1 => self.pick(batch).await,
+            Mood::Tears if batch.len() > 1 => {
+                let mut taken = vec![false; batch.len()];
+                taken[0] = true;
+                self.bus.publish_all(batch.into_iter().take(1).collect()).await?;
+                let topic = "owed0".to_owned();
+                Err(Error::TornApart { topic, taken })
             }
-            return refused.map_or(Ok(()), |topic| Err(Error::TornApart { topic, taken }));
+            Mood::Doubts { count: 1.., takes } => {
+                self.doubt_less();
+                if takes {
+                    self.bus.publish_all(batch).await?;
+                }
+                sleep(Duration::from_secs(10)).await;
+                Err(silence())
+            }
+            Mood::Waits if batch.iter().any(|(topic, _)| **topic == *"invoker0") => self.undecided().arrived().await,
+            Mood::Picks | Mood::Tears | Mood::Doubts { count: 0, .. } | Mood::Waits => {
+                self.bus.publish_all(batch).await
+            }
         }
-        if self.tears.load(Ordering::SeqCst) && batch.len() > 1 {
-            let mut taken = vec![false; batch.len()];
-            taken[0] = true;
-            let first = batch.into_iter().take(1).collect();
-            self.bus.publish_all(first).await?;
-            return Err(Error::TornApart {
-                topic: "owed0".to_owned(),
-                taken,
-            });
-        }
-        if self.tears.load(Ordering::SeqCst) || self.picks.load(Ordering::SeqCst) {
-            return self.bus.publish_all(batch).await;
-        }
-        if batch.iter().any(|(topic, _)| **topic == *"invoker0") {
-            return self.undecided().arrived().await;
-        }
-        self.bus.publish_all(batch).await
     }
 
     async fn subscribe(&self, topic: &str, group: &str, max: usize) -> Result<Box<dyn Subscription>, Error> {
@@ -88,10 +92,43 @@ impl MessageBus for Late {
 }
 
 impl Late {
+    fn new() -> Arc<Late> {
+        Arc::new(Late {
+            bus: new_bus(),
+            decides: Mutex::default(),
+            mood: Mutex::new(Mood::Waits),
+        })
+    }
+
     fn undecided(&self) -> Receipt {
         let (decides, decided) = watch::channel(None);
         self.decides.lock().unwrap().push(decides);
         Receipt::undecided(decided)
+    }
+
+    async fn pick(&self, batch: Vec<(Arc<str>, Message)>) -> Result<(), Error> {
+        let (mut taken, mut refused) = (Vec::new(), None);
+        for (topic, message) in batch {
+            let published = self.bus.publish_all(vec![(topic.clone(), message)]).await;
+            taken.push(published.is_ok());
+            if let Err(Error::TooLarge { topic, .. }) = published {
+                refused = Some(topic);
+            }
+        }
+        match refused {
+            Some(topic) => Err(Error::TornApart { topic, taken }),
+            None => Ok(()),
+        }
+    }
+
+    fn doubt_less(&self) {
+        if let Mood::Doubts { count, .. } = &mut *self.mood.lock().unwrap() {
+            *count -= 1;
+        }
+    }
+
+    fn turn(&self, mood: Mood) {
+        *self.mood.lock().unwrap() = mood;
     }
 
     fn decide(&self, word: &Result<(), Error>) {
@@ -112,12 +149,7 @@ fn silence() -> Error {
 }
 
 async fn late() -> (Api, Invoker, Arc<Late>) {
-    let bus = Arc::new(Late {
-        bus: new_bus(),
-        decides: Mutex::default(),
-        tears: AtomicBool::new(false),
-        picks: AtomicBool::new(false),
-    });
+    let bus = Late::new();
     let api = Api::over_bus(bus.clone()).await;
     let invoker = Invoker::start(&api, echo).await;
     api.client("guest").put("actions/a", code()).await.ok();
@@ -239,7 +271,7 @@ async fn a_fire_that_the_brokers_took_in_part_repeats_nothing_unmarked() {
         let body = json!({"trigger": "/_/t", "action": "/_/a"});
         client.put(&format!("rules/{rule}"), body).await.ok();
     }
-    bus.tears.store(true, Ordering::SeqCst);
+    bus.turn(Mood::Tears);
     let answer = client.post("triggers/t", json!({})).await;
     assert_eq!(answer.status, 202);
     record(&client, &id(&answer)).await;
@@ -255,20 +287,14 @@ async fn a_fire_that_the_brokers_took_in_part_repeats_nothing_unmarked() {
 async fn what_a_fire_that_was_taken_in_part_could_not_start_ends_in_a_record() {
     let (api, invoker, bus) = late().await;
     let client = api.client("guest");
-    let mut large = code();
-    large["parameters"] = json!([{"key": "large", "value": "x".repeat(100_000)}]);
-    client.put("actions/large", large).await.ok();
+    put_large(&client).await;
     client.put("triggers/t", json!({})).await.ok();
     for (rule, action) in [("r", "a"), ("s", "large")] {
         let body = json!({"trigger": "/_/t", "action": format!("/_/{action}")});
         client.put(&format!("rules/{rule}"), body).await.ok();
     }
-    let bounds = TopicConfig {
-        max_bytes: 50_000,
-        ..TopicConfig::queue("invoker0")
-    };
-    api.app.bus.ensure_topic(&bounds).await.unwrap();
-    bus.picks.store(true, Ordering::SeqCst);
+    narrow(&api).await;
+    bus.turn(Mood::Picks);
     let answer = client.post("triggers/t", json!({})).await;
     assert_eq!(answer.status, 202);
     let fired = record(&client, &id(&answer)).await;
@@ -287,6 +313,119 @@ async fn what_a_fire_that_was_taken_in_part_could_not_start_ends_in_a_record() {
     sleep(Duration::from_secs(1)).await;
     assert_eq!(invoker.redelivered(), [false, true]);
     assert_eq!((api.app.in_flight_count(), api.app.bus.depth("owed0")), (0, 0));
+}
+
+/// An action whose message the bus finds too large once its topic is narrow.
+async fn put_large(client: &Client<'_>) {
+    let mut large = code();
+    large["parameters"] = json!([{"key": "large", "value": "x".repeat(100_000)}]);
+    client.put("actions/large", large).await.ok();
+}
+
+async fn narrow(api: &Api) {
+    let bounds = TopicConfig {
+        max_bytes: 50_000,
+        ..TopicConfig::queue("invoker0")
+    };
+    api.app.bus.ensure_topic(&bounds).await.unwrap();
+}
+
+/// What the record of an activation names, and what an invoker was given, in order.
+async fn named_and_seen(client: &Client<'_>, id: &str, invoker: &Invoker) -> (Vec<String>, Vec<String>) {
+    let record = record(client, id).await;
+    let named = record["logs"].as_array().unwrap().iter();
+    let seen = invoker.seen();
+    let seen = seen.iter().map(|message| message.activation_id.to_string());
+    (
+        named.map(|id| id.as_str().unwrap().to_owned()).collect(),
+        seen.collect(),
+    )
+}
+
+/// Its state, too large for the brokers, is not what decides.
+#[tokio::test(start_paused = true)]
+async fn a_component_that_the_brokers_took_without_its_state_is_waited_for() {
+    let (api, invoker, bus) = late().await;
+    let client = api.client("guest");
+    client.put("actions/s", sequence(&["/_/a", "/_/a"])).await.ok();
+    bus.turn(Mood::Tears);
+    let answer = client.post("actions/s", json!({"x": 1})).await;
+    let (named, seen) = named_and_seen(&client, &id(&answer), &invoker).await;
+    assert_eq!((named.len(), &named), (2, &seen));
+    let ended = record(&client, &id(&answer)).await;
+    assert_eq!(ended["response"]["result"], json!({"x": 1}));
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!((api.app.in_flight_count(), api.app.bus.depth("owed0")), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_component_that_the_brokers_did_not_take_is_not_waited_for_though_they_took_its_state() {
+    let (api, invoker, bus) = late().await;
+    let client = api.client("guest");
+    put_large(&client).await;
+    client.put("actions/s", sequence(&["/_/large", "/_/a"])).await.ok();
+    narrow(&api).await;
+    bus.turn(Mood::Picks);
+    let began = Instant::now();
+    let answer = client.post("actions/s", json!({})).await;
+    let ended = record(&client, &id(&answer)).await;
+    assert_eq!(ended["response"]["result"]["error"], "Sequence failed.");
+    assert!(began.elapsed() < Duration::from_secs(1), "nothing was waited for");
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!((api.app.in_flight_count(), api.app.bus.depth("owed0")), (0, 0));
+    assert!(invoker.seen().is_empty());
+}
+
+/// Under the same id, and known by its mark: whether it was taken the first time is for its invoker to find out, unless its
+/// answer says so.
+#[tokio::test(start_paused = true)]
+async fn a_component_that_may_have_been_taken_is_published_again_and_no_other_in_its_place() {
+    for (takes, runs_for, redelivered) in [
+        (true, 15, &[false, true, false][..]),
+        (true, 0, &[false, false]),
+        (false, 0, &[true, false]),
+    ] {
+        let bus = Late::new();
+        let api = Api::over_bus(bus.clone()).await;
+        let answer = move |message: &ActivationMessage| match echo(message) {
+            Act::Answer(response) => Act::After(Duration::from_secs(runs_for), response),
+            other => other,
+        };
+        let invoker = Invoker::start(&api, answer).await;
+        let client = api.client("guest");
+        client.put("actions/a", code()).await.ok();
+        client.put("actions/s", sequence(&["/_/a", "/_/a"])).await.ok();
+        bus.turn(Mood::Doubts { count: 2, takes });
+        let answer = client.post("actions/s", json!({"x": 1})).await;
+        let (named, mut seen) = named_and_seen(&client, &id(&answer), &invoker).await;
+        assert_eq!(invoker.redelivered(), redelivered, "{seen:?}");
+        seen.dedup();
+        assert_eq!((named.len(), named), (2, seen));
+        let ended = record(&client, &id(&answer)).await;
+        assert_eq!(ended["response"]["result"], json!({"x": 1}));
+        sleep(Duration::from_secs(1)).await;
+        assert_eq!((api.app.in_flight_count(), api.app.bus.depth("owed0")), (0, 0));
+    }
+}
+
+/// What may be under way is told to end; then the composition does, whether or not there was anything.
+#[tokio::test(start_paused = true)]
+async fn a_composition_that_is_cancelled_does_not_wait_for_a_bus_that_does_not_know() {
+    let (api, _invoker, bus) = late().await;
+    let client = api.client("guest");
+    client.put("actions/s", sequence(&["/_/a", "/_/a"])).await.ok();
+    bus.turn(Mood::Doubts {
+        count: u32::MAX,
+        takes: false,
+    });
+    let accepted = id(&client.post("actions/s", json!({})).await);
+    sleep(Duration::from_secs(40)).await;
+    let began = Instant::now();
+    let path = format!("activations/{accepted}");
+    client.send("DELETE", &path, None, &[]).await;
+    let ended = record(&client, &accepted).await;
+    assert_eq!(ended["response"]["result"]["error"], "The activation was cancelled.");
+    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
 }
 
 /// Bytes that are within the limit of a request, and in their text form above that of a message.
