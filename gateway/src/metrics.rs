@@ -39,17 +39,20 @@ mod remote {
     });
 
     /// The classes of answers, each with its counter.
-    static ANSWERS: LazyLock<[IntCounter; 5]> = LazyLock::new(|| {
-        let about =
-            "Requests passed to controllers, by the class of the answer; lost: there was none from a controller.";
+    static ANSWERS: LazyLock<[IntCounter; 6]> = LazyLock::new(|| {
+        let about = "Requests passed to controllers, by the class of the answer; lost: there was none from a controller; action: an \
+             action failed, or said so, with a status above 499.";
         let family = IntCounterVec::new(Opts::new("ferrowhisk_gateway_requests_total", about), &["class"]);
         let family = registered(family.expect("valid options"));
-        ["2xx", "3xx", "4xx", "5xx", "lost"].map(|class| family.with_label_values(&[class]))
+        ["2xx", "3xx", "4xx", "5xx", "lost", "action"].map(|class| family.with_label_values(&[class]))
     });
 
-    /// A controller answered.
-    pub fn answered(status: StatusCode) {
-        let class = usize::from(status.as_u16() / 100).clamp(2, 5) - 2;
+    /// A controller answered, for itself or with what became of an activation.
+    pub fn answered(status: StatusCode, of_activation: bool) {
+        let class = match usize::from(status.as_u16() / 100).clamp(2, 5) - 2 {
+            3 if of_activation => 5,
+            class => class,
+        };
         ANSWERS[class].inc();
     }
 
@@ -69,5 +72,21 @@ mod remote {
     fn registered<C: prometheus::core::Collector + Clone + 'static>(collector: C) -> C {
         prometheus::register(Box::new(collector.clone())).expect("each name is registered once");
         collector
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        #[test]
+        fn an_action_that_fails_is_no_failure_of_the_platform() {
+            let counts = || [ANSWERS[3].get(), ANSWERS[5].get()];
+            let before = counts();
+            answered(StatusCode::BAD_GATEWAY, true);
+            assert_eq!(counts(), [before[0], before[1] + 1]);
+            answered(StatusCode::BAD_GATEWAY, false);
+            answered(StatusCode::OK, true);
+            assert_eq!(counts(), [before[0] + 1, before[1] + 1]);
+        }
     }
 }

@@ -29,6 +29,7 @@ use tokio::time::MissedTickBehavior;
 use wsk_identity::{DOUBT, HEADER, Outcome, Signer};
 use wsk_service::clock;
 use wsk_service::http::{Body, Rejection, Response, text};
+use wsk_service::program::chain;
 use wsk_service::telemetry::trace;
 
 use crate::{Controllers, Forwarded, metrics};
@@ -54,13 +55,23 @@ struct Peer {
 /// A body that is there as a whole.
 pub struct Whole(Option<Bytes>);
 
+/// When it was last said that no controller is ready.
+#[derive(Default)]
+struct Silence {
+    said: Option<std::time::Instant>,
+}
+
 /// Gives back a place when a request has its answer.
 struct Open<'a>(&'a AtomicUsize);
 
 const CONNECT: Duration = Duration::from_secs(2);
 const IDLE: Duration = Duration::from_secs(60);
+/// How often to say that none is ready.
+const SAY_AGAIN: Duration = Duration::from_secs(15);
 /// How often each controller is asked whether it is ready, and how long its answer may take.
 const LOOK: Duration = Duration::from_secs(1);
+/// The header of an answer that tells what became of an activation.
+const ACTIVATION: &str = "x-openwhisk-activation-id";
 /// Longest wait for an answer: a blocking invocation's, and what surrounds it.
 const ANSWER: Duration = Duration::from_secs(75);
 
@@ -98,15 +109,27 @@ impl Remote {
         })
     }
 
+    /// Waits until a controller is ready.
+    pub fn reachable(&self) -> impl Future<Output = ()> + Send + use<> {
+        let peers = self.peers.clone();
+        async move {
+            while !peers.iter().any(|peer| peer.ready.load(Ordering::Acquire)) {
+                tokio::time::sleep(LOOK / 20).await;
+            }
+        }
+    }
+
     /// Keeps looking which controllers are ready.
     pub fn watch(&self) -> impl Future<Output = ()> + Send + use<> {
         let (peers, client, signer) = (self.peers.clone(), self.client.clone(), self.signer.clone());
         async move {
             let mut looks = tokio::time::interval(LOOK);
             looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            let mut silence = Silence::default();
             loop {
                 looks.tick().await;
-                look(&peers, &client, &signer).await;
+                let missing = look(&peers, &client, &signer).await;
+                silence.heard(&missing, peers.len());
                 let ready = peers.iter().filter(|peer| peer.ready.load(Ordering::Relaxed)).count();
                 metrics::CONTROLLERS_READY.set(i64::try_from(ready).unwrap_or(i64::MAX));
             }
@@ -155,24 +178,43 @@ impl Remote {
 }
 
 /// Asks all controllers at once: one that does not answer must not keep from us what became of the others.
-async fn look(peers: &Arc<[Peer]>, client: &Client<HttpConnector, Whole>, signer: &Signer) {
+/// Tells of those that are not ready why.
+async fn look(peers: &Arc<[Peer]>, client: &Client<HttpConnector, Whole>, signer: &Signer) -> Vec<String> {
     let mut looks = JoinSet::new();
     for at in 0..peers.len() {
         let (peers, client, signer) = (peers.clone(), client.clone(), signer.clone());
         looks.spawn(async move {
             let peer = &peers[at];
-            let ready = peer.asked(&client, &signer).await;
+            let asked = peer.asked(&client, &signer).await;
+            let ready = asked.is_ok();
             if peer.ready.swap(ready, Ordering::AcqRel) != ready {
                 tracing::info!(controller = %peer.authority, ready, "a controller has changed");
             }
+            asked.err().map(|why| format!("{}: {why}", peer.authority))
         });
     }
-    looks.join_all().await;
+    let mut missing: Vec<String> = looks.join_all().await.into_iter().flatten().collect();
+    missing.sort_unstable();
+    missing
+}
+
+impl Silence {
+    /// Says now and then that there is nobody to pass requests to.
+    fn heard(&mut self, missing: &[String], all: usize) {
+        if missing.len() < all {
+            self.said = None;
+        } else if self.said.is_none_or(|said| said.elapsed() >= SAY_AGAIN) {
+            self.said = Some(std::time::Instant::now());
+            let reasons = missing.join("; ");
+            tracing::warn!(%reasons, "none of the `controllers` is ready; requests are answered 503 until one is");
+        }
+    }
 }
 
 impl Peer {
-    /// Whether it is ready, and believes us: with another secret or another time it would refuse all that we pass on.
-    async fn asked(&self, client: &Client<HttpConnector, Whole>, signer: &Signer) -> bool {
+    /// Whether it is ready, and believes us: with another secret or another time it would refuse all that we pass on. If not,
+    /// why.
+    async fn asked(&self, client: &Client<HttpConnector, Whole>, signer: &Signer) -> Result<(), String> {
         let uri = Uri::builder()
             .scheme(Scheme::HTTP)
             .authority(self.authority.clone())
@@ -183,12 +225,16 @@ impl Peer {
         *request.uri_mut() = uri;
         let signed = HeaderValue::from_str(&signer.sign(&Outcome::Missing, clock::now())).expect("letters and digits");
         request.headers_mut().insert(HeaderName::from_static(HEADER), signed);
-        let Ok(Ok(answer)) = tokio::time::timeout(LOOK, client.request(request)).await else {
-            return false;
-        };
+        let answer = tokio::time::timeout(LOOK, client.request(request))
+            .await
+            .map_err(|_| "no answer".to_owned())?
+            .map_err(|error| chain(&error))?;
         let doubt = answer.headers().get(DOUBT).and_then(|doubt| doubt.to_str().ok());
         self.doubted(doubt);
-        answer.status() == StatusCode::OK
+        match answer.status() {
+            StatusCode::OK => Ok(()),
+            status => Err(doubt.map_or_else(|| format!("its `/ready` answers {status}"), str::to_owned)),
+        }
     }
 
     /// Says once why a controller does not believe us.
@@ -269,7 +315,7 @@ impl Controllers for Remote {
             match tokio::time::timeout(ANSWER, self.client.request(request)).await {
                 Ok(Ok(answer)) => {
                     metrics::SECONDS.observe(began.elapsed().as_secs_f64());
-                    metrics::answered(answer.status());
+                    metrics::answered(answer.status(), answer.headers().contains_key(ACTIVATION));
                     // One that was refused has written nothing, and may have come from anybody.
                     if let Some(concern) = concern.filter(|_| answer.status().is_success()) {
                         self.written.answered(concern);
@@ -460,9 +506,27 @@ mod tests {
             .iter()
             .for_each(|peer| peer.ready.store(true, Ordering::Release));
         let began = tokio::time::Instant::now();
-        look(&remote.peers, &remote.client, &remote.signer).await;
+        let missing = look(&remote.peers, &remote.client, &remote.signer).await;
+        assert_eq!(missing.len(), 4);
+        assert!(missing[0].ends_with(": no answer"), "{missing:?}");
         assert!(began.elapsed() < 2 * LOOK, "{:?}", began.elapsed());
         assert!(remote.peers.iter().all(|peer| !peer.ready.load(Ordering::Acquire)));
+    }
+
+    #[tokio::test]
+    async fn who_cannot_be_reached_is_named_with_the_reason() {
+        let closed = std::net::TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap();
+        let remote = remote(&[&closed.to_string()]).unwrap();
+        let missing = look(&remote.peers, &remote.client, &remote.signer).await;
+        assert!(missing[0].starts_with(&closed.to_string()), "{missing:?}");
+        assert!(missing[0].contains("refused"), "{missing:?}");
+        let waits = tokio::time::timeout(Duration::from_millis(100), remote.reachable());
+        assert!(waits.await.is_err(), "there is none");
+        remote.peers[0].ready.store(true, Ordering::Release);
+        remote.reachable().await;
     }
 
     #[test]

@@ -57,6 +57,7 @@ pub async fn live(config: ServiceConfig, mut process: Process) -> Result<(), Fau
     crate::metrics::show();
     let listener = listen("gateway", &config.listen).await?;
     let encrypting = encrypting(&config.gateway.tls).await?;
+    let published = published(&config.gateway.apis.listen).await?;
     process.admin(&config.admin).await?;
     let (stores, apis) = wait_for("the store", wsk_store::Error::retryable, || {
         wsk_store::open_all(&config.store)
@@ -68,7 +69,7 @@ pub async fn live(config: ServiceConfig, mut process: Process) -> Result<(), Fau
         on_cancel: OnCancel::Abort,
         on_failure: OnFailure::Stop,
     };
-    let watching = remote.watch();
+    let (watching, found) = (remote.watch(), remote.reachable());
     let mut watching = Some(watching);
     process.supervisor.spawn(watch, move |_| {
         let watching = watching.take();
@@ -96,8 +97,31 @@ pub async fn live(config: ServiceConfig, mut process: Process) -> Result<(), Fau
     }
     let face = gateway.face(Scheme::Http, Shows::Everything);
     serve(&mut process, "api", listener, http::Plain, face, drain);
+    if let Some(listener) = published {
+        let face = gateway.face(Scheme::Http, Shows::Apis);
+        serve(&mut process, "published apis", listener, http::Plain, face, drain);
+    }
     process.supervisor.linger(config.linger.0);
+    // Requests are answered already, with what is missing; load balancers wait for `/ready`.
+    found.await;
     process.run(config.drain.0).await
+}
+
+/// The listener that shows published APIs alone, where one is configured.
+async fn published(listen: &str) -> Result<Option<TcpListener>, Fault> {
+    if listen.is_empty() {
+        return Ok(None);
+    }
+    let listener = bound(listen, "gateway.apis.listen").await?;
+    println!("apis http://{}", listener.local_addr()?);
+    Ok(Some(listener))
+}
+
+async fn bound(address: &str, key: &str) -> Result<TcpListener, Fault> {
+    let bound = TcpListener::bind(address).await;
+    bound.map_err(|error| {
+        format!("cannot listen on {address}: {error}; name another address with the key `{key}`").into()
+    })
 }
 
 /// The encrypting listener, where one is configured. Gateways before which clients are balanced show the same certificate, so
@@ -118,12 +142,7 @@ async fn encrypting(config: &tls::Config) -> Result<Option<(TcpListener, tls::Ac
         key: config.key.clone(),
     };
     let acceptor = tls::Acceptor::new(files).map_err(|error| format!("`gateway.tls`: {error}"))?;
-    let listener = TcpListener::bind(&config.listen).await.map_err(|error| {
-        format!(
-            "cannot listen on {}: {error}; name another address with the key `gateway.tls.listen`",
-            config.listen
-        )
-    })?;
+    let listener = bound(&config.listen, "gateway.tls.listen").await?;
     println!("https https://{}", listener.local_addr()?);
     Ok(Some((listener, acceptor)))
 }

@@ -143,6 +143,18 @@ class Service:
         until(answered, f"{self.service} is not ready: {self.said()}")
         return self
 
+    def alone(self):
+        """A gateway that is not ready, and says which controllers it waits for."""
+        def told():
+            return [line for line in self.said().splitlines() if "`controllers`" in line and "127.0.0.1:1: " in line]
+        until(told, lambda: f"nothing is said of the controllers: {self.said()}")
+        try:
+            urllib.request.urlopen(f"http://{self.address('admin')}/ready", timeout=5)
+            raise AssertionError("a gateway without controllers is ready")
+        except urllib.error.HTTPError as error:
+            assert error.code == 503, error
+        return self
+
     def stop(self):
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGKILL)
@@ -249,7 +261,7 @@ def couchdb():
 @case
 def a_database_of_a_later_version():
     of = prefix()
-    Service("gateway", config("gateway", store(prefix=of))).ready().stop()
+    Service("gateway", config("gateway", store(prefix=of))).alone().stop()
     url = f"{COUCHDB}/{of}whisks/_design/ferrowhisk-format"
     document = json.load(urllib.request.urlopen(url))
     document["ferrowhiskFormat"] += 1
@@ -363,7 +375,7 @@ def a_gateway_that_is_not_believed():
     of = store()
     controller = Service("controller", config("controller", of)).ready()
     address = controller.address("controller")
-    gateway = Service("gateway", config("gateway", of, controllers=[address], identity_secret="another " + SECRET)).ready()
+    gateway = Service("gateway", config("gateway", of, controllers=[address], identity_secret="another " + SECRET))
     try:
         def told():
             return [line for line in gateway.said().splitlines() if "does not believe this gateway" in line]
@@ -435,7 +447,10 @@ def what_is_not_there_yet_is_waited_for():
                 # And again after a while, as long as it lasts.
                 until(lambda: len(waits(kafka_port, "bus.brokers")) > 1, started.said, limit=40)
                 Forwarder(kafka_port, KAFKA)
-            started.ready()
+            if service == "gateway":
+                started.alone()
+            else:
+                started.ready()
         finally:
             started.stop()
 

@@ -18,8 +18,8 @@ use tokio::net::TcpListener;
 
 use crate::admin::Admin;
 use crate::config::{self, Documented, Loader};
-use crate::phase::Phases;
-use crate::supervise::{OnCancel, OnFailure, Stage, Supervisor, Task};
+use crate::phase::{Phase, Phases};
+use crate::supervise::{Interrupts as _, OnCancel, OnFailure, Signals, Stage, Supervisor, Task};
 use crate::{http, open_files, telemetry};
 
 /// Why a service ends; the text is for its operator.
@@ -119,7 +119,13 @@ impl Program {
             let _inside = runtime.enter();
             telemetry::trace::start(settings.log(), self.name)?
         };
-        let lived = runtime.block_on(live(settings, process));
+        let phases = process.phases.clone();
+        let lived = runtime.block_on(async {
+            tokio::select! {
+                lived = live(settings, process) => lived,
+                given_up = given_up(phases) => given_up,
+            }
+        });
         traces.end();
         // Calls of libraries that still wait for somebody who does not answer must not hold up the end.
         runtime.shutdown_timeout(AGAIN);
@@ -132,6 +138,19 @@ impl Program {
             loader = loader.file(file)?;
         }
         Ok(loader.environment(std::env::vars()).load()?)
+    }
+}
+
+/// Ends when the service is told to end while it starts, which may be a long wait for others: the first process of a container
+/// has no other answer to SIGTERM. From when it is ready, the supervisor listens.
+async fn given_up(phases: Phases) -> Result<(), Fault> {
+    let mut signals = Signals::new()?;
+    loop {
+        let signal = signals.next().await;
+        if phases.current() == Phase::Starting {
+            tracing::info!(signal, "told to end before it was ready");
+            return Ok(());
+        }
     }
 }
 

@@ -336,18 +336,19 @@ async fn contained(mut task: BoxedTask) -> Result<(), String> {
 }
 
 /// What asks a process to end; a seam only for the tests of this module.
-trait Interrupts {
+pub(crate) trait Interrupts {
     /// The name of the next signal.
     async fn next(&mut self) -> &'static str;
 }
 
-struct Signals {
+/// Those that tell a process to end.
+pub(crate) struct Signals {
     terminate: Signal,
     interrupt: Signal,
 }
 
 impl Signals {
-    fn new() -> std::io::Result<Self> {
+    pub fn new() -> std::io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
