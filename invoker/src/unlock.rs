@@ -85,10 +85,6 @@ pub(crate) fn variable<'a>(value: &'a Value<'_>) -> Cow<'a, str> {
     if !text.starts_with('"') {
         return Cow::Borrowed(text);
     }
-    let tolerant = || {
-        Json::parse(text)
-            .ok()
-            .and_then(|json| json.to_value().as_str().map(str::to_owned))
-    };
+    let tolerant = || Json::parse(text).ok()?.string();
     Cow::Owned(serde_json::from_str(text).ok().or_else(tolerant).unwrap_or_default())
 }

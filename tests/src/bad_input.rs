@@ -143,6 +143,55 @@ async fn malformed_json_is_told_apart_from_missing_keys() {
     clean(p).await;
 }
 
+/// As deep as upstream takes it, from the request to the record; and not a level deeper.
+#[tokio::test]
+async fn deeply_nested_json_is_passed_on_and_too_deep_is_refused() {
+    let p = Platform::start().await;
+    let argument = |levels: usize| format!(r#"{{"a":{}{}}}"#, "[".repeat(levels - 1), "]".repeat(levels - 1));
+    let api = "/api/v1/namespaces/_";
+    let send = async |method, path: &str, body: Option<String>| {
+        let target = format!("{api}{path}");
+        p.send(method, &target, Some(p.authorization()), body)
+            .await
+            .expect("an answer")
+    };
+    // A list, an object and a value above it.
+    let kept = argument(997);
+    let exec = shell(r#"echo "$1""#);
+    let action = format!(r#"{{"exec":{exec},"parameters":[{{"key":"kept","value":{kept}}}]}}"#);
+    let stored = send(Method::PUT, "/actions/deep", Some(action)).await;
+    assert_eq!(stored.status, 200, "{stored:?}");
+    assert!(String::from_utf8_lossy(&stored.body).contains(&kept));
+    let given = argument(1000);
+    let invoke = "/actions/deep?blocking=true&result=true";
+    let answer = send(Method::POST, invoke, Some(given.clone())).await;
+    let text = String::from_utf8_lossy(&answer.body).into_owned();
+    let inner = &given[1..given.len() - 1];
+    assert!(
+        answer.status == 200 && text.contains(inner) && text.contains(&kept),
+        "{}: {text}",
+        answer.status
+    );
+    let id = answer.headers["x-openwhisk-activation-id"]
+        .to_str()
+        .expect("an id")
+        .to_owned();
+    wait::until(LONG, async || {
+        let record = send(Method::GET, &format!("/activations/{id}"), None).await;
+        let text = String::from_utf8_lossy(&record.body).into_owned();
+        match record.status {
+            200 if text.contains(inner) => Ok(()),
+            status => Err(format!("{status}: {text}")),
+        }
+    })
+    .await;
+    let refused = send(Method::POST, invoke, Some(argument(1001))).await;
+    assert_eq!(refused.status, 400, "{refused:?}");
+    let error = refused.json()["error"].as_str().map(str::to_owned).unwrap_or_default();
+    assert!(error.contains("nested more than 1000 levels deep"), "{error}");
+    clean(p).await;
+}
+
 /// Creates an action, invokes it, and checks how it ended.
 async fn ends(p: &Platform, name: &str, exec: Value, limits: Value, status: u16, error: &str) -> Value {
     p.put_action(name, exec, limits).await;

@@ -4,6 +4,7 @@
 //! before it and stderr are the log. Unlike the original, variables of the init are exported, and a bare executable may
 //! be uploaded as base64.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::os::fd::OwnedFd;
@@ -13,7 +14,6 @@ use std::process::Stdio;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::unix::pipe;
@@ -52,12 +52,6 @@ struct State {
     action: Option<PathBuf>,
     environment: Vec<(OsString, OsString)>,
     first: bool,
-}
-
-#[derive(Deserialize)]
-struct RunRequest<'a> {
-    #[serde(borrow, default)]
-    value: Option<&'a RawValue>,
 }
 
 /// How a program ended.
@@ -115,10 +109,9 @@ impl Runtime {
 
     pub async fn run(&self, body: Bytes) -> Reply {
         let mut state = self.state.clone().lock_owned().await;
-        let Ok(request) = serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&body) else {
-            return Reply::error(404, "The action did not receive a dictionary or array as an argument.");
-        };
-        let Ok(RunRequest { value: Some(value) }) = serde_json::from_slice::<RunRequest>(&body) else {
+        // As they are written: arguments may be nested deeper than a tree of them is read.
+        let request: BTreeMap<String, &RawValue> = serde_json::from_slice(&body).unwrap_or_default();
+        let Some(value) = request.get("value") else {
             return Reply::error(404, "The action did not receive a dictionary or array as an argument.");
         };
         if !value.get().starts_with(['{', '[']) {
@@ -128,10 +121,15 @@ impl Runtime {
             self.logs.open().await;
         }
         let context = request.iter().filter(|(name, _)| *name != "value");
-        let context =
-            context.filter_map(|(name, value)| Some((format!("__OW_{}", name.to_uppercase()), value.as_str()?)));
+        let context = context.filter_map(|(name, value)| {
+            let text: String = serde_json::from_str(value.get()).ok()?;
+            Some((format!("__OW_{}", name.to_uppercase()), text))
+        });
         let context: Vec<_> = context.collect();
-        set(&mut state.environment, context.iter().map(|(n, v)| (n.as_str(), *v)));
+        set(
+            &mut state.environment,
+            context.iter().map(|(n, v)| (n.as_str(), v.as_str())),
+        );
         let action = state.action.clone().unwrap_or_else(|| IMAGE_FOLDER.into());
         if !action.join("exec").exists() {
             let reply = if state.action.is_some() {

@@ -122,7 +122,7 @@ fn text_of(json: &str) -> Option<String> {
     if !json.starts_with('"') {
         return None;
     }
-    let tolerant = || Json::parse(json).ok()?.to_value().as_str().map(ToOwned::to_owned);
+    let tolerant = || Json::parse(json).ok()?.string();
     serde_json::from_str(json).ok().or_else(tolerant)
 }
 
