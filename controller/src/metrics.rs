@@ -130,7 +130,6 @@ static CONCURRENT: LazyLock<IntCounterVec> = LazyLock::new(|| {
 });
 
 /// Makes all of them, so that they show from the start: a rate misses what a counter was born with.
-#[cfg(feature = "service")]
 pub fn show() {
     for gauge in [&INFLIGHT, &HELD, &FOLLOWERS] {
         LazyLock::force(gauge);

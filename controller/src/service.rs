@@ -84,7 +84,6 @@ pub async fn live(config: ServiceConfig, mut process: Process) -> Result<(), Fau
         .map_err(|error| format!("`identity_secret`: {error}"))?;
     let manifest = named_file("manifest", &config.manifest, Manifest::bundled, Manifest::parse)?;
     let secrets = Arc::new(config.secrets.vault()?);
-    crate::metrics::show();
     let listener = listen("controller", &config.listen).await?;
     process.admin(&config.admin).await?;
     let own_name = format!("controller{}", config.controller.id);

@@ -36,6 +36,16 @@ fn told(answer: &Answer) -> (u16, String) {
 async fn the_switch_refuses_new_work_and_finishes_the_rest() {
     let config = "[operator]\nlisten = \"127.0.0.1:0\"\nusername = \"ops\"\npassword = \"pw\"\n";
     let platform = Folder::with_config(config).start().await;
+    // Before anything has run: a rate misses what a counter was born with.
+    let metrics = told(&operators(&platform, Method::GET, "/metrics", None).await).1;
+    for name in [
+        "loadbalancer_activationsInflight_counter 0",
+        "controller_concurrent_counter 0",
+        "loadbalancer_activations_counter 0",
+        "controller_activation_start 0",
+    ] {
+        assert!(metrics.contains(name), "{name} is not in {metrics}");
+    }
     let limits = json!({"memory": 128});
     platform
         .put_action("quick", shell("echo '{\"ok\":true}'"), limits.clone())

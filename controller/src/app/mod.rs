@@ -103,6 +103,7 @@ pub struct Chance(std::sync::Mutex<StdRng>);
 
 impl App {
     pub fn new(parts: Parts) -> Arc<App> {
+        crate::metrics::show();
         let Parts {
             config,
             manifest,
