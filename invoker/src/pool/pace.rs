@@ -147,7 +147,8 @@ impl Pace {
             self.forget(now);
         }
         let at_work = self.limit.map_or(crew.there(), |limit| limit.min(crew.there()));
-        if waiting == 0 || self.window.at_work != at_work {
+        // A container that takes nothing more may end its last run when no other is there yet: that measures nothing.
+        if waiting == 0 || at_work == 0 || self.window.at_work != at_work {
             self.window = Window::new(now, at_work);
             return;
         }

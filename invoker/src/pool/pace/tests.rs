@@ -166,3 +166,14 @@ fn a_hiccup_of_the_machine_starts_nothing() {
         assert_eq!(pace.urge(now, 1, crew(1), 1), Urge::None, "{took}");
     }
 }
+
+#[test]
+fn the_last_runs_of_containers_that_leave_measure_nothing() {
+    let (mut pace, mut now) = pace(Duration::from_millis(1));
+    pace.joins(now, 0);
+    for _ in 0..100 {
+        now += START;
+        pace.ended(now, Duration::from_millis(1), 5, Crew { able: 1, arriving: 1 });
+        assert!(pace.admits(0), "somebody always works");
+    }
+}
