@@ -1,5 +1,7 @@
 //! Why an invoker does not start.
 
+use wsk_entities::Architecture;
+
 /// An invoker could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -9,6 +11,15 @@ pub enum Error {
     /// What an earlier life left behind could not be removed.
     #[error("containers of an earlier life could not be removed")]
     Sweep(#[source] wsk_containers::Error),
+    /// The containers' engine did not say what it runs.
+    #[error("the engine of the containers does not say what it runs them on")]
+    Engine(#[source] wsk_containers::Error),
+    /// The containers run on something else than this invoker tells everybody.
+    #[error(
+        "`invoker.architecture` is {said}, and the containers' engine runs {engine}: set it to \"{engine}\", or, where \
+         the engine emulates, `containers.docker.platform` to \"linux/{said}\""
+    )]
+    Architecture { said: Architecture, engine: Architecture },
     /// The runtimes manifest asks for stem cells in a way that cannot be read.
     #[error("runtimes manifest, stem cells of {kind}: {reason}")]
     StemCell { kind: String, reason: String },
@@ -19,8 +30,8 @@ impl Error {
     pub fn retryable(&self) -> bool {
         match self {
             Error::Bus(error) => error.retryable(),
-            Error::Sweep(error) => error.retryable(),
-            Error::StemCell { .. } => false,
+            Error::Sweep(error) | Error::Engine(error) => error.retryable(),
+            Error::Architecture { .. } | Error::StemCell { .. } => false,
         }
     }
 }

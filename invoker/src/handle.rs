@@ -116,6 +116,7 @@ impl Invoker {
         if left > 0 {
             tracing::warn!(containers = left, "removed containers of an earlier life");
         }
+        machine.check(factory.architecture().await.map_err(Error::Engine)?.as_deref())?;
         // Joined first: an order that comes with the activation is not missed.
         let control_orders = bus.subscribe(CONTROL, &topic, 64).await?;
         let changes = bus.subscribe(CACHE_INVALIDATION, &topic, 1024).await?;

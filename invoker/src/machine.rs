@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 use wsk_bus::messages::Node;
 use wsk_entities::{Architecture, Manifest, Timestamp};
 
+use crate::Error;
 use crate::config::Config;
 
 /// Most that is remembered at a time.
@@ -48,6 +49,33 @@ impl Machine {
             images: config.images,
             found: Mutex::default(),
         }
+    }
+
+    /// Compares what is announced with what the containers' engine runs; none where they are processes of this machine, for
+    /// which a kernel may emulate unasked. Of two architectures without a name of ours it is not known whether they differ.
+    ///
+    /// # Errors
+    /// [`Error::Architecture`]: activations would come here that cannot run here.
+    pub fn check(&self, engine: Option<&str>) -> Result<(), Error> {
+        let said = &self.architecture;
+        let Some(engine) = engine.map(Architecture::new) else {
+            if *said != Architecture::own() {
+                tracing::warn!(
+                    architecture = said.as_str(),
+                    own = Architecture::own().as_str(),
+                    "`invoker.architecture` is not what this program was compiled for; actions are processes of this machine, which must emulate it, or the key is to be left out"
+                );
+            }
+            return Ok(());
+        };
+        let unnamed = |architecture: &Architecture| matches!(architecture, Architecture::Other(_));
+        if *said == engine || unnamed(said) && unnamed(&engine) {
+            return Ok(());
+        }
+        Err(Error::Architecture {
+            said: said.clone(),
+            engine,
+        })
     }
 
     /// As it is announced.
@@ -140,6 +168,30 @@ mod tests {
         (0..REMEMBERED + 2).for_each(|n| machine.learn(&format!("image {n}"), "none", 1000));
         assert_eq!(machine.node(1000).unfit.len(), REMEMBERED);
         assert!(!knows(&machine, "image 1", 1000) && knows(&machine, "image 2", 1000));
+    }
+
+    #[test]
+    fn what_is_announced_is_what_the_engine_runs() {
+        let of = |architecture| {
+            let config = Config {
+                architecture: Some(architecture),
+                ..Config::default()
+            };
+            Machine::new(&config, &Manifest::bundled())
+        };
+        let arm = of(Architecture::Arm64);
+        for engine in [Some("arm64"), Some("aarch64"), None] {
+            arm.check(engine).unwrap();
+        }
+        assert_eq!(
+            arm.check(Some("amd64")).unwrap_err().to_string(),
+            "`invoker.architecture` is arm64, and the containers' engine runs amd64: set it to \"amd64\", or, where the \
+             engine emulates, `containers.docker.platform` to \"linux/arm64\""
+        );
+        of(Architecture::ArmV7).check(Some("arm")).unwrap();
+        assert!(of(Architecture::new("s390x")).check(Some("amd64")).is_err());
+        let unnamed = of(Architecture::new("powerpc64"));
+        assert!(unnamed.check(Some("ppc64le")).is_ok() && unnamed.check(Some("arm64")).is_err());
     }
 
     #[test]

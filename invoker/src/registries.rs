@@ -86,6 +86,10 @@ impl ContainerFactory for Accredited {
         self.inner.sweep().await
     }
 
+    async fn architecture(&self) -> Result<Option<String>, Error> {
+        self.inner.architecture().await
+    }
+
     async fn shutdown(&self) -> Result<(), Error> {
         self.inner.shutdown().await
     }
@@ -99,13 +103,13 @@ impl ContainerFactory for Accredited {
 mod tests {
     use std::sync::Mutex;
 
-    use wsk_entities::UserLimits;
+    use wsk_entities::{Architecture, Manifest, UserLimits};
     use wsk_secrets::{Key, Keys};
     use wsk_store::EmbeddedConfig;
 
     use super::*;
 
-    /// Keeps what it was asked for, and makes nothing.
+    /// Keeps what it was asked for, and makes nothing, on an engine of another architecture than any of ours.
     #[derive(Default)]
     struct Asked(Mutex<Vec<Spec>>);
 
@@ -118,6 +122,10 @@ mod tests {
 
         async fn sweep(&self) -> Result<usize, Error> {
             Ok(0)
+        }
+
+        async fn architecture(&self) -> Result<Option<String>, Error> {
+            Ok(Some("s390x".to_owned()))
         }
 
         async fn shutdown(&self) -> Result<(), Error> {
@@ -141,6 +149,29 @@ mod tests {
             managed: namespace.is_none(),
             tenant: namespace.map(|namespace| Arc::new(Tenant::new(namespace))),
         }
+    }
+
+    /// An invoker asks what is behind this factory.
+    #[tokio::test]
+    async fn an_engine_of_another_architecture_ends_the_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = wsk_store::Config::Embedded(EmbeddedConfig::in_folder(folder.path()));
+        let stores = wsk_store::open(&config).await.unwrap();
+        let bus = wsk_bus::open(&wsk_bus::Config::default()).unwrap();
+        let secrets = Arc::new(Vault::open_with(Keys::Given(Key::generate())).unwrap());
+        let factory = Arc::new(Accredited {
+            inner: Arc::new(Asked::default()),
+            subjects: stores.subjects.clone(),
+            secrets: secrets.clone(),
+        });
+        let settings = crate::Config {
+            architecture: Some(Architecture::Arm64),
+            ..crate::Config::default()
+        };
+        let manifest = Arc::new(Manifest::bundled());
+        let (entities, activations) = (stores.entities, stores.activations);
+        let started = crate::Invoker::start(settings, manifest, bus, entities, activations, factory, secrets).await;
+        assert!(matches!(started.err(), Some(crate::Error::Architecture { .. })));
     }
 
     #[tokio::test]

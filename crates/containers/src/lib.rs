@@ -92,6 +92,12 @@ pub trait ContainerFactory: Send + Sync + 'static {
     /// containers that were. Call it once, before the first `create`; what this life made is never touched.
     async fn sweep(&self) -> Result<usize, Error>;
 
+    /// What its containers run on, as images name it, where an engine has a word on that: asked, which may fail while it is
+    /// away. None: whatever this machine runs.
+    async fn architecture(&self) -> Result<Option<String>, Error> {
+        Ok(None)
+    }
+
     /// Destroys every container that still exists and refuses further `create` with [`Error::ShuttingDown`]. Idempotent.
     async fn shutdown(&self) -> Result<(), Error>;
 

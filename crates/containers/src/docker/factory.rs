@@ -294,6 +294,10 @@ impl ContainerFactory for Factory {
             .map(|removed| removed.len())
     }
 
+    async fn architecture(&self) -> Result<Option<String>, Error> {
+        Ok(Some(self.engine.platform().await?.architecture().to_owned()))
+    }
+
     async fn shutdown(&self) -> Result<(), Error> {
         self.closed.store(true, Ordering::Release);
         let existing: Vec<Arc<Remains>> = self.existing().values().filter_map(Weak::upgrade).collect();

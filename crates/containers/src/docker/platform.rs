@@ -35,6 +35,11 @@ impl Platform {
         }
     }
 
+    /// Without the variant.
+    pub(super) fn architecture(&self) -> &str {
+        &self.architecture
+    }
+
     /// That of an image on the node; none where the image does not say.
     pub(super) fn of_image(image: &ImageInspect) -> Option<Platform> {
         let text = |text: &Option<String>| text.clone().unwrap_or_default();
