@@ -87,6 +87,30 @@ pub static TAKEN_OVER: LazyLock<IntCounter> = LazyLock::new(|| {
 pub static UNPUBLISHED: LazyLock<IntCounter> =
     LazyLock::new(|| counter("controller_kafka_error", "Activations that the message bus refused."));
 
+/// Publishes of single invocations that began.
+pub static PUBLISHING: LazyLock<IntCounter> =
+    LazyLock::new(|| counter("controller_kafka_start", "Single invocations given to the message bus."));
+
+/// How long the bus took to accept them.
+pub static PUBLISHED: LazyLock<Histogram> = LazyLock::new(|| {
+    histogram(
+        "controller_kafka_finish",
+        "Seconds until the message bus accepted a single invocation.",
+    )
+});
+
+static STARTUPS: LazyLock<IntCounter> =
+    LazyLock::new(|| counter("controller_startup_counter", "Controllers that this process started."));
+
+static CAPACITY: LazyLock<[IntGauge; 2]> = LazyLock::new(|| {
+    ["Managed", "BlackBox"].map(|pool| {
+        gauge(
+            &format!("loadbalancer_totalCapacity{pool}_counter"),
+            "MB of memory that the invokers of the pool have; one may be in both.",
+        )
+    })
+});
+
 /// Placements beyond the invokers' memory.
 pub static OVERLOADS: LazyLock<IntCounter> = LazyLock::new(|| {
     counter(
@@ -142,6 +166,7 @@ pub fn show() {
         &BLOCKING_STARTED,
         &RETRIEVED,
         &UNPUBLISHED,
+        &PUBLISHING,
     ];
     for counter in counters
         .into_iter()
@@ -149,7 +174,11 @@ pub fn show() {
     {
         LazyLock::force(counter);
     }
-    LazyLock::force(&BLOCKING_FINISHED);
+    for histogram in [&BLOCKING_FINISHED, &PUBLISHED] {
+        LazyLock::force(histogram);
+    }
+    LazyLock::force(&CAPACITY);
+    STARTUPS.inc();
     for kind in ["regular", "forced", "regularAfterForced"] {
         COMPLETIONS.with_label_values(&[kind]);
     }
@@ -189,6 +218,13 @@ pub fn invokers(state: &str, count: usize) {
 /// MB placed on a pool.
 pub fn memory(pool: &str, placed: i64) {
     MEMORY.with_label_values(&[pool]).set(placed);
+}
+
+/// MB that the invokers of the two pools have, managed and blackbox.
+pub fn capacity(pools: [i64; 2]) {
+    for (gauge, all) in CAPACITY.iter().zip(pools) {
+        gauge.set(all);
+    }
 }
 
 fn counter(name: &str, help: &str) -> IntCounter {

@@ -11,7 +11,7 @@ use wsk_bus::{Durability, Error, Key, Message, MessageBus, Receipt, TopicConfig}
 use wsk_entities::{Activation, ActivationId, StatusCode};
 use wsk_service::clock;
 
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, own_status};
 
 /// Tells controllers what became of their activations.
 pub(crate) struct Acks {
@@ -86,7 +86,11 @@ impl Acks {
     /// Tells whoever counts for users that an activation ended. One that cannot be told is lost: nobody waits for it.
     pub async fn event(&self, message: &ActivationMessage, record: &Activation) {
         let source = format!("invoker{}", self.instance.instance).into();
-        let body = EventBody::Activation(ActivationEvent::of(record));
+        let told = ActivationEvent::of(record);
+        if let (Some(status), Some((namespace, action))) = (told.user_defined_status_code, told.name.split_once('/')) {
+            own_status(namespace, message.user.namespace.name.as_str(), action, status);
+        }
+        let body = EventBody::Activation(told);
         let event = Arc::new(Event::new(source, &message.user, body, clock::now()));
         let event = Message::local(Key::Id(message.activation_id.bits()), event);
         if let Err(error) = self.bus.publish(EVENTS, event, Durability::Volatile).await {

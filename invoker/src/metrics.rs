@@ -1,6 +1,6 @@
 //! What the invoker counts, under OpenWhisk's names.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, LazyLock, Mutex};
 
 use prometheus::core::Collector;
@@ -69,6 +69,7 @@ impl Metrics {
             "invoker_containerStart_counter",
             "Activations, by how they came by a container.",
         );
+        counter("invoker_startup_counter", "Invokers that this process started.").inc();
         Metrics {
             activations: counter("invoker_activation_start", "Activations taken from the bus."),
             inits: counter("invoker_activationInit_start", "Containers initialised or tried to."),
@@ -125,6 +126,35 @@ pub(crate) struct Series {
     status: [IntCounter; 4],
 }
 
+/// The series by namespace, initiator and action.
+static KNOWN: LazyLock<Mutex<HashMap<[String; 3], Arc<Series>>>> = LazyLock::new(Mutex::default);
+
+/// How many pairs of an action and a status of its own are told apart: the statuses are the users' to choose.
+const OWN_STATUSES: usize = 1000;
+
+/// Namespace, initiator and action, and the status.
+type OwnStatus = ([String; 3], u16);
+
+/// Counts a status that an action put into its result, where events tell of it. Actions without series have none here.
+pub(crate) fn own_status(namespace: &str, initiator: &str, action: &str, status: u16) {
+    static SEEN: LazyLock<Mutex<HashSet<OwnStatus>>> = LazyLock::new(Mutex::default);
+    let key = [namespace, initiator, action].map(str::to_owned);
+    {
+        let known = KNOWN.lock().expect("no panic under this lock");
+        if !known.contains_key(&key) {
+            return;
+        }
+    }
+    let mut seen = SEEN.lock().expect("no panic under this lock");
+    let pair = (key, status);
+    let told = seen.contains(&pair) || seen.len() < OWN_STATUSES && seen.insert(pair);
+    let code = if told { status.to_string() } else { "other".to_owned() };
+    User::get()
+        .status_code
+        .with_label_values(&[namespace, initiator, action, &code])
+        .inc();
+}
+
 /// One ended activation, for its series. Times in milliseconds.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sample {
@@ -148,7 +178,6 @@ pub(crate) struct Labels<'a> {
 impl Series {
     /// The series of an action, within a bound on their number; beyond it, those of the action `other`.
     pub fn of(labels: Labels<'_>, bound: usize) -> Option<Arc<Series>> {
-        static KNOWN: LazyLock<Mutex<HashMap<[String; 3], Arc<Series>>>> = LazyLock::new(Mutex::default);
         if bound == 0 {
             return None;
         }
@@ -228,6 +257,7 @@ struct User {
     size: HistogramVec,
     memory: IntGaugeVec,
     status: IntCounterVec,
+    status_code: IntCounterVec,
 }
 
 impl User {
@@ -281,6 +311,11 @@ impl User {
                 "openwhisk_action_status",
                 "Activations by how they ended.",
                 &["namespace", "initiator", "action", "status"],
+            ),
+            status_code: counters(
+                "openwhisk_action_status_code",
+                "Activations by the statusCode in their result; with user events only.",
+                &["namespace", "initiator", "action", "status_code"],
             ),
         }
     }

@@ -43,6 +43,12 @@ async fn the_switch_refuses_new_work_and_finishes_the_rest() {
         "controller_concurrent_counter 0",
         "loadbalancer_activations_counter 0",
         "controller_activation_start 0",
+        "controller_startup_counter 1",
+        "controller_kafka_start 0",
+        "controller_kafka_finish_count 0",
+        "loadbalancer_totalCapacityManaged_counter ",
+        "loadbalancer_totalCapacityBlackBox_counter ",
+        "invoker_startup_counter 1",
     ] {
         assert!(metrics.contains(name), "{name} is not in {metrics}");
     }

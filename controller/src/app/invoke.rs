@@ -291,6 +291,8 @@ impl App {
         durability: Durability,
     ) -> Result<Receipt, Error> {
         metrics::ACTIVATIONS.inc();
+        metrics::PUBLISHING.inc();
+        let began = Instant::now();
         let published = {
             let mut span = trace::Span::child("publish", trace::Kind::Producer, trace::current().as_ref());
             span.note("ferrowhisk.activation_id", || id.to_string());
@@ -302,7 +304,10 @@ impl App {
             published
         };
         match &published {
-            Ok(_) => self.work.flights.depart(id),
+            Ok(_) => {
+                metrics::PUBLISHED.observe(began.elapsed().as_secs_f64());
+                self.work.flights.depart(id);
+            }
             Err(_) => self.work.flights.cancel(id),
         }
         published.map_err(refused)

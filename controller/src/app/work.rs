@@ -257,8 +257,10 @@ impl App {
             metrics::invokers(health.text(), states.iter().filter(|(_, h)| *h == health).count());
         }
         let balancer = self.work.flights.balancer();
-        metrics::memory("managed", balancer.memory(false).0);
-        metrics::memory("blackbox", balancer.memory(true).0);
+        let (managed, blackbox) = (balancer.memory(false), balancer.memory(true));
+        metrics::memory("managed", managed.0);
+        metrics::memory("blackbox", blackbox.0);
+        metrics::capacity([managed.1, blackbox.1]);
     }
 }
 

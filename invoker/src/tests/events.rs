@@ -13,6 +13,7 @@ const MANIFEST: &str = r#"{"runtimes":{"nodejs":[{"kind":"nodejs:20","default":t
 async fn every_end_is_told_once() {
     let told = Config {
         user_events: true,
+        user_metrics: 10,
         ..config()
     };
     let mut world = World::with(told, MANIFEST).await;
@@ -41,6 +42,13 @@ async fn every_end_is_told_once() {
         (ended.user_defined_status_code, ended.memory, &*ended.kind),
         (Some(418), 256, "nodejs:20")
     );
+    let page = prometheus::TextEncoder::new()
+        .encode_to_string(&prometheus::gather())
+        .unwrap();
+    let counted = page
+        .lines()
+        .any(|line| line.starts_with("openwhisk_action_status_code{") && line.contains(r#"status_code="418""#));
+    assert!(counted, "{page}");
     let EventBody::Activation(failed) = &seen[1].body else {
         panic!("an activation")
     };
