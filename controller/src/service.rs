@@ -16,7 +16,7 @@ use wsk_identity::{Authenticator, DOUBT, HEADER, Outcome, Signer};
 use wsk_service::config::{Duration as Span, Secret, named_file};
 use wsk_service::http::{self, Handler, Rejection, Request, Response, text};
 use wsk_service::phase::{Listener, Phases, Verdict};
-use wsk_service::program::{Fault, Process, Settings, chain, listen, wait_for};
+use wsk_service::program::{Fault, Process, Settings, chain, listen, named, some, wait_for};
 use wsk_service::supervise::{OnCancel, OnFailure, Stage, Task};
 use wsk_service::telemetry::trace::{self, within};
 use wsk_service::{admin, clock, telemetry};
@@ -56,6 +56,15 @@ wsk_service::settings! {
 impl Settings for ServiceConfig {
     fn log(&self) -> &telemetry::Config {
         &self.log
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let own = &self.controller;
+        named("controller.id", &own.id)?;
+        some("controller.cluster_size", own.cluster_size.into())?;
+        self.store.check_shared()?;
+        self.bus
+            .check_shared("controller.max_payload_bytes", own.max_payload_bytes)
     }
 }
 
@@ -334,6 +343,46 @@ mod tests {
             wsk_service::config::undocumented::<ServiceConfig>(),
             Vec::<String>::new()
         );
+    }
+
+    #[test]
+    fn what_cannot_work_is_refused_by_its_key() {
+        assert_eq!(ServiceConfig::default().check(), Ok(()));
+        for (spoil, expected) in [
+            (
+                (|config| config.controller.id.clear()) as fn(&mut ServiceConfig),
+                "`controller.id` is empty",
+            ),
+            (
+                |config| config.controller.id = "a/b".to_owned(),
+                "`controller.id`: `a/b` has the character '/'",
+            ),
+            (
+                |config| config.controller.id = "7".repeat(65),
+                "`controller.id` has 65 characters",
+            ),
+            (
+                |config| config.controller.cluster_size = 0,
+                "`controller.cluster_size` is 0",
+            ),
+            (
+                |config| config.controller.max_payload_bytes = 5_000_000,
+                "`bus.topics.max_message_bytes`",
+            ),
+            (
+                |config| config.bus = wsk_bus::Config::default(),
+                "`bus.type` is `in_process`",
+            ),
+            (
+                |config| config.store = wsk_store::Config::Embedded(Default::default()),
+                "`store.type` is `embedded`",
+            ),
+        ] {
+            let mut config = ServiceConfig::default();
+            spoil(&mut config);
+            let error = config.check().unwrap_err();
+            assert!(error.starts_with(expected), "{error}");
+        }
     }
 
     #[test]

@@ -43,6 +43,10 @@ impl Settings for ServiceConfig {
     fn log(&self) -> &telemetry::Config {
         &self.log
     }
+
+    fn check(&self) -> Result<(), String> {
+        self.store.check_shared()
+    }
 }
 
 /// The share of `drain` that requests get. Their listeners cut what is left then, so that those who asked and the log are told

@@ -6,7 +6,7 @@ use std::time::Duration;
 use wsk_bus::{MessageBus, Name};
 use wsk_entities::{Architecture, Manifest};
 use wsk_service::config::{Duration as Span, named_file};
-use wsk_service::program::{Fault, Process, Settings, chain, wait_for};
+use wsk_service::program::{Fault, Process, Settings, chain, some, wait_for};
 use wsk_service::supervise::{OnCancel, OnFailure, Stage, Task};
 use wsk_service::telemetry;
 
@@ -41,6 +41,13 @@ wsk_service::settings! {
 impl Settings for ServiceConfig {
     fn log(&self) -> &telemetry::Config {
         &self.log
+    }
+
+    fn check(&self) -> Result<(), String> {
+        some("invoker.memory_mb", self.invoker.memory_mb.into())?;
+        self.store.check_shared()?;
+        self.bus
+            .check_shared("invoker.payload_limit", self.invoker.payload_limit)
     }
 }
 

@@ -207,6 +207,13 @@ def unknown_keys_and_wrong_types():
         refuses(service, "admin = \n", "is not TOML", "line 1")
         refuses(service, config(service), "ADMINN", **{f"FERROWHISK_{service.upper()}_ADMINN": "x"})
     refuses("controller", config("controller", bus("[bus.tls]\nenabled = \"yes\"\n")), "`bus.tls.enabled`", "expected a boolean")
+    misspelt = bus('[bus.properties]\n"sasl.oauthbearer.client.secrett" = "hush"\n')
+    refuses("invoker", config("invoker", misspelt), "`bus.properties`", "`sasl.oauthbearer.client.secrett`")
+    refuses("invoker", config("invoker", bus(session_timeout_ms=0)), "`bus.session_timeout_ms` is 0")
+    for service in ("controller", "invoker"):
+        refuses(service, config(service, '[bus]\ntype = "in_process"\n'), "`bus.type` is `in_process`", "`kafka`")
+    for service in TOP:
+        refuses(service, config(service, '[store]\ntype = "embedded"\n'), "`store.type` is `embedded`", "`couchdb`")
     refuses("invoker", config("invoker", bus("[bus.sasl]\nmechanism = \"MD5\"\n")), "`bus.sasl.mechanism`", "SCRAM-SHA-512")
 
 

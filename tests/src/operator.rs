@@ -120,3 +120,41 @@ async fn nobody_switches_what_has_no_password() {
     let plain = Platform::start().await;
     assert!(!plain.folder.path().join("operator.url").exists());
 }
+
+/// The answers of one request that asked for more, and nothing of another.
+#[tokio::test]
+async fn the_log_tells_one_request_through_controller_and_invoker_when_that_is_asked_for() {
+    let platform = Folder::new().start().await;
+    let limits = json!({"memory": 128});
+    platform
+        .put_action("quick", shell("echo '{\"ok\":true}'"), limits)
+        .await;
+    let target = "/api/v1/namespaces/_/actions/quick?blocking=true";
+    let mut ids = Vec::new();
+    for (transaction, extra) in [("silentone", "off"), ("toldone", "on")] {
+        let key = Some(platform.authorization());
+        let mut request = platform
+            .request(Method::POST, target, key, Some("{}".to_owned()))
+            .expect("a request");
+        let headers = request.headers_mut();
+        headers.insert("x-request-id", transaction.parse().expect("a header"));
+        headers.insert("x-ow-extra-logging", extra.parse().expect("a header"));
+        let answer = exchange(&platform.address, request).await.expect("an answer");
+        ids.push(answer.activation_id());
+    }
+    let lines = wait::until(LONG, async || {
+        let log = platform.folder.log();
+        let lines: Vec<String> = log
+            .lines()
+            .filter(|line| line.contains("[#tid_toldone]"))
+            .map(str::to_owned)
+            .collect();
+        let has = |part: &str| lines.iter().any(|line| line.contains(part) && line.contains(&ids[1]));
+        let whole = has("wsk_controller::api: answered method=POST") && has("an activation ended status=");
+        if whole { Ok(lines) } else { Err(log) }
+    })
+    .await;
+    assert!(lines.iter().all(|line| !line.contains(&ids[0])), "{lines:?}");
+    let log = platform.folder.log();
+    assert!(!log.contains("silentone") && !log.contains(&ids[0]), "{log}");
+}

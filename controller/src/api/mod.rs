@@ -32,6 +32,7 @@ use hyper::Method;
 use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use wsk_entities::Collection;
 use wsk_service::http::Response;
+use wsk_service::telemetry::Transaction;
 
 use crate::app::App;
 use crate::metrics;
@@ -54,8 +55,20 @@ pub const MAX_ENTITY: usize = 50 * 1024 * 1024;
 impl App {
     /// Answers a request. Never fails and never hangs longer than a blocking wait.
     pub async fn handle(self: &Arc<App>, request: Request) -> Response {
-        let mut response = self.answer(&request).await;
+        let transid = &request.transid;
+        let transaction = Transaction::of(transid.id.clone(), transid.extra_logging);
+        transaction.run(self.respond(&request)).await
+    }
+
+    async fn respond(self: &Arc<App>, request: &Request) -> Response {
+        let mut response = self.answer(request).await;
         metrics::answered(&request.parts.method, response.status());
+        let (method, path, status) = (
+            &request.parts.method,
+            request.parts.uri.path(),
+            response.status().as_u16(),
+        );
+        tracing::debug!(%method, path, status, "answered");
         if let Ok(id) = HeaderValue::from_str(&request.transid.id) {
             // An action may have set the same header: both are sent, ours first.
             let theirs = response.headers_mut().insert(REQUEST_ID, id);

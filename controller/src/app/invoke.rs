@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use wsk_bus::messages::{ActionRef, ActivationMessage, Detour};
 use wsk_bus::{Durability, Key, Message, Receipt};
 use wsk_entities::{Activation, ActivationId, FullName, Json, Namespace, Object, Parameters, Timestamp};
-use wsk_service::telemetry::trace;
+use wsk_service::telemetry::{self, trace};
 
 use super::acks::{Answer, Boarding};
 use super::balancer::{Demand, Placement, Refusal};
@@ -184,7 +184,9 @@ impl App {
     /// # Errors
     /// [`Error::Unavailable`] when no invoker is usable.
     pub(super) fn prepare(&self, launch: &Launch<'_>) -> Result<Ready, Error> {
-        self.prepare_as(self.chance.activation_id(), launch)
+        let id = self.chance.activation_id();
+        telemetry::record("activation_id", id.to_string());
+        self.prepare_as(id, launch)
     }
 
     pub(super) fn prepare_as(&self, id: ActivationId, launch: &Launch<'_>) -> Result<Ready, Error> {

@@ -69,6 +69,19 @@ pub struct TopicConfig {
 }
 
 impl Config {
+    /// Whether several services can share it, as those of a cluster do, with messages that hold payloads of so many bytes, as
+    /// `key` says; if not, what to configure.
+    #[cfg(feature = "kafka")]
+    pub fn check_shared(&self, key: &str, payload: u64) -> Result<(), String> {
+        match self {
+            Config::InProcess(_) => Err(
+                "`bus.type` is `in_process`, which is for one process alone: a cluster's services share a `kafka`"
+                    .to_owned(),
+            ),
+            Config::Kafka(kafka) => kafka.check(key, payload),
+        }
+    }
+
     /// What each key means, for the reference of configuration.
     #[cfg(feature = "kafka")]
     pub const DOCS: &'static [(&'static str, &'static str)] = kafka::DOCS;

@@ -39,6 +39,39 @@ pub struct Program {
 pub trait Settings: Documented + DeserializeOwned + Serialize + Default {
     /// The part that says how it logs.
     fn log(&self) -> &telemetry::Config;
+
+    /// Whether all of it can work, as far as that shows without asking anybody; if not, what is wrong with which key and
+    /// what to do.
+    fn check(&self) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+/// Longest name of a part; it becomes part of topics' names, of which Kafka takes 249 characters.
+const LONGEST_NAME: usize = 64;
+
+/// Whether a setting can be part of topics' names.
+pub fn named(key: &str, name: &str) -> Result<(), String> {
+    let odd = name.chars().find(|c| !c.is_ascii_alphanumeric() && !"._-".contains(*c));
+    match odd {
+        _ if name.is_empty() => Err(format!("`{key}` is empty; give each its own, such as `0`")),
+        Some(odd) => Err(format!(
+            "`{key}`: `{name}` has the character {odd:?}; letters, digits, `.`, `_` and `-` are possible"
+        )),
+        None if name.len() > LONGEST_NAME => Err(format!(
+            "`{key}` has {} characters; {LONGEST_NAME} are possible",
+            name.len()
+        )),
+        None => Ok(()),
+    }
+}
+
+/// Whether a setting that counts something is not zero.
+pub fn some(key: &str, count: u64) -> Result<(), String> {
+    match count {
+        0 => Err(format!("`{key}` is 0; it has to be 1 or more")),
+        _ => Ok(()),
+    }
 }
 
 /// What every service holds while it lives.
@@ -104,6 +137,7 @@ impl Program {
             return Ok(show(&config::reference::<S>())?);
         }
         let settings: S = self.load(arguments.config.as_deref())?;
+        settings.check()?;
         if arguments.print_config {
             return Ok(show(&config::print(&settings))?);
         }

@@ -213,6 +213,18 @@ pub enum Config {
 }
 
 impl Config {
+    /// Whether several services can share it, as those of a cluster do; if not, what to configure.
+    #[cfg(feature = "couchdb")]
+    pub fn check_shared(&self) -> Result<(), String> {
+        match self {
+            Config::Embedded(_) => Err(
+                "`store.type` is `embedded`, which is for one process alone: a cluster's services share a `couchdb`"
+                    .to_owned(),
+            ),
+            Config::Couchdb(_) => Ok(()),
+        }
+    }
+
     /// What each key means, for the reference of configuration.
     #[cfg(feature = "couchdb")]
     pub const DOCS: &'static [(&'static str, &'static str)] = &[

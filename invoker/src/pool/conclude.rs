@@ -104,6 +104,7 @@ async fn finish(place: Place, container: Arc<dyn Container>, ended: Ended) {
     }
     let lines = logs::stored(found, limit, status, shared.now_ns());
     let record = acknowledge(&shared, message, record, lines, answered).await;
+    tracing::debug!(status = status.label(), duration_ms = timing.duration, init_ms = ?timing.init, "an activation ended");
     trace.record();
     shared.keep(message, record, job.ticket.with_trace(trace)).await;
     if limit == 0 && ending != Ending::Abandoned {
@@ -168,7 +169,7 @@ pub(super) async fn fail(shared: Arc<Shared>, plan: Option<Arc<Plan>>, job: Job,
     };
     let response = fault.response();
     tracing::info!(
-        transid = %job.message.transid, activation_id = %job.message.activation_id, fault = ?fault,
+        fault = ?fault,
         "activation ended without its code having run"
     );
     let mut record = record::build(&job.message, plan.as_deref(), timing, response);

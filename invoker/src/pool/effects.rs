@@ -291,7 +291,8 @@ impl Pool {
                 took: None,
             })
         };
-        self.starts(worker::run(self.at(slot), container, bound, job), broken);
+        let message = job.message.clone();
+        self.starts_on(&message, worker::run(self.at(slot), container, bound, job), broken);
     }
 
     fn init_next(&mut self, slot: Id) {
@@ -300,7 +301,8 @@ impl Pool {
         let container = place.container.clone().expect("it was made");
         let bound = self.groups.get(place.group.expect("it was bound before")).bound.clone();
         let broken = move || Some(Report::InitFailed { slot, again: None });
-        self.starts(worker::init(self.at(slot), container, bound, job), broken);
+        let message = job.message.clone();
+        self.starts_on(&message, worker::init(self.at(slot), container, bound, job), broken);
     }
 
     fn with_container<F>(&mut self, slot: Id, work: fn(Place, Arc<dyn wsk_containers::Container>) -> F, broken: Report)

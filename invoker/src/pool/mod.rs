@@ -43,6 +43,7 @@ use wsk_bus::messages::{self, ActivationMessage};
 use wsk_bus::{Delivery, Subscription};
 use wsk_containers::Container;
 use wsk_entities::FullName;
+use wsk_service::telemetry::Transaction;
 
 pub(crate) use drain::{Command, Draining};
 use groups::{Groups, Shelf};
@@ -330,6 +331,18 @@ impl Pool {
         if let Err(job) = self.place(job, claim) {
             self.buffer.push_back(job);
         }
+    }
+
+    /// Begins work on an activation: what is logged meanwhile carries its id and that of the request that caused it.
+    fn starts_on(
+        &mut self,
+        message: &ActivationMessage,
+        work: impl Future<Output = ()> + Send + 'static,
+        broken: impl FnOnce() -> Option<Report> + Send + 'static,
+    ) {
+        let transaction = Transaction::of(message.transid.id.clone(), message.transid.extra_logging);
+        transaction.record("activation_id", message.activation_id.to_string());
+        self.starts(transaction.run(work), broken);
     }
 
     /// Begins work. Should it panic, `broken` says what the pool hears instead of its report: a fault of ours costs the

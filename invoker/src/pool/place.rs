@@ -38,7 +38,9 @@ impl Pool {
             return Ok(());
         }
         if job.may_have_run() && !job.looked_up && !planted(Bug::RunsAgain) {
-            self.starts(worker::look_up(self.shared.clone(), self.outbox.clone(), job), || None);
+            let message = job.message.clone();
+            let work = worker::look_up(self.shared.clone(), self.outbox.clone(), job);
+            self.starts_on(&message, work, || None);
             return Ok(());
         }
         if let Some(text) = job.message.detour.as_ref().and_then(|detour| detour.why.clone()) {
@@ -78,7 +80,8 @@ impl Pool {
 
     pub(super) fn place_cold(&mut self, plan: Arc<Plan>, job: Job, claim: Claim) -> Result<(), Job> {
         if let Some(why) = self.shared.machine.why_not(&plan.names, clock::now()) {
-            self.starts(conclude::refuse(self.shared.clone(), plan, job, why), || None);
+            let message = job.message.clone();
+            self.starts_on(&message, conclude::refuse(self.shared.clone(), plan, job, why), || None);
             return Ok(());
         }
         if let Some(fault) = plan.outside(&self.shared.config.limits, &job.message.user.limits) {
@@ -258,7 +261,8 @@ impl Pool {
     }
 
     pub(super) fn fail(&mut self, plan: Option<Arc<Plan>>, job: Job, fault: Fault) {
-        self.starts(conclude::fail(self.shared.clone(), plan, job, fault), || None);
+        let message = job.message.clone();
+        self.starts_on(&message, conclude::fail(self.shared.clone(), plan, job, fault), || None);
     }
 
     /// What a container for this slot is made from.

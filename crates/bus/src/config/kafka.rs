@@ -289,25 +289,33 @@ impl Default for Topics {
     }
 }
 
-/// Whether a setting of librdkafka holds something that must not be shown.
-fn secret(name: &str) -> bool {
-    [
-        "password",
-        "secret",
-        "token",
-        ".pem",
-        "oauthbearer.config",
-        "private.key",
-    ]
-    .iter()
-    .any(|part| name.contains(part))
+/// What a message has beside the payload, in bytes, as OpenWhisk counts it.
+const OVERHEAD: u64 = 6068;
+
+impl Kafka {
+    pub(super) fn check(&self, key: &str, payload: u64) -> Result<(), String> {
+        let zero = [
+            ("bus.session_timeout_ms", self.session_timeout_ms),
+            ("bus.timeout_ms", self.timeout_ms),
+            ("bus.topics.segment_bytes", self.topics.segment_bytes),
+        ];
+        if let Some((key, _)) = zero.into_iter().find(|(_, value)| *value == 0) {
+            return Err(format!("`{key}` is 0; it has to be 1 or more"));
+        }
+        let least = payload.saturating_add(OVERHEAD);
+        match self.topics.max_message_bytes < least {
+            true => Err(format!(
+                "`bus.topics.max_message_bytes` is {}, too little for payloads of {payload} bytes (`{key}`); make it {least} or more",
+                self.topics.max_message_bytes
+            )),
+            false => Ok(()),
+        }
+    }
 }
 
+/// Names alone: a value may be a secret, whatever its name is, and a name may be misspelt.
 fn hide<S: serde::Serializer>(properties: &BTreeMap<String, String>, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_map(properties.iter().map(|(name, value)| {
-        let shown = if secret(name) { HIDDEN } else { value };
-        (name, shown)
-    }))
+    serializer.collect_map(properties.keys().map(|name| (name, HIDDEN)))
 }
 
 #[cfg(test)]
@@ -327,7 +335,32 @@ mod tests {
             .insert("socket.keepalive.enable".to_owned(), "true".to_owned());
         let printed = serde_json::to_string(&kafka).unwrap();
         assert!(!printed.contains("hush"), "{printed}");
-        assert!(printed.contains(r#""socket.keepalive.enable":"true""#), "{printed}");
+        assert!(printed.contains(r#""socket.keepalive.enable":"(secret)""#), "{printed}");
         assert!(!format!("{kafka:?}").contains("hush"));
+    }
+
+    #[test]
+    fn what_cannot_work_is_refused_by_its_key() {
+        assert_eq!(
+            Kafka::default().check("controller.max_payload_bytes", 1_048_576),
+            Ok(())
+        );
+        for (spoil, key) in [
+            (
+                (|kafka| kafka.session_timeout_ms = 0) as fn(&mut Kafka),
+                "`bus.session_timeout_ms`",
+            ),
+            (|kafka| kafka.timeout_ms = 0, "`bus.timeout_ms`"),
+            (|kafka| kafka.topics.segment_bytes = 0, "`bus.topics.segment_bytes`"),
+            (
+                |kafka| kafka.topics.max_message_bytes = 1000,
+                "`bus.topics.max_message_bytes` is 1000",
+            ),
+        ] {
+            let mut kafka = Kafka::default();
+            spoil(&mut kafka);
+            let error = kafka.check("controller.max_payload_bytes", 1_048_576).unwrap_err();
+            assert!(error.starts_with(key), "{error}");
+        }
     }
 }

@@ -4,6 +4,8 @@ use std::path::Path;
 
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::KafkaError;
+use rdkafka::types::RDKafkaConfRes;
 
 use super::Shared;
 use super::log::{Joining, Log};
@@ -58,9 +60,23 @@ pub(super) fn client(config: &Kafka) -> Result<ClientConfig, Error> {
         if let Some((_, key)) = OWN.iter().find(|(own, _)| own == name) {
             return Err(wrong(format!("`bus.properties` sets `{name}`; use {key} instead")));
         }
+        property(name, value)?;
         client.set(name, value);
     }
     Ok(client)
+}
+
+/// Whether the library knows a property and takes its value, which is not shown: it may be a secret.
+fn property(name: &str, value: &str) -> Result<(), Error> {
+    match ClientConfig::new().set(name, value).create_native_config() {
+        Ok(_) => Ok(()),
+        Err(KafkaError::ClientConfig(RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN, ..)) => Err(wrong(format!(
+            "`bus.properties`: librdkafka knows no property `{name}`; correct its name"
+        ))),
+        Err(_) => Err(wrong(format!(
+            "`bus.properties`: librdkafka does not take the value of `{name}`; correct it"
+        ))),
+    }
 }
 
 fn wrong(reason: impl Into<String>) -> Error {

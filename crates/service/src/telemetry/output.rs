@@ -97,6 +97,11 @@ fn ours(metadata: &Metadata<'_>) -> bool {
     metadata.target().starts_with("wsk_") || metadata.target().starts_with("ferrowhisk")
 }
 
+/// Whether an event says this by itself.
+fn says(metadata: &Metadata<'_>, name: &str) -> bool {
+    metadata.fields().field(name).is_some()
+}
+
 fn human(line: &mut String, event: &Event<'_>) {
     let metadata = event.metadata();
     put(
@@ -113,9 +118,8 @@ fn human(line: &mut String, event: &Event<'_>) {
     put(line, format_args!("{}: {}", metadata.target(), message.0));
     event.record(&mut Pairs(line));
     transaction::with_current(|_, fields| {
-        fields
-            .iter()
-            .for_each(|(name, value)| put(line, format_args!(" {name}={value}")));
+        let others = fields.iter().filter(|(name, _)| !says(metadata, name));
+        others.for_each(|(name, value)| put(line, format_args!(" {name}={value}")));
     });
 }
 
@@ -137,8 +141,12 @@ fn json(line: &mut String, event: &Event<'_>) {
         ),
     );
     transaction::with_current(|id, fields| {
-        member(line, "transid", id);
-        fields.iter().for_each(|(name, value)| member(line, name, value));
+        let transid = ("transid", id);
+        let fields = fields.iter().map(|(name, value)| (*name, &**value));
+        let others = std::iter::once(transid)
+            .chain(fields)
+            .filter(|(name, _)| !says(metadata, name));
+        others.for_each(|(name, value)| member(line, name, value));
     });
     event.record(&mut Members(line));
     line.push('}');

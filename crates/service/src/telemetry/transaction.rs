@@ -47,6 +47,14 @@ impl Transaction {
         }))
     }
 
+    /// A transaction with this id, and whether its debug lines are shown whatever the level.
+    pub fn of(id: impl Into<Arc<str>>, extra: bool) -> Self {
+        match extra {
+            true => Self::with_extra_logging(id),
+            false => Self::new(id),
+        }
+    }
+
     /// A transaction whose debug lines are shown whatever the level.
     pub fn with_extra_logging(id: impl Into<Arc<str>>) -> Self {
         EXTRA.fetch_add(1, Ordering::Relaxed);
