@@ -81,6 +81,10 @@ fn perform(value: &Value) -> Reply {
             let eaten = vec![1_u8; (number("mb") << 20) as usize];
             return Reply::json(json!({"eaten": std::hint::black_box(eaten).len()}));
         }
+        "keep" => {
+            let kept = Box::leak(vec![1_u8; (number("mb") << 20) as usize].into_boxed_slice());
+            return Reply::json(json!({"kept": std::hint::black_box(kept).len()}));
+        }
         "big" => return Reply::Plain(200, "a".repeat(number("bytes") as usize)),
         "chunked" => return Reply::Chunked(text("body")),
         "status" => return Reply::Plain(number("status") as u16, text("body")),

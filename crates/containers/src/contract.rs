@@ -16,6 +16,7 @@
 //! | `exit` | | ends the program |
 //! | `close` | | closes the connection without an answer |
 //! | `eat` | `mb` | takes so much memory, then answers how much |
+//! | `keep` | `mb` | takes so much memory for good |
 //! | `big` | `bytes` | answers so many `a` |
 //! | `chunked` | `body` | answers it chunked, without a length |
 //! | `status` | `status`, `body` | answers just that |

@@ -106,10 +106,7 @@ impl Sandbox {
                 output,
                 remains,
                 memory_kills: AtomicU64::new(0),
-                watch: making.watched_mb.map(|memory_mb| Watch {
-                    pid: child.pid,
-                    memory_mb,
-                }),
+                watch: making.watched_mb.map(|memory_mb| Watch::new(child.pid, memory_mb)),
                 _socket: control.handle,
             }),
             Err(error) => {

@@ -1,34 +1,55 @@
 //! A regular look at the memory of a sandbox that no control group limits, which an ordinary user seldom has: what holds more
 //! than it may is killed. Less than a limit, as much can be taken between two looks, but nobody fills the machine for long.
 
-use std::{fs, time::Duration};
+use std::{
+    fs,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
-use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tokio::time::Instant;
 
 use super::tree;
 
 /// Of one sandbox.
 #[derive(Debug)]
 pub(super) struct Watch {
-    pub(super) pid: libc::pid_t,
-    pub(super) memory_mb: u32,
+    pid: libc::pid_t,
+    memory_mb: u32,
+    looked: Mutex<Instant>,
+    /// What the last look found, which the call that it was begun for may not have waited for.
+    over: Arc<AtomicBool>,
 }
 
-/// Time between two looks; most calls are over before the first.
+/// Least time between two looks, in one call or several.
 const EVERY: Duration = Duration::from_millis(150);
 
 impl Watch {
+    pub(super) fn new(pid: libc::pid_t, memory_mb: u32) -> Watch {
+        Watch {
+            pid,
+            memory_mb,
+            looked: Mutex::new(Instant::now()),
+            over: Arc::default(),
+        }
+    }
+
     /// Ends when its processes hold more than they may.
     pub(super) async fn exceeded(&self) {
-        let (root, most) = (self.pid, u64::from(self.memory_mb) << 20);
-        let mut looks = interval_at(Instant::now() + EVERY, EVERY);
-        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            looks.tick().await;
-            let held = tokio::task::spawn_blocking(move || tree::family(root).into_iter().map(held).sum::<u64>());
-            if held.await.is_ok_and(|held| held > most) {
-                return;
-            }
+        while !self.over.load(Ordering::Acquire) {
+            let next = *self.looked.lock().expect("no panic under this lock") + EVERY;
+            tokio::time::sleep_until(next).await;
+            *self.looked.lock().expect("no panic under this lock") = Instant::now();
+            let (root, most, over) = (self.pid, u64::from(self.memory_mb) << 20, self.over.clone());
+            let look = move || {
+                let all: u64 = tree::family(root).into_iter().map(held).sum();
+                over.fetch_or(all > most, Ordering::AcqRel);
+            };
+            // Where it cannot be begun, the runtime is ending.
+            let _ = tokio::task::spawn_blocking(look).await;
         }
     }
 }
