@@ -335,7 +335,7 @@ async fn contained(mut task: BoxedTask) -> Result<(), String> {
     .await
 }
 
-/// What asks a process to end; a seam only for the tests of this module.
+/// What asks a process to end; something else than signals in the tests of this module.
 pub(crate) trait Interrupts {
     /// The name of the next signal.
     async fn next(&mut self) -> &'static str;

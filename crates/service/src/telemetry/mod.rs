@@ -1,7 +1,8 @@
 //! Logs: `tracing` events to stderr, for people or as JSON lines.
 //!
 //! **Invariants.** A request opens no span. What identifies it travels in a [`Transaction`] beside its future and is added to a
-//! line when a line is written, so that a request that logs nothing pays a few nanoseconds. One event is one `write`.
+//! line when a line is written, so that a request that logs nothing pays for no more than its ids. What it spawns, and what goes on
+//! after its answer (compositions, batches of a fire), is outside of it. One event is one `write`.
 //! Parameters and keys are never fields.
 //!
 //! Upstream behaviour honoured: lines carry `[#tid_...]`; `X-OW-EXTRA-LOGGING: on` shows debug lines of that one transaction
