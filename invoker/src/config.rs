@@ -75,6 +75,10 @@ pub struct Config {
     pub ack_attempts: u32,
     /// Longest wait for the end of an activation's log, for each of the larger of 5 and its limit in MB.
     pub log_wait_ms: u64,
+    /// How long the answer of a waiting caller may wait for the end of its log, so that one acknowledgement carries both; zero where
+    /// a message costs nothing.
+    #[serde(skip)]
+    pub log_grace: Duration,
     /// Actions with a series of their own in the metrics of actions; further ones share the name `other`. 0: no such metrics.
     pub user_metrics: usize,
     /// Which records of activations that somebody waits for are kept; components of sequences count among them.
@@ -121,6 +125,7 @@ impl Default for Config {
             record_queue_bytes: 64 << 20,
             ack_attempts: 20,
             log_wait_ms: 2000,
+            log_grace: Duration::ZERO,
             user_metrics: 256,
             store_blocking: StorePolicy::StoreAlways,
             store_non_blocking: StorePolicy::StoreAlways,

@@ -54,6 +54,10 @@ impl Settings for ServiceConfig {
 /// Why the invoker does not start, with the causes.
 struct Unfit(crate::Error);
 
+/// A message through Kafka takes the nodes half a millisecond of processor time, and its log ends some ten microseconds after most
+/// answers.
+const LOG_GRACE: Duration = Duration::from_millis(1);
+
 /// What the last writes may take beyond the configured drain.
 const STORAGE: Duration = Duration::from_secs(5);
 
@@ -89,6 +93,7 @@ pub async fn live(config: ServiceConfig, mut process: Process) -> Result<(), Fau
         let settings = Config {
             api_host: config.api_host.clone(),
             images: !is_process(&config),
+            log_grace: LOG_GRACE,
             env: env.clone(),
             ..config.invoker.clone()
         };

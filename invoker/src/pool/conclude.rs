@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use wsk_bus::messages::{ActivationMessage, Detour, ELSEWHERE};
 use wsk_bus::{Durability, Key, Message};
 use wsk_containers::{Container, LogRequest, Logs, Until};
@@ -17,6 +18,7 @@ use super::Shared;
 use super::groups::Bound;
 use super::job::Job;
 use super::lifecycle::After;
+use super::prompt::Promptness;
 use super::worker::{Place, Report};
 use crate::logs;
 use crate::outcome::Fault;
@@ -97,7 +99,10 @@ async fn finish(place: Place, container: Arc<dyn Container>, ended: Ended) {
     let found = match limit {
         0 => Logs::default(),
         _ if planted(Bug::LeavesLog) && status == StatusCode::ApplicationError => Logs::default(),
-        _ => collect(&shared, &*container, request, message, &record, &mut answered).await,
+        _ => {
+            let logs = container.logs(request);
+            collect(&shared, &bound.logs, logs, message, &record, &mut answered).await
+        }
     };
     if found.incomplete && until == Until::Sentinel {
         outbox.put(Report::Condemned { slot });
@@ -113,27 +118,31 @@ async fn finish(place: Place, container: Arc<dyn Container>, ended: Ended) {
     }
 }
 
-/// The log. Where it takes longer than a look, a waiting caller gets the result first.
+/// The log. Where it takes longer than a look, or than a message is worth, a waiting caller gets the result first.
 async fn collect(
     shared: &Shared,
-    container: &dyn Container,
-    request: LogRequest,
+    prompt: &Promptness,
+    mut logs: BoxFuture<'_, Logs>,
     message: &ActivationMessage,
     record: &Activation,
     answered: &mut bool,
 ) -> Logs {
-    let mut logs = container.logs(request);
-    let look = poll_fn(|cx| Poll::Ready(logs.as_mut().poll(cx))).await;
-    match look {
-        Poll::Ready(found) => found,
-        Poll::Pending => {
-            if !*answered {
-                *answered = true;
-                shared.acks.result(message, Arc::new(record.clone())).await;
-            }
-            logs.await
-        }
+    if *answered {
+        return logs.await;
     }
+    if let Poll::Ready(found) = poll_fn(|cx| Poll::Ready(logs.as_mut().poll(cx))).await {
+        return found;
+    }
+    let grace = shared.config.log_grace;
+    if !grace.is_zero() && prompt.is_likely() {
+        if let Ok(found) = tokio::time::timeout(grace, logs.as_mut()).await {
+            return found;
+        }
+        prompt.disappointed();
+    }
+    *answered = true;
+    shared.acks.result(message, Arc::new(record.clone())).await;
+    logs.await
 }
 
 /// The last acknowledgement. Gives the record as it is to be stored: shared with the message where there is no log.

@@ -11,6 +11,7 @@ use wsk_entities::{EntityName, EntityPath};
 
 use super::job::Job;
 use super::pace::{Crew, Pace};
+use super::prompt::Promptness;
 use super::slab::{Id, Slab};
 use crate::metrics::Series;
 use crate::plan::Plan;
@@ -20,6 +21,7 @@ use crate::plan::Plan;
 pub(crate) struct Bound {
     pub plan: Arc<Plan>,
     pub series: Option<Arc<Series>>,
+    pub logs: Promptness,
 }
 
 /// Where in its group a container is found.

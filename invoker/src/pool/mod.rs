@@ -19,6 +19,7 @@ mod line;
 mod outdated;
 mod pace;
 mod place;
+mod prompt;
 mod recall;
 mod shared;
 pub(crate) mod slab;

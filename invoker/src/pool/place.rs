@@ -10,6 +10,7 @@ use wsk_service::clock;
 use super::groups::{Bound, Shelf};
 use super::job::Job;
 use super::lifecycle::{Event, Machine, State};
+use super::prompt::Promptness;
 use super::slab::Id;
 use super::worker::Report;
 use super::{Pool, Slot, conclude, worker};
@@ -242,6 +243,7 @@ impl Pool {
         let bound = || Bound {
             plan: plan.clone(),
             series: series(plan, job, self.shared.config.user_metrics),
+            logs: Promptness::default(),
         };
         let group = self.groups.enter(&job.message, bound, &plan.revision);
         self.groups.join(group);

@@ -7,7 +7,8 @@ use wsk_containers::scripted::{Outcome, Reply};
 use wsk_containers::{CallError, Stream};
 use wsk_entities::{EntityPath, Json};
 
-use super::world::World;
+use super::world::{MANIFEST, World, config};
+use crate::Config;
 
 const SUCCESS: u8 = 0;
 const APPLICATION: u8 = 1;
@@ -320,6 +321,33 @@ async fn a_log_that_is_ready_comes_with_one_acknowledgement() {
         panic!("{ack:?}")
     };
     assert_eq!(record.logs, Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_waits_a_moment_for_its_log_but_not_where_that_is_late() {
+    let config = Config {
+        log_grace: Duration::from_millis(5),
+        ..config()
+    };
+    let mut world = World::with(config, MANIFEST).await;
+    world.containers.next_init(Reply::ok("").without_sentinel());
+    let revision = world.put("hello", |_| ()).await;
+    let mut counts = Vec::new();
+    for log_ends in [2, 20, 2, 2] {
+        let reply = Reply::ok("{}").line(Stream::Stdout, "hello");
+        world
+            .containers
+            .next_run(reply.sentinel_after(Duration::from_millis(log_ends)));
+        let message = world.message("hello", &revision);
+        let seen = world.invoke(message).await;
+        assert_eq!(seen.record.logs.len(), 1, "{:?}", seen.record.logs);
+        counts.push(seen.acks.len());
+    }
+    assert_eq!(
+        counts,
+        [1, 2, 2, 2],
+        "after a wait in vain the next answers do not wait"
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -46,7 +46,15 @@ impl Scripted {
             () = self.life.until(Life::is_over) => return Err(CallError::ConnectionLost),
             () = self.thawed_for(reply.after) => {}
         }
+        let late = reply.sentinel_after;
         let finished = lock(&self.stage).finish(&self.id, kind, reply, answer_limit);
+        if !late.is_zero() {
+            let (stage, id) = (self.stage.clone(), self.id.clone());
+            tokio::spawn(async move {
+                tokio::time::sleep(late).await;
+                lock(&stage).close_segment(&id);
+            });
+        }
         match finished {
             Some(result) => result,
             None => {

@@ -60,6 +60,8 @@ pub struct Reply {
     pub lines: Vec<(Stream, String)>,
     /// Whether the sentinels follow the lines. None ever follow a successful `/init`, a `Hang` or a `Refused`.
     pub sentinel: bool,
+    /// How long after the outcome they come.
+    pub sentinel_after: Duration,
 }
 
 /// How a call ends.
@@ -130,6 +132,7 @@ impl Reply {
             outcome,
             lines: Vec::new(),
             sentinel: true,
+            sentinel_after: Duration::ZERO,
         }
     }
 
@@ -148,6 +151,12 @@ impl Reply {
     /// The same without the sentinels after the lines.
     pub fn without_sentinel(mut self) -> Self {
         self.sentinel = false;
+        self
+    }
+
+    /// The same with the sentinels so long after the outcome.
+    pub fn sentinel_after(mut self, after: Duration) -> Self {
+        self.sentinel_after = after;
         self
     }
 }

@@ -77,15 +77,19 @@ impl Actor {
             text: text.clone(),
         });
         self.open_segment.extend(lines);
-        if reply.sentinel {
-            let lines = std::mem::take(&mut self.open_segment);
-            self.segments.push_back(Logs {
-                lines,
-                truncated: false,
-                incomplete: false,
-            });
-            self.written.notify_waiters();
+        if reply.sentinel && reply.sentinel_after.is_zero() {
+            self.close_segment();
         }
+    }
+
+    fn close_segment(&mut self) {
+        let lines = std::mem::take(&mut self.open_segment);
+        self.segments.push_back(Logs {
+            lines,
+            truncated: false,
+            incomplete: false,
+        });
+        self.written.notify_waiters();
     }
 }
 
@@ -168,6 +172,13 @@ impl Stage {
             CallKind::Run => self.next_runs.pop_front(),
         };
         queued.unwrap_or_else(|| (self.behaviour)(&seen))
+    }
+
+    /// Sentinels that come after the outcome.
+    pub(super) fn close_segment(&mut self, id: &str) {
+        if let Some(actor) = self.actors.get_mut(id) {
+            actor.close_segment();
+        }
     }
 
     /// Carries the outcome of a call out; `None` when there never is one.
