@@ -54,8 +54,7 @@ impl Settings for ServiceConfig {
 /// Why the invoker does not start, with the causes.
 struct Unfit(crate::Error);
 
-/// A message through Kafka takes the nodes half a millisecond of processor time, and its log ends some ten microseconds after most
-/// answers.
+/// Most logs end right after the answer, and a message through Kafka takes half a millisecond of the nodes' processor time.
 const LOG_GRACE: Duration = Duration::from_millis(1);
 
 /// What the last writes may take beyond the configured drain.
