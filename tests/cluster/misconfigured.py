@@ -314,6 +314,9 @@ def topics():
     longer = bus("[bus.topics]\nanswers_retention_ms = 7200000\n", topic_prefix=of)
     refuses("controller", config("controller", longer),
             f"{of}completed0", "`bus.topics.answers_retention_ms`", "kafka-configs")
+    for service in ("controller", "invoker"):
+        refuses(service, config(service, bus("[bus.topics]\nsegment_bytes = 1\n")), "segment.bytes=1 ", "`bus.topics`")
+        refuses(service, config(service, bus(session_timeout_ms=5000)), "`bus.session_timeout_ms` is 5000", "allow 6000 to")
     # Three copies of each, where there is one broker: of topics that are there, and of those that are to be made.
     three = "`bus.replication` = 3"
     for service in ("controller", "invoker"):

@@ -13,6 +13,7 @@
 //! later shares it. Where a topic has been taken away and given again, so is what is waiting there. That somebody may have seen a message
 //! on the topic it was passed on from is a header of its record.
 
+mod bounds;
 mod log;
 mod member;
 mod offsets;
@@ -185,6 +186,9 @@ impl Bus {
             Some(Err((_, RDKafkaErrorCode::InvalidReplicationFactor))) => {
                 Err(Error::Configuration(topics::too_few_brokers(&log.full, config)))
             }
+            Some(Err((_, RDKafkaErrorCode::InvalidConfig))) => {
+                Err(Error::Configuration(topics::unwelcome(&log.full, &settings)))
+            }
             Some(Err((_, code))) => Err(failed(&KafkaError::AdminOp(code))),
             Some(Ok(_)) | None => Ok(true),
         }
@@ -205,18 +209,11 @@ impl Bus {
         });
         let failed = |error: KafkaError| self.shared.error("describe", &log.name, &error);
         let (partitions, copies) = told.await.map_err(failed)?;
-        let asked = [ResourceSpecifier::Topic(&log.full)];
-        let described = self.admin.describe_configs(&asked, &self.patience()).await;
-        let entries = match described.map_err(failed)?.pop() {
-            Some(Ok(resource)) => resource.entries,
-            // Not everybody may see them.
-            Some(Err(_)) | None => Vec::new(),
-        };
-        let settings = entries.into_iter().filter_map(|entry| Some((entry.name, entry.value?)));
+        let settings = self.described(ResourceSpecifier::Topic(&log.full)).await;
         Ok(topics::Found {
             partitions,
             copies,
-            settings: settings.collect(),
+            settings: settings.map_err(failed)?,
         })
     }
 
@@ -276,8 +273,14 @@ impl MessageBus for Bus {
         let deadline = tokio::time::Instant::now() + ANSWER.min(self.shared.timeout());
         loop {
             let producer = self.producer.clone();
-            let answered = blocking(move || producer.client().fetch_metadata(None, LOOK).map(drop)).await;
-            let Err(error) = answered else { return Ok(()) };
+            let asked = move || {
+                let told = producer.client().fetch_metadata(None, LOOK)?;
+                Ok(told.brokers().first().map(|broker| broker.id()))
+            };
+            let error: KafkaError = match blocking(asked).await {
+                Ok(broker) => return self.welcome(broker).await,
+                Err(error) => error,
+            };
             let reason = words(&self.producer);
             if let Some(reason) = reason.clone() {
                 let (shared, said) = (self.shared.clone(), reason.clone());

@@ -95,6 +95,15 @@ pub(super) fn too_few_brokers(full: &str, config: &Kafka) -> String {
     )
 }
 
+/// Why a topic cannot be made with such settings; the brokers do not say which of them it is.
+pub(super) fn unwelcome(full: &str, settings: &[(&'static str, String)]) -> String {
+    let settings: Vec<String> = settings.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    format!(
+        "the brokers do not make topic `{full}` with {}; one of the keys of `bus.topics` is outside of what they take",
+        settings.join(" ")
+    )
+}
+
 /// What the broker is asked to make: one partition, for order. `full` is the name with its prefix, `name` the one without.
 pub(super) fn new_topic(full: &str, name: &str, config: &Kafka) -> Vec<(&'static str, String)> {
     let (topics, purpose) = (&config.topics, purpose(name));

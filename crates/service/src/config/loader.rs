@@ -142,6 +142,7 @@ impl Loader {
         for (key, text) in &self.texts {
             put(&mut tree, key, typed(text, find(&defaults, key)));
         }
+        default_types(&mut tree, &defaults);
         // A text whose default does not tell its type was read as TOML; where that does not fit, it is a plain text.
         let mut plain = self.texts.clone();
         loop {
@@ -254,6 +255,15 @@ fn typed(text: &str, default: Option<&Value>) -> Value {
             .ok()
             .and_then(|mut table| table.remove("value"))
             .unwrap_or_else(plain),
+    }
+}
+
+/// A section that is of one type among several has the type of its default where it does not say which.
+fn default_types(tree: &mut Table, defaults: &Table) {
+    for (name, default) in defaults {
+        if let (Some(Value::Table(section)), Some(default)) = (tree.get_mut(name), default.get("type")) {
+            section.entry("type").or_insert_with(|| default.clone());
+        }
     }
 }
 

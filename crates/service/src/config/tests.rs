@@ -180,6 +180,23 @@ fn an_unknown_key_of_another_crate_is_named_too() {
 }
 
 #[test]
+fn a_section_without_its_type_is_of_the_default_one() {
+    let loaded: Whole = Loader::new("T")
+        .environment(variables(&[("T_STORE__PAGES", "4")]))
+        .load()
+        .unwrap();
+    assert_eq!(
+        loaded.store,
+        Store::Disk(Disk {
+            pages: 4,
+            ..Disk::default()
+        })
+    );
+    let error = error(&[("T_STORE__PAGE", "4")]);
+    assert!(error.ends_with("did you mean `store.pages`?"), "{error}");
+}
+
+#[test]
 fn names_may_have_dots() {
     let (_keep, path) = file("[store]\ntype = 'disk'\n[store.further]\n'socket.keepalive' = 'true'\n");
     let loaded: Whole = Loader::new("T").file(&path).unwrap().load().unwrap();
