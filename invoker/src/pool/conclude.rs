@@ -9,7 +9,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use wsk_bus::messages::{ActivationMessage, Detour, ELSEWHERE};
 use wsk_bus::{Durability, Key, Message};
-use wsk_containers::{Container, LogRequest, Logs, Until};
+use wsk_containers::{Container, Logs, Until};
 use wsk_entities::{Activation, Response, StatusCode};
 use wsk_planted::{Bug, planted};
 use wsk_service::clock;

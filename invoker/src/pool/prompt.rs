@@ -8,7 +8,7 @@ const PATIENCE: u8 = 31;
 /// What recent activations of one action say about its logs. Counts may be off by what ends at the same moment; nothing depends
 /// on them but how often a short wait is in vain.
 #[derive(Debug, Default)]
-pub(super) struct Promptness {
+pub(crate) struct Promptness {
     /// Answers that are still not to wait.
     left: AtomicU8,
 }

@@ -16,6 +16,7 @@
 mod bounds;
 mod log;
 mod member;
+mod membership;
 mod offsets;
 mod reader;
 mod refusal;
@@ -24,6 +25,7 @@ mod settings;
 mod standing;
 mod tidy;
 mod topics;
+mod vigil;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};

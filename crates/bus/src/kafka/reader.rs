@@ -1,25 +1,27 @@
 //! The thread that reads one topic for its members in this process, and commits what they have finished.
 
+mod rejoin;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance};
+use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Message as _};
-use rdkafka::{ClientContext, Offset, TopicPartitionList};
+use rdkafka::{Offset, TopicPartitionList};
 
 use super::log::{Joining, Log};
+use super::membership::{self, Membership, Told};
 use super::offsets::{Place, Progress};
+use super::vigil::Vigil;
 use super::{Shared, settings};
 use crate::in_process::{Held, Queue};
 use crate::{Error, Key, Message, TopicKind, metrics};
 
 /// How long one look for messages takes; a reader ends, and commits, this late at most.
 const LOOK: Duration = Duration::from_millis(20);
-/// How long after the end of a session the brokers may still count its member.
-const MARGIN: Duration = Duration::from_secs(2);
 /// How often what was finished is committed.
 const COMMIT: Duration = Duration::from_millis(100);
 
@@ -30,16 +32,10 @@ pub(crate) struct Fetch {
     changed: AtomicBool,
 }
 
-/// What the group told this member.
-#[derive(Default)]
-struct Assignment {
-    changed: AtomicBool,
-}
-
 struct Reader {
     shared: Arc<Shared>,
     log: Arc<Log>,
-    consumer: BaseConsumer<Assignment>,
+    consumer: Membership,
     queue: Arc<Queue>,
     stop: Arc<AtomicBool>,
     joining: Joining,
@@ -47,6 +43,7 @@ struct Reader {
     turn: Option<Turn>,
     paused: bool,
     committed: Instant,
+    vigil: Vigil,
     /// When the place was last taken back from whoever had taken it.
     joined_again: Option<Instant>,
 }
@@ -77,17 +74,6 @@ impl Fetch {
     }
 }
 
-impl ClientContext for Assignment {}
-
-impl ConsumerContext for Assignment {
-    fn post_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
-        if let Rebalance::Error(error) = rebalance {
-            tracing::error!(%error, "the members of a topic cannot be agreed on");
-        }
-        self.changed.store(true, Ordering::Release);
-    }
-}
-
 /// Starts a reader: of a queue as a member of its group, of a broadcast from where it ends now. Blocks until the brokers have
 /// said where that is.
 pub(super) fn start(
@@ -98,8 +84,8 @@ pub(super) fn start(
     stop: Arc<AtomicBool>,
 ) -> Result<JoinHandle<()>, Error> {
     let failed = |error: KafkaError| shared.error("take a subscription to", &log.name, &error);
-    let consumer: BaseConsumer<Assignment> = settings::consumer(shared, log, joining)
-        .create_with_context(Assignment::default())
+    let consumer: Membership = settings::consumer(shared, log, joining)
+        .create_with_context(Told::default())
         .map_err(failed)?;
     let mut reader = Reader {
         shared: shared.clone(),
@@ -111,6 +97,7 @@ pub(super) fn start(
         turn: None,
         paused: false,
         committed: Instant::now(),
+        vigil: Vigil::new(Instant::now()),
         joined_again: None,
     };
     match log.kind {
@@ -142,51 +129,8 @@ impl Reader {
                 tracing::warn!(topic = %self.log.name, %error, "Kafka does not give messages; trying again");
             }
         }
-        self.commit(CommitMode::Sync, true);
-    }
-
-    /// Begins anew after the group has turned this member out. Kafka says "fenced" when another process of our name has come,
-    /// and also to a member whose own request to join was answered twice, after a silence of the brokers. So the first time our
-    /// place is taken back at once; one that takes it away again soon is alive, and has it when our session would be over.
-    fn join_again(&mut self) -> Result<(), Error> {
-        self.turn = None;
-        self.queue.clear();
-        let failed = |error: KafkaError| self.shared.error("take a subscription to", &self.log.name, &error);
-        self.consumer = settings::consumer(&self.shared, &self.log, self.joining)
-            .create_with_context(Assignment::default())
-            .map_err(failed)?;
-        let session = Duration::from_millis(self.shared.config.session_timeout_ms) + MARGIN;
-        let again = self.joined_again.is_some_and(|before| before.elapsed() < session);
-        if again && self.is_usurped(session) {
-            return Err(Error::Configuration(format!(
-                "another process is called {} as well, or has taken its place; give each its own name",
-                self.shared.config.instance
-            )));
-        }
-        self.joined_again = Some(Instant::now());
-        self.consumer.subscribe(&[&self.log.full]).map_err(failed)
-    }
-
-    /// Whether another process of our name is still in the group after `session`, in which we did nothing.
-    fn is_usurped(&self, session: Duration) -> bool {
-        let over = Instant::now() + session;
-        while !self.stop.load(Ordering::Acquire) {
-            self.consumer.poll(LOOK);
-            if Instant::now() < over {
-                continue;
-            }
-            let timeout = self.shared.timeout();
-            match self.consumer.fetch_group_list(Some(&self.log.full), timeout) {
-                Ok(list) => {
-                    let mut members = list.groups().iter().flat_map(|group| group.members());
-                    return members.any(|member| member.client_id() == self.shared.config.instance);
-                }
-                Err(error) => {
-                    tracing::warn!(topic = %self.log.name, %error, "who reads a topic is not known; asking again");
-                }
-            }
-        }
-        false
+        self.leave();
+        membership::part(self.consumer, &self.log.name, self.shared.timeout());
     }
 
     fn look(&mut self) -> Result<(), KafkaError> {
@@ -204,10 +148,12 @@ impl Reader {
         }
         if let Some(message) = polled {
             self.fetched(&message?);
+            self.vigil.heard(Instant::now());
         }
         if self.committed.elapsed() >= COMMIT {
-            self.commit(CommitMode::Async, false);
+            self.commit();
             self.hold_back()?;
+            self.watch()?;
         }
         Ok(())
     }
@@ -228,7 +174,7 @@ impl Reader {
             left: false,
             ..place.clone()
         };
-        self.note(&reading, CommitMode::Sync)?;
+        membership::commit_surely(&self.consumer, &self.log.full, &reading, timeout)?;
         let mut from = TopicPartitionList::new();
         from.add_partition_offset(&self.log.full, 0, Offset::Offset(place.offset))?;
         self.consumer.seek_partitions(from, timeout)?;
@@ -334,27 +280,34 @@ impl Reader {
     }
 
     /// Says how far the group is, if that changed.
-    fn commit(&mut self, mode: CommitMode, left: bool) {
+    fn commit(&mut self) {
         self.committed = Instant::now();
         let (TopicKind::Queue, Some(Turn { fetch, .. })) = (self.log.kind, &self.turn) else {
             return;
         };
-        if !fetch.changed.swap(false, Ordering::AcqRel) && !left {
+        if !fetch.changed.swap(false, Ordering::AcqRel) {
             return;
         }
-        let place = fetch.progress().place(left);
-        if let Err(error) = self.note(&place, mode) {
+        let place = fetch.progress().place(false);
+        if let Err(error) = membership::commit(&self.consumer, &self.log.full, &place) {
             fetch.changed.store(true, Ordering::Release);
-            tracing::warn!(topic = %self.log.name, %error, "what was finished is not committed; it may be delivered again");
+            self.not_committed(&error);
         }
     }
 
-    fn note(&self, place: &Place, mode: CommitMode) -> Result<(), KafkaError> {
-        let mut list = TopicPartitionList::new();
-        let mut element = list.add_partition(&self.log.full, 0);
-        element.set_offset(Offset::Offset(place.offset))?;
-        element.set_metadata(place.metadata());
-        self.consumer.commit(&list, mode)
+    /// Says how far the group is, and that nothing was handed out beyond that.
+    fn leave(&self) {
+        let (TopicKind::Queue, Some(Turn { fetch, .. })) = (self.log.kind, &self.turn) else {
+            return;
+        };
+        let (place, patience) = (fetch.progress().place(true), self.shared.timeout());
+        if let Err(error) = membership::commit_surely(&self.consumer, &self.log.full, &place, patience) {
+            self.not_committed(&error);
+        }
+    }
+
+    fn not_committed(&self, error: &KafkaError) {
+        tracing::warn!(topic = %self.log.name, %error, "what was finished is not committed; it may be delivered again");
     }
 
     /// Stops fetching while the consumers here have enough before them.
