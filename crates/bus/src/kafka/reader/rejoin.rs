@@ -120,3 +120,16 @@ impl Reader {
 fn has_topic(assignment: &[u8]) -> bool {
     assignment.get(2..6).is_some_and(|count| count != [0; 4])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_assignment_says_whether_it_has_a_topic() {
+        let one = [0, 0, 0, 0, 0, 1, 0, 8];
+        assert!(has_topic(&one));
+        assert!(!has_topic(&[0, 0, 0, 0, 0, 0]));
+        assert!(!has_topic(&[]), "a member that has been told nothing yet");
+    }
+}
