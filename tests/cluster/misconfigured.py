@@ -315,7 +315,7 @@ def topics():
     refuses("controller", config("controller", longer),
             f"{of}completed0", "`bus.topics.answers_retention_ms`", "kafka-configs")
     for service in ("controller", "invoker"):
-        refuses(service, config(service, bus("[bus.topics]\nsegment_bytes = 1\n")), "segment.bytes=1 ", "`bus.topics`")
+        refuses(service, config(service, bus("[bus.topics]\nsegment_bytes = 1\n")), "segment.bytes=1", "`bus.topics`")
         refuses(service, config(service, bus(session_timeout_ms=5000)), "`bus.session_timeout_ms` is 5000", "allow 6000 to")
     # Three copies of each, where there is one broker: of topics that are there, and of those that are to be made.
     three = "`bus.replication` = 3"
