@@ -14,8 +14,8 @@
 //! * A container is initialised once, for one revision of one action and one invoking namespace.
 //! * The warm path reads no store, waits for no disk, serialises no payload again and takes no lock across a wait.
 //!
-//! **Upstream behaviour honoured.** Warm, then prewarmed, then cold, evicting the longest idle; result before log collection where that takes time;
-//! developer and platform errors cost the container, application errors do not; `503` and a refused run go elsewhere; topics,
+//! **Upstream behaviour honoured.** Warm, then prewarmed, then cold, evicting the longest idle; result before log collection
+//! where that takes time; developer and platform errors cost the container, application errors do not; `503` and a refused run go elsewhere; topics,
 //! messages, annotations and texts as OpenWhisk's.
 
 mod ack;

@@ -62,7 +62,8 @@ pub(super) fn commit_surely(member: &Membership, topic: &str, place: &Place, pat
             return Ok(());
         }
     }
-    Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::OperationTimedOut))
+    // It was answered, and not with ours: only a group whose members are being agreed on anew refuses it.
+    Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::RebalanceInProgress))
 }
 
 /// Ends a membership. Where that takes longer than `patience` it goes on by itself.
