@@ -5,8 +5,9 @@
 #
 # usage: cluster.sh FOLDER_OF_THE_PROGRAMS [COMMAND ...]; with a command, that is run instead of staying up, with
 # CLUSTER_GATEWAYS, CLUSTER_AUTH and CLUSTER_DIR in its environment, and its exit code is ours. CLUSTER_INVOKER: further lines
-# for the section `[invoker]`; CLUSTER_GATEWAY and CLUSTER_CONTROLLER: lines for the top of theirs. Two of the invokers use a
-# Docker engine, started for them in a network of its own with everything else; CLUSTER_DOCKER=no: all use processes.
+# for the section `[invoker]`; CLUSTER_GATEWAY and CLUSTER_CONTROLLER: lines for the top of theirs; CLUSTER_LOGS: a folder for
+# all logs of a run that fails. Two of the invokers use a Docker engine, started for them in a network of its own with
+# everything else; CLUSTER_DOCKER=no: all use processes.
 set -euo pipefail
 
 bin=$(realpath "${1:?folder of the programs}")
@@ -92,7 +93,8 @@ left() {
 stop() {
     status=$?
     trap - EXIT INT TERM
-    if [ -n "${staying:-}" ]; then kill "$staying"; fi
+    # Ctrl-C may have ended it already.
+    if [ -n "${staying:-}" ]; then kill "$staying" 2>/dev/null || true; fi
     for stage in gateway invoker controller; do
         for file in "$dir/$stage"*.pid; do
             if [ -e "$file" ]; then kill -TERM "$(cat "$file")" 2>/dev/null || true; fi
@@ -108,6 +110,9 @@ stop() {
     left || status=1
     if [ "$status" != 0 ]; then
         for log in "$dir"/*.log; do echo "--- ${log##*/}" >&2; tail -n 5 "$log" >&2; done
+        if [ -n "${CLUSTER_LOGS:-}" ]; then
+            mkdir -p "$CLUSTER_LOGS" && cp "$dir"/*.log "$CLUSTER_LOGS" || echo "The logs could not be kept" >&2
+        fi
     fi
     rm -rf "$dir"
     exit "$status"

@@ -170,7 +170,7 @@ impl Report<'_> {
         )?;
         if !self.findings.is_empty() {
             writeln!(page, "\n## Broken\n")?;
-            for finding in self.findings.iter().take(100) {
+            for finding in &self.findings {
                 writeln!(page, "- {finding}")?;
             }
         }
