@@ -170,7 +170,7 @@ impl Report<'_> {
         )?;
         if !self.findings.is_empty() {
             writeln!(page, "\n## Broken\n")?;
-            for finding in &self.findings {
+            for finding in self.findings {
                 writeln!(page, "- {finding}")?;
             }
         }

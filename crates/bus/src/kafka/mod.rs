@@ -14,6 +14,7 @@
 //! on the topic it was passed on from is a header of its record.
 
 mod bounds;
+mod creation;
 mod log;
 mod member;
 mod membership;
@@ -26,6 +27,7 @@ mod standing;
 mod tidy;
 mod topics;
 mod vigil;
+mod way;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -33,7 +35,7 @@ use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions, ResourceSpecifier};
+use rdkafka::admin::AdminClient;
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -48,12 +50,11 @@ use member::Member;
 pub(crate) use reader::Fetch;
 pub(crate) use sent::Sent;
 use sent::{Outcome, Reports};
+use way::Way;
 
 /// How long to wait for a first answer before it is said that there is none, and for one try of it.
 const ANSWER: Duration = Duration::from_secs(2);
 const LOOK: Duration = Duration::from_millis(250);
-/// How long to wait before a new topic is looked at again.
-const SETTLING: Duration = Duration::from_millis(50);
 /// The header of records that were passed on from a topic where somebody may have seen them.
 const SEEN: &str = "redelivered";
 
@@ -61,7 +62,9 @@ const SEEN: &str = "redelivered";
 pub(crate) struct Bus {
     shared: Arc<Shared>,
     admin: AdminClient<DefaultClientContext>,
+    admin_way: Way,
     producer: Arc<ThreadedProducer<Reports>>,
+    producer_way: Way,
     logs: RwLock<HashMap<Arc<str>, Arc<Log>>>,
     closed: AtomicBool,
 }
@@ -112,7 +115,9 @@ impl Bus {
         let producer = ThreadedProducer::from_config_and_context(&producing, Reports::default()).map_err(unusable)?;
         Ok(Self {
             admin: client.create().map_err(unusable)?,
+            admin_way: Way::default(),
             producer: Arc::new(producer),
+            producer_way: Way::default(),
             shared: Arc::new(Shared {
                 config: config.clone(),
                 client,
@@ -132,7 +137,17 @@ impl Bus {
             .ok_or_else(|| Error::UnknownTopic { topic: name.to_owned() })
     }
 
+    /// Tells the clients where Kafka is, after one of them got no answer.
+    fn remind(&self) {
+        let brokers = &self.shared.config.brokers;
+        self.producer_way.show(self.producer.client(), brokers);
+        self.admin_way.show(self.admin.inner(), brokers);
+    }
+
     fn send(&self, log: &Arc<Log>, message: &Message, body: &[u8]) -> Result<Sent, Error> {
+        if self.producer.context().failed.swap(false, Ordering::AcqRel) {
+            self.remind();
+        }
         let outcome = Arc::new(Outcome::new(self.shared.clone(), log.clone()));
         let key = key_bytes(&message.key);
         let mut record = BaseRecord::with_opaque_to(&log.full, outcome.clone())
@@ -168,70 +183,6 @@ impl Bus {
         let group = self.log(topic)?.join(group, joining).await?;
         let seat = Arc::new(Seat::ahead(group.queue.clone(), max_in_flight));
         Ok(Box::new(Member { seat, _group: group }))
-    }
-
-    /// Makes a topic; whether it is new.
-    async fn create(&self, log: &Log) -> Result<bool, Error> {
-        let config = &self.shared.config;
-        let settings = topics::new_topic(&log.full, &log.name, config);
-        let topic = topics::request(&log.full, &settings, config.replication);
-        let options = self.patience().operation_timeout(Some(self.shared.timeout()));
-        let failed = |error: &KafkaError| self.shared.error("create", &log.name, error);
-        let answers = self.admin.create_topics([&topic], &options).await;
-        match answers.map_err(|e| failed(&e))?.pop() {
-            Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => Ok(false),
-            // Who may not make topics may use those that somebody else has made.
-            Some(Err((
-                _,
-                RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::ClusterAuthorizationFailed,
-            ))) if self.found(log).await?.partitions > 0 => Ok(false),
-            Some(Err((_, RDKafkaErrorCode::InvalidReplicationFactor))) => {
-                Err(Error::Configuration(topics::too_few_brokers(&log.full, config)))
-            }
-            Some(Err((_, RDKafkaErrorCode::InvalidConfig))) => {
-                Err(Error::Configuration(topics::unwelcome(&log.full, &settings)))
-            }
-            Some(Err((_, code))) => Err(failed(&KafkaError::AdminOp(code))),
-            Some(Ok(_)) | None => Ok(true),
-        }
-    }
-
-    fn patience(&self) -> AdminOptions {
-        AdminOptions::new().request_timeout(Some(self.shared.timeout()))
-    }
-
-    /// A topic as it is; without partitions when it is not there.
-    async fn found(&self, log: &Log) -> Result<topics::Found, Error> {
-        let (producer, full, timeout) = (self.producer.clone(), log.full.clone(), self.shared.timeout());
-        let told = blocking(move || {
-            let metadata = producer.client().fetch_metadata(Some(&full), timeout)?;
-            let partitions = metadata.topics().first().map_or(&[][..], |topic| topic.partitions());
-            let copies = partitions.iter().map(|partition| partition.replicas().len());
-            Ok((partitions.len(), copies.min().unwrap_or(0)))
-        });
-        let failed = |error: KafkaError| self.shared.error("describe", &log.name, &error);
-        let (partitions, copies) = told.await.map_err(failed)?;
-        let settings = self.described(ResourceSpecifier::Topic(&log.full)).await;
-        Ok(topics::Found {
-            partitions,
-            copies,
-            settings: settings.map_err(failed)?,
-        })
-    }
-
-    /// Waits until a topic that was just made has its leader, and its group a coordinator.
-    async fn settled(&self, log: &Arc<Log>) -> Result<(), Error> {
-        let deadline = tokio::time::Instant::now() + self.shared.timeout();
-        loop {
-            let fresh = log.clone();
-            match blocking(move || fresh.look().map(drop)).await {
-                Err(error) if error.retryable() && tokio::time::Instant::now() < deadline => {
-                    tracing::debug!(%error, "a topic is not ready yet");
-                    tokio::time::sleep(SETTLING).await;
-                }
-                result => return result,
-            }
-        }
     }
 
     /// Waits until the brokers have every record that was sent.
@@ -283,6 +234,7 @@ impl MessageBus for Bus {
                 Ok(broker) => return self.welcome(broker).await,
                 Err(error) => error,
             };
+            self.remind();
             let reason = words(&self.producer);
             if let Some(reason) = reason.clone() {
                 let (shared, said) = (self.shared.clone(), reason.clone());
@@ -376,7 +328,8 @@ impl MessageBus for Bus {
 
     async fn standings(&self) -> Result<Vec<Standing>, Error> {
         let (shared, producer) = (self.shared.clone(), self.producer.clone());
-        blocking(move || shared.standings(producer.client())).await
+        let standings = blocking(move || shared.standings(producer.client())).await;
+        standings.inspect_err(|_| self.remind())
     }
 
     async fn unfinished(&self, topic: &str) -> Result<u64, Error> {

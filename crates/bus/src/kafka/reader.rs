@@ -16,6 +16,7 @@ use super::log::{Joining, Log};
 use super::membership::{self, Membership, Told};
 use super::offsets::{Place, Progress};
 use super::vigil::Vigil;
+use super::way::Way;
 use super::{Shared, settings};
 use crate::in_process::{Held, Queue};
 use crate::{Error, Key, Message, TopicKind, metrics};
@@ -44,6 +45,7 @@ struct Reader {
     paused: bool,
     committed: Instant,
     vigil: Vigil,
+    way: Way,
     /// When the place was last taken back from whoever had taken it.
     joined_again: Option<Instant>,
 }
@@ -98,6 +100,7 @@ pub(super) fn start(
         paused: false,
         committed: Instant::now(),
         vigil: Vigil::new(Instant::now()),
+        way: Way::default(),
         joined_again: None,
     };
     match log.kind {
@@ -127,6 +130,7 @@ impl Reader {
                     continue;
                 }
                 tracing::warn!(topic = %self.log.name, %error, "Kafka does not give messages; trying again");
+                self.way.show(self.consumer.client(), &self.shared.config.brokers);
             }
         }
         self.leave();
@@ -162,6 +166,7 @@ impl Reader {
     fn take_turn(&mut self) -> Result<(), KafkaError> {
         self.turn = None;
         self.queue.clear();
+        self.vigil.heard(Instant::now());
         if self.consumer.assignment()?.count() == 0 {
             return Ok(());
         }

@@ -1,5 +1,6 @@
 //! What becomes of a record that was handed to the producer.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use rdkafka::ClientContext;
@@ -32,6 +33,8 @@ pub(super) struct Outcome {
 pub(super) struct Reports {
     /// What the library says on the side.
     pub(super) words: Words,
+    /// A record was not taken.
+    pub(super) failed: AtomicBool,
 }
 
 impl Sent {
@@ -115,6 +118,7 @@ impl ProducerContext for Reports {
                 Ok(())
             }
             Err((error, message)) => {
+                self.failed.store(true, Ordering::Release);
                 outcome.log.sent(None);
                 let size = message.payload().map_or(0, <[u8]>::len);
                 let error = refused(&outcome.shared, &outcome.log, error, size);

@@ -10,8 +10,10 @@ const ALONE: Duration = Duration::from_secs(60);
 /// Watches over one reader.
 #[derive(Debug)]
 pub(super) struct Vigil {
-    /// When a message came last, or it was last found that none had to.
+    /// When a message came last, or the topic was given or taken, or it was last found that another has it.
     heard: Instant,
+    /// When somebody looked last.
+    looked: Instant,
     /// Where the reader stood, with messages before it, when it was looked at last.
     waits_at: Option<i64>,
 }
@@ -20,6 +22,7 @@ impl Vigil {
     pub(super) fn new(now: Instant) -> Self {
         Self {
             heard: now,
+            looked: now,
             waits_at: None,
         }
     }
@@ -31,7 +34,7 @@ impl Vigil {
 
     /// Whether it has been quiet for so long that somebody should look at where the topic ends.
     pub(super) fn is_long(&self, now: Instant) -> bool {
-        now.saturating_duration_since(self.heard) >= QUIET
+        now.saturating_duration_since(self.looked) >= QUIET
     }
 
     /// Whether a reader has been without the topic for so long that somebody should look who has it.
@@ -41,7 +44,7 @@ impl Vigil {
 
     /// Somebody looks now; also where that fails, the next look is not before its time.
     pub(super) fn looks(&mut self, now: Instant) {
-        self.heard = now;
+        self.looked = now;
     }
 
     /// The reader goes on at `next`, the topic ends before `end`. Whether messages were there at the last look, too, and none of them
@@ -84,6 +87,8 @@ mod tests {
     fn who_is_without_the_topic_for_long_is_left_out() {
         let start = Instant::now();
         assert!(!Vigil::new(start).is_left_out(start + QUIET));
-        assert!(Vigil::new(start).is_left_out(start + ALONE));
+        let mut vigil = Vigil::new(start);
+        vigil.looks(start + QUIET);
+        assert!(vigil.is_left_out(start + ALONE), "looks alone do not put it off");
     }
 }

@@ -74,11 +74,10 @@ impl Reader {
     /// must not wait for a restart.
     pub(super) fn watch(&mut self) -> Result<(), KafkaError> {
         let now = Instant::now();
-        if self.log.kind == TopicKind::Broadcast || self.joining == Joining::Guest || self.paused {
+        if self.paused {
             self.vigil.heard(now);
-            return Ok(());
         }
-        if !self.is_passed_over(now)? {
+        if !self.vigil.is_long(now) || !self.is_passed_over(now)? {
             return Ok(());
         }
         tracing::warn!(topic = %self.log.name, held = self.turn.is_some(), "messages do not come; the topic's readers are joined anew");
@@ -87,20 +86,21 @@ impl Reader {
     }
 
     fn is_passed_over(&mut self, now: Instant) -> Result<bool, KafkaError> {
-        let next = self.turn.as_ref().map(|turn| turn.fetch.progress().next());
-        match next {
-            Some(next) if self.vigil.is_long(now) => {
-                self.vigil.looks(now);
-                let (low, end) = self
-                    .consumer
-                    .fetch_watermarks(&self.log.full, 0, self.shared.timeout())?;
-                Ok(self.vigil.looked(next.max(low), end))
-            }
+        self.vigil.looks(now);
+        // Asked also where nothing follows from it: a client that Kafka has no answer for does not say so by itself.
+        let (low, end) = self
+            .consumer
+            .fetch_watermarks(&self.log.full, 0, self.shared.timeout())?;
+        if self.log.kind == TopicKind::Broadcast || self.joining == Joining::Guest {
+            return Ok(false);
+        }
+        match self.turn.as_ref().map(|turn| turn.fetch.progress().next()) {
+            Some(next) => Ok(self.vigil.looked(next.max(low), end)),
             None if self.vigil.is_left_out(now) => {
-                self.vigil.looks(now);
+                self.vigil.heard(now);
                 Ok(!self.is_anothers()?)
             }
-            Some(_) | None => Ok(false),
+            None => Ok(false),
         }
     }
 
