@@ -4,6 +4,7 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -17,7 +18,12 @@ use wsk_store::{Config, CouchConfig, Error, Stores, open, stand_in};
 enum Bulk {
     Says(&'static str, &'static str),
     Hangs,
+    /// Takes them after a while, and counts how many there are at once.
+    Slow,
 }
+
+static UNDER_WAY: AtomicUsize = AtomicUsize::new(0);
+static MOST: AtomicUsize = AtomicUsize::new(0);
 
 /// Has every database and document that is asked for, and does this with bulk writes.
 async fn stub(bulk: Bulk) -> SocketAddr {
@@ -38,6 +44,12 @@ async fn serve(mut incoming: TcpStream, bulk: Bulk) {
         (false, _) => ("200 OK", r#"{"couchdb":"Welcome","ferrowhiskFormat":1}"#),
         (true, Bulk::Says(status, body)) => (status, body),
         (true, Bulk::Hangs) => std::future::pending().await,
+        (true, Bulk::Slow) => {
+            MOST.fetch_max(UNDER_WAY.fetch_add(1, Ordering::AcqRel) + 1, Ordering::AcqRel);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            UNDER_WAY.fetch_sub(1, Ordering::AcqRel);
+            ("201 Created", "[]")
+        }
     };
     let length = body.len();
     let answer = format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}");
@@ -189,6 +201,21 @@ async fn a_server_that_hangs_is_given_up_in_time() {
     assert!(matches!(error, Error::Unavailable(_)), "{error}");
     assert!(error.to_string().contains("`store.timeout_s`"), "{error}");
     assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+}
+
+/// As after a while without the server, when thousands of records wait: asked to take all of them at once it would take none in time.
+#[tokio::test]
+async fn what_has_waited_for_the_server_does_not_overrun_it() {
+    let activations = stores(Bulk::Slow).await.activations;
+    let mut waiting = tokio::task::JoinSet::new();
+    for id in 1..=1000 {
+        let activations = activations.clone();
+        waiting.spawn(async move { activations.store(arcs([record(id, "guest/a", 1000)])).await });
+    }
+    let stored = waiting.join_all().await;
+    assert!(stored.iter().all(Result::is_ok), "{stored:?}");
+    let most = MOST.load(Ordering::Acquire);
+    assert!((2..=16).contains(&most), "{most} at once");
 }
 
 /// The others are stored at once, and what stands for the refused one is taken.

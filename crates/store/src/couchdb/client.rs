@@ -3,10 +3,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{Method, StatusCode};
 use serde_json::value::RawValue;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::Config;
 use super::answer::{Answer, Row, Rows, Written, corrupted, parse, revision};
@@ -15,9 +17,15 @@ use super::query::Query;
 use super::views::{self, Design};
 use crate::{Error, metrics};
 
+/// Most requests of one process under way at once, each a connection. More would not be answered sooner.
+const AT_ONCE: usize = 64;
+
 /// A server.
 pub(super) struct Client {
     connection: Connection,
+    room: Semaphore,
+    /// Longest wait for room.
+    patience: Duration,
     /// Whether it has taken us once: who is turned away after that was configured rightly, and is taken again.
     taken: AtomicBool,
 }
@@ -33,6 +41,8 @@ impl Client {
     pub fn new(config: &Config) -> Result<Client, Error> {
         Ok(Client {
             connection: Connection::new(config)?,
+            room: Semaphore::new(AT_ONCE),
+            patience: Duration::from_secs(config.timeout_s),
             taken: AtomicBool::new(false),
         })
     }
@@ -91,6 +101,13 @@ impl Client {
         sent.inspect_err(metrics::failed)
     }
 
+    async fn room(&self) -> Result<SemaphorePermit<'_>, Error> {
+        match tokio::time::timeout(self.patience, self.room.acquire()).await {
+            Ok(room) => Ok(room.expect("nobody closes it")),
+            Err(_) => Err(self.unavailable("it has not answered in time (`store.timeout_s`) what was asked before")),
+        }
+    }
+
     /// Statuses that tell of the server's state, not of the request, are errors already.
     async fn exchange(
         &self,
@@ -99,6 +116,7 @@ impl Client {
         query: &HashMap<String, String>,
         body: Option<Vec<u8>>,
     ) -> Result<Answer, Error> {
+        let _room = self.room().await?;
         let mut request = self.connection.request(method, path, query);
         if let Some(body) = body {
             request = request.body(body);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde::de::DeserializeOwned;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use wsk_entities::{Activation, ActivationId, ActivationSummary, Namespace, Timestamp};
 
 use super::answer::{Meta, Row, Written, corrupted, parse};
@@ -15,6 +16,9 @@ use crate::{ActivationFilter, ActivationStore, Error, Page, metrics};
 
 /// How many old records one round of retention removes at a time.
 const SWEEP: u64 = 500;
+/// Most records that are looked for, and most writes of them, at once. Thousands wait when a server is back after a while. Asked for
+/// all of them it would answer none in time, be asked again, and never catch up; nor would it answer users meanwhile.
+const AT_ONCE: usize = 16;
 /// What CouchDB has against a document that offering it again does not mend. That a user may not write it (`unauthorized`) is
 /// not among them: whoever is not let in may be let in again.
 const REFUSALS: [&str; 9] = [
@@ -33,6 +37,8 @@ const TOP: &str = "\"\u{fff0}\"";
 
 pub(super) struct Records {
     database: Database,
+    lookups: Semaphore,
+    writes: Semaphore,
     batch: usize,
     retain_ms: u64,
     retain_count: u64,
@@ -42,6 +48,8 @@ impl Records {
     pub fn new(database: Database, config: &Config) -> Records {
         Records {
             database,
+            lookups: Semaphore::new(AT_ONCE),
+            writes: Semaphore::new(AT_ONCE),
             batch: config.batch.max(1),
             retain_ms: config.retain_ms,
             retain_count: config.retain_count,
@@ -111,7 +119,10 @@ impl ActivationStore for Records {
             let mut seen = HashSet::new();
             let firsts = batch.iter().filter(|record| seen.insert(record.activation_id));
             let documents: Vec<_> = firsts.map(|record| document(record)).collect();
-            let fates = self.database.bulk(&documents).await?;
+            let fates = {
+                let _turn = turn(&self.writes).await;
+                self.database.bulk(&documents).await?
+            };
             if let Some(error) = fates.into_iter().find_map(failure) {
                 metrics::failed(&error);
                 return Err(error);
@@ -156,6 +167,7 @@ impl ActivationStore for Records {
     }
 
     async fn exists(&self, namespace: &Namespace, id: ActivationId) -> Result<bool, Error> {
+        let _turn = turn(&self.lookups).await;
         self.database.has(&document_id(namespace, id)).await
     }
 
@@ -184,6 +196,10 @@ impl ActivationStore for Records {
         }
         Ok(gone)
     }
+}
+
+async fn turn(turns: &Semaphore) -> SemaphorePermit<'_> {
+    turns.acquire().await.expect("nobody closes it")
 }
 
 /// Why a document was not stored; none where it is there.
