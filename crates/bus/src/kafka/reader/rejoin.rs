@@ -52,6 +52,7 @@ impl Reader {
                 }
                 Err(error) => {
                     tracing::warn!(topic = %self.log.name, %error, "who reads a topic is not known; asking again");
+                    self.way.show(self.consumer.client(), &self.shared.config.brokers);
                 }
             }
         }
