@@ -12,8 +12,8 @@ use crate::Error;
 impl Bus {
     /// The settings of a topic or a broker; none where this user may not see them.
     pub(super) async fn described(&self, what: ResourceSpecifier<'_>) -> Result<HashMap<String, String>, KafkaError> {
-        let answers = self.admin.describe_configs([&what], &self.patience()).await;
-        let entries = match answers.inspect_err(|_| self.remind())?.pop() {
+        let mut answers = self.admin.describe_configs([&what], &self.patience()).await?;
+        let entries = match answers.pop() {
             Some(Ok(resource)) => resource.entries,
             Some(Err(_)) | None => Vec::new(),
         };

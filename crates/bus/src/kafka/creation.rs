@@ -23,11 +23,7 @@ impl Bus {
         let options = self.patience().operation_timeout(Some(self.shared.timeout()));
         let failed = |error: &KafkaError| self.shared.error("create", &log.name, error);
         let answers = self.admin.create_topics([&topic], &options).await;
-        match answers
-            .inspect_err(|_| self.remind())
-            .map_err(|error| failed(&error))?
-            .pop()
-        {
+        match answers.map_err(|error| failed(&error))?.pop() {
             Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => Ok(false),
             // Who may not make topics may use those that somebody else has made.
             Some(Err((
@@ -59,7 +55,7 @@ impl Bus {
             Ok((partitions.len(), copies.min().unwrap_or(0)))
         });
         let failed = |error: KafkaError| self.shared.error("describe", &log.name, &error);
-        let (partitions, copies) = told.await.inspect_err(|_| self.remind()).map_err(failed)?;
+        let (partitions, copies) = told.await.inspect_err(|_| self.show_way()).map_err(failed)?;
         let settings = self.described(ResourceSpecifier::Topic(&log.full)).await;
         Ok(topics::Found {
             partitions,

@@ -263,12 +263,16 @@ impl Log {
         Ok(group)
     }
 
-    /// Ends every subscription here and waits until what was finished is committed. Blocks.
-    pub(super) fn close(&self) {
+    /// Tells every subscription here to end.
+    pub(super) fn stop(&self) {
         for group in self.here() {
             group.queue.close();
             group.stop.store(true, Ordering::Release);
         }
+    }
+
+    /// Waits until every subscription, which was told to end, has committed what was finished. Blocks.
+    pub(super) fn close(&self) {
         let readers: Vec<_> = self
             .groups()
             .values_mut()

@@ -62,9 +62,8 @@ const SEEN: &str = "redelivered";
 pub(crate) struct Bus {
     shared: Arc<Shared>,
     admin: AdminClient<DefaultClientContext>,
-    admin_way: Way,
     producer: Arc<ThreadedProducer<Reports>>,
-    producer_way: Way,
+    way: Way,
     logs: RwLock<HashMap<Arc<str>, Arc<Log>>>,
     closed: AtomicBool,
 }
@@ -115,9 +114,8 @@ impl Bus {
         let producer = ThreadedProducer::from_config_and_context(&producing, Reports::default()).map_err(unusable)?;
         Ok(Self {
             admin: client.create().map_err(unusable)?,
-            admin_way: Way::default(),
             producer: Arc::new(producer),
-            producer_way: Way::default(),
+            way: Way::default(),
             shared: Arc::new(Shared {
                 config: config.clone(),
                 client,
@@ -137,16 +135,17 @@ impl Bus {
             .ok_or_else(|| Error::UnknownTopic { topic: name.to_owned() })
     }
 
-    /// Tells the clients where Kafka is, after one of them got no answer.
-    fn remind(&self) {
-        let brokers = &self.shared.config.brokers;
-        self.producer_way.show(self.producer.client(), brokers);
-        self.admin_way.show(self.admin.inner(), brokers);
+    /// Tells the producer where Kafka is, after it got no answer. The client for administration asks about no topics and forgets
+    /// nothing.
+    fn show_way(&self) {
+        if self.way.show(self.producer.client(), &self.shared.config.brokers) {
+            self.producer.context().astray.store(false, Ordering::Release);
+        }
     }
 
     fn send(&self, log: &Arc<Log>, message: &Message, body: &[u8]) -> Result<Sent, Error> {
-        if self.producer.context().failed.swap(false, Ordering::AcqRel) {
-            self.remind();
+        if self.producer.context().astray.load(Ordering::Acquire) {
+            self.show_way();
         }
         let outcome = Arc::new(Outcome::new(self.shared.clone(), log.clone()));
         let key = key_bytes(&message.key);
@@ -234,7 +233,7 @@ impl MessageBus for Bus {
                 Ok(broker) => return self.welcome(broker).await,
                 Err(error) => error,
             };
-            self.remind();
+            self.show_way();
             let reason = words(&self.producer);
             if let Some(reason) = reason.clone() {
                 let (shared, said) = (self.shared.clone(), reason.clone());
@@ -329,7 +328,7 @@ impl MessageBus for Bus {
     async fn standings(&self) -> Result<Vec<Standing>, Error> {
         let (shared, producer) = (self.shared.clone(), self.producer.clone());
         let standings = blocking(move || shared.standings(producer.client())).await;
-        standings.inspect_err(|_| self.remind())
+        standings.inspect_err(|_| self.show_way())
     }
 
     async fn unfinished(&self, topic: &str) -> Result<u64, Error> {
@@ -347,7 +346,11 @@ impl MessageBus for Bus {
             let logs = self.logs.read().expect("no panic under this lock");
             logs.values().cloned().collect()
         };
-        blocking(move || logs.iter().for_each(|log| log.close())).await;
+        let all = move || {
+            logs.iter().for_each(|log| log.stop());
+            logs.iter().for_each(|log| log.close());
+        };
+        blocking(all).await;
         self.flush().await
     }
 }

@@ -33,8 +33,8 @@ pub(super) struct Outcome {
 pub(super) struct Reports {
     /// What the library says on the side.
     pub(super) words: Words,
-    /// A record was not taken.
-    pub(super) failed: AtomicBool,
+    /// The producer may not know any more where Kafka is.
+    pub(super) astray: AtomicBool,
 }
 
 impl Sent {
@@ -100,6 +100,9 @@ pub(super) fn together(outcomes: Vec<Result<(), Error>>) -> Result<(), Error> {
 
 impl ClientContext for Reports {
     fn error(&self, error: KafkaError, reason: &str) {
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown) {
+            self.astray.store(true, Ordering::Release);
+        }
         self.words.heard(&error, reason);
     }
 
@@ -118,7 +121,7 @@ impl ProducerContext for Reports {
                 Ok(())
             }
             Err((error, message)) => {
-                self.failed.store(true, Ordering::Release);
+                self.astray.store(true, Ordering::Release);
                 outcome.log.sent(None);
                 let size = message.payload().map_or(0, <[u8]>::len);
                 let error = refused(&outcome.shared, &outcome.log, error, size);

@@ -10,7 +10,7 @@ const ALONE: Duration = Duration::from_secs(60);
 /// Watches over one reader.
 #[derive(Debug)]
 pub(super) struct Vigil {
-    /// When a message came last, or the topic was given or taken, or it was last found that another has it.
+    /// When a message came last, or none was wanted, or the topic was given or taken, or it was found that another has it.
     heard: Instant,
     /// When somebody looked last.
     looked: Instant,

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use rdkafka::consumer::Consumer as _;
 use rdkafka::error::KafkaError;
 
+use super::super::ANSWER;
 use super::super::log::Joining;
 use super::super::membership::{self, Told};
 use super::super::settings;
@@ -89,17 +90,20 @@ impl Reader {
     fn is_passed_over(&mut self, now: Instant) -> Result<bool, KafkaError> {
         self.vigil.looks(now);
         // Asked also where nothing follows from it: a client that Kafka has no answer for does not say so by itself.
-        let (low, end) = self
-            .consumer
-            .fetch_watermarks(&self.log.full, 0, self.shared.timeout())?;
+        // Messages, and the end of this reader, wait meanwhile.
+        let patience = ANSWER.min(self.shared.timeout());
+        let (low, end) = self.consumer.fetch_watermarks(&self.log.full, 0, patience)?;
         if self.log.kind == TopicKind::Broadcast || self.joining == Joining::Guest {
             return Ok(false);
         }
         match self.turn.as_ref().map(|turn| turn.fetch.progress().next()) {
             Some(next) => Ok(self.vigil.looked(next.max(low), end)),
             None if self.vigil.is_left_out(now) => {
-                self.vigil.heard(now);
-                Ok(!self.is_anothers()?)
+                let is_anothers = self.is_anothers()?;
+                if is_anothers {
+                    self.vigil.heard(now);
+                }
+                Ok(!is_anothers)
             }
             None => Ok(false),
         }
