@@ -39,9 +39,11 @@ test:
 ## What CI runs.
 check: lint test
 
+## Formatting, clippy over all features, and the repository's own checks.
 lint:
+	@bash -euc '. .ci/needs.sh; need_for_kafka'
 	cargo fmt --all --check
-	cargo clippy --release --workspace --all-targets -- -D warnings
+	cargo clippy --release --workspace --all-targets --all-features -- -D warnings
 	cargo xtask check
 
 ## Measure the programs as images hold them against the baselines; QUICK=1 measures for three minutes, CLUSTER=1 a cluster as well.

@@ -11,14 +11,17 @@ need_file() {
     [ -e "$1" ] || install_from_debian "$@"
 }
 
+as_root() {
+    if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi
+}
+
 install_from_debian() {
-    local what=$1 as_root=()
+    local what=$1
     shift
-    if [ "$(id -u)" != 0 ]; then as_root=(sudo -n); fi
     echo "${0##*/}: installing $*" >&2
-    local install=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$@")
+    local install=(as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$@")
     # The lists of a fresh machine are empty or old.
-    if "${install[@]}" >/dev/null 2>&1 || { "${as_root[@]}" apt-get update -qq && "${install[@]}"; } >/dev/null 2>&1; then
+    if "${install[@]}" >/dev/null 2>&1 || { as_root apt-get update -qq && "${install[@]}"; } >/dev/null 2>&1; then
         return 0
     fi
     echo "${0##*/}: there is no $what, and it cannot be installed here: as root, apt-get install $*" >&2
