@@ -19,6 +19,8 @@ async fn suite(config: ProcessConfig) {
         run_dir: Some(run_dir.path().to_owned()),
         ..config
     };
+    let public = common::public();
+    let program = public.path().join("examples/contract_action");
     let factory = open(&Config::Process(config)).unwrap();
     let layers = factory.layers();
     for layer in &layers {
@@ -29,7 +31,10 @@ async fn suite(config: ProcessConfig) {
         .any(|layer| layer.name == "memory-limit" && layer.state == LayerState::On);
     contract::all(&contract::Subject {
         factory,
-        spec: spec("contract_action"),
+        spec: Spec {
+            program: vec![program.to_str().unwrap().to_owned()],
+            ..spec("contract_action")
+        },
         missing: Spec {
             program: vec!["/nonexistent/program".to_owned()],
             ..spec("contract_action")

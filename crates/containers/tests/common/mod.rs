@@ -4,10 +4,11 @@
 
 use std::{
     os::unix::{fs::PermissionsExt, process::CommandExt},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Command,
 };
 
+use tempfile::TempDir;
 use wsk_containers::Spec;
 
 /// The user that stands for any ordinary one.
@@ -42,18 +43,52 @@ pub fn is_root() -> bool {
     unsafe { libc::geteuid() == 0 }
 }
 
+/// A folder where any user may run what is copied into it; the home of root, where a clone may be, is closed to others. It is laid
+/// out as cargo does it, so that [`example`] finds its programs from there, too.
+pub fn public() -> TempDir {
+    let folder = tempfile::tempdir_in("/var/tmp").unwrap();
+    open_to_all(folder.path());
+    let own = std::env::current_exe().unwrap();
+    copy(&[own.to_str().unwrap()], &folder.path().join("deps"));
+    let examples = ["contract_action", "hostile_action"].map(example);
+    copy(
+        &examples.each_ref().map(String::as_str),
+        &folder.path().join("examples"),
+    );
+    folder
+}
+
+/// By another process: what this one writes cannot be run while a child that another test has just forked holds it open.
+fn copy(programs: &[&str], folder: &Path) {
+    std::fs::create_dir(folder).unwrap();
+    open_to_all(folder);
+    let mut install = Command::new("install");
+    let status = install
+        .args(["-m", "755", "-t"])
+        .arg(folder)
+        .args(programs)
+        .status()
+        .unwrap();
+    assert!(status.success(), "{programs:?} cannot be copied");
+}
+
+/// Whatever this process masks.
+fn open_to_all(folder: &Path) {
+    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o755)).unwrap();
+}
+
 /// Runs tests of this very program again as an ordinary user, when we are root.
 pub fn again_as_ordinary_user(tests: &[&str]) {
     if !is_root() {
         println!("skipped: this is an ordinary user already");
         return;
     }
-    let folder = tempfile::tempdir_in("/var/tmp").unwrap();
-    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let folder = public();
     let home = folder.path().join("home");
     std::fs::create_dir(&home).unwrap();
     std::os::unix::fs::chown(&home, Some(NOBODY), Some(NOBODY)).unwrap();
-    let mut command = Command::new(std::env::current_exe().unwrap());
+    let own = std::env::current_exe().unwrap();
+    let mut command = Command::new(folder.path().join("deps").join(own.file_name().unwrap()));
     command
         .args(["--exact", "--nocapture", "--test-threads", "1"])
         .args(tests);
