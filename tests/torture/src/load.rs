@@ -15,9 +15,9 @@ use crate::ledger::{Answer, Ledger};
 
 pub const NAMESPACE: &str = "_";
 const PATIENCE: Duration = Duration::from_secs(90);
-/// Requests under way at once, in seconds of what is to be sent: clients go on asking while a part is out. More are not begun;
-/// each is a connection, of which a process may have some thousands.
-pub const OPEN: u32 = 15;
+/// Requests under way at once, in seconds of what is to be sent: longer than a part is frozen, because clients go on asking while
+/// it is. More are not begun; each is a connection, of which a process may have some thousands.
+pub const OPEN: u32 = 45;
 /// So many actions that each of a few invokers is the home of some.
 const ACTIONS: u64 = 9;
 /// Entities that are written over and over.
