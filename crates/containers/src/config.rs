@@ -26,7 +26,7 @@ impl Config {
     pub const DOCS: &'static [(&'static str, &'static str)] = &[
         (
             "process.hidden",
-            "Folders that no action may see; the data folder is always among them.",
+            "Folders that no action may see; the data folder of `ferrowhisk serve` is always among them.",
         ),
         (
             "process.shown",
@@ -45,7 +45,7 @@ impl Config {
         ("process.open_files", "Most open files of one process in a sandbox."),
         (
             "process.run_dir",
-            "Folder for run-time data of the sandboxes; below the system's temporary folder when not set.",
+            "Folder for run-time data of the sandboxes; when not set, in the data folder of `ferrowhisk serve`, else below the system's temporary folder.",
         ),
         (
             "process.cgroup_parent",

@@ -45,7 +45,7 @@ pub fn read(path: &Path) -> Result<Option<Zeroizing<String>>, Error> {
 pub fn add(path: &Path) -> Result<(), Error> {
     let old = read(path)?.unwrap_or_default();
     let key = Key::generate();
-    let text = Zeroizing::new(format!("{}\n{}", &*key, &*old));
+    let text = Zeroizing::new(format!("{}\n{}", *key, *old));
     let mut draft = path.as_os_str().to_owned();
     draft.push(".new");
     let write = || -> std::io::Result<()> {

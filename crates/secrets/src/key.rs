@@ -19,7 +19,7 @@ const SHORT_IV: usize = 12;
 /// Bytes of an iv that name the key.
 const ID: usize = 8;
 
-/// Names a key without telling anything of it: the first half of a digest.
+/// Names a key without telling anything of it: the beginning of a digest.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct KeyId([u8; ID]);
 

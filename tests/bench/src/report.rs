@@ -12,7 +12,7 @@ use crate::suites::Plan;
 pub fn publish(outcomes: &[Outcome], plan: &Plan, out: &Path) -> Result<()> {
     let mut text = String::from(
         "# Benchmarks\n\nWritten by `make bench`; every figure is from one run on the machine named here.\n\
-         [Where the time goes](where-the-time-goes.md) says what stands behind those that are missed.\n\n",
+         [Where the time goes](where-the-time-goes.md) says what stands behind those that are missed, [Scaling](scaling.md) behind H1.\n\n",
     );
     writeln!(text, "{}\n", machine())?;
     if plan.quick {

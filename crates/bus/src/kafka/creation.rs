@@ -9,14 +9,28 @@ use rdkafka::producer::Producer as _;
 
 use super::log::Log;
 use super::{Bus, blocking, topics};
-use crate::Error;
+use crate::{Error, TopicConfig};
 
 /// How long to wait before a new topic is looked at again.
 const SETTLING: Duration = Duration::from_millis(50);
 
 impl Bus {
+    /// Makes a topic unless it is there, and knows it from then on.
+    pub(super) async fn declare(&self, config: &TopicConfig) -> Result<(), Error> {
+        let log = Arc::new(Log::new(self.shared.clone(), config));
+        let new = self.create(&log).await?;
+        self.settled(&log).await?;
+        if !new {
+            let found = self.found(&log).await?;
+            topics::fits(&log.full, &log.name, &self.shared.config, &found).map_err(Error::Configuration)?;
+        }
+        let mut logs = self.logs.write().expect("no panic under this lock");
+        logs.entry(log.name.clone()).or_insert(log);
+        Ok(())
+    }
+
     /// Makes a topic; whether it is new.
-    pub(super) async fn create(&self, log: &Log) -> Result<bool, Error> {
+    async fn create(&self, log: &Log) -> Result<bool, Error> {
         let config = &self.shared.config;
         let settings = topics::new_topic(&log.full, &log.name, config);
         let topic = topics::request(&log.full, &settings, config.replication);
@@ -65,7 +79,7 @@ impl Bus {
     }
 
     /// Waits until a topic that was just made has its leader, and its group a coordinator.
-    pub(super) async fn settled(&self, log: &Arc<Log>) -> Result<(), Error> {
+    async fn settled(&self, log: &Arc<Log>) -> Result<(), Error> {
         let deadline = tokio::time::Instant::now() + self.shared.timeout();
         loop {
             let fresh = log.clone();

@@ -26,6 +26,7 @@ mod settings;
 mod standing;
 mod tidy;
 mod topics;
+mod turns;
 mod vigil;
 mod way;
 
@@ -50,6 +51,7 @@ use member::Member;
 pub(crate) use reader::Fetch;
 pub(crate) use sent::Sent;
 use sent::{Outcome, Reports};
+use turns::Turns;
 use way::Way;
 
 /// How long to wait for a first answer before it is said that there is none, and for one try of it.
@@ -65,6 +67,8 @@ pub(crate) struct Bus {
     producer: Arc<ThreadedProducer<Reports>>,
     way: Way,
     logs: RwLock<HashMap<Arc<str>, Arc<Log>>>,
+    /// Whose turn it is to declare a topic that is not among them.
+    turns: Turns,
     closed: AtomicBool,
 }
 
@@ -121,6 +125,7 @@ impl Bus {
                 client,
             }),
             logs: RwLock::default(),
+            turns: Turns::default(),
             closed: AtomicBool::new(false),
         })
     }
@@ -258,16 +263,8 @@ impl MessageBus for Bus {
         if let Ok(log) = self.log(&config.name) {
             return log.reconfigure(config);
         }
-        let log = Arc::new(Log::new(self.shared.clone(), config));
-        let new = self.create(&log).await?;
-        self.settled(&log).await?;
-        if !new {
-            let found = self.found(&log).await?;
-            topics::fits(&log.full, &log.name, &self.shared.config, &found).map_err(Error::Configuration)?;
-        }
-        let mut logs = self.logs.write().expect("no panic under this lock");
-        logs.entry(log.name.clone()).or_insert(log);
-        Ok(())
+        self.turns.take(&config.name, self.declare(config)).await?;
+        self.log(&config.name)?.reconfigure(config)
     }
 
     async fn publish(&self, topic: &str, message: Message, durability: Durability) -> Result<Receipt, Error> {
