@@ -5,25 +5,62 @@
 use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use wsk_entities::{Activation, ActivationId, Json, Namespace, StatusCode};
 use wsk_store::contract::samples::{arcs, record};
-use wsk_store::{Config, CouchConfig, Error, Stores, open, stand_in};
+use wsk_store::{ActivationStore, Config, CouchConfig, Error, Stores, open, stand_in};
 
 /// What is answered to a bulk write.
 #[derive(Clone, Copy)]
 enum Bulk {
     Says(&'static str, &'static str),
     Hangs,
-    /// Takes them after a while, and counts how many there are at once.
-    Slow,
+    /// Takes them after a while, unless the name of an action tells it not to, and counts them.
+    Slow(&'static Counts),
 }
 
-static UNDER_WAY: AtomicUsize = AtomicUsize::new(0);
-static MOST: AtomicUsize = AtomicUsize::new(0);
+/// Bulk writes that a stub was asked for.
+struct Counts {
+    under_way: AtomicUsize,
+    most: AtomicUsize,
+    /// By how many documents each had.
+    sizes: Mutex<Vec<usize>>,
+}
+
+impl Counts {
+    const fn new() -> Counts {
+        Counts {
+            under_way: AtomicUsize::new(0),
+            most: AtomicUsize::new(0),
+            sizes: Mutex::new(Vec::new()),
+        }
+    }
+
+    /// What is answered to a bulk write, in time.
+    async fn answer(&self, request: &str) -> (&'static str, String) {
+        let (_, body) = request.split_once("\r\n\r\n").unwrap();
+        let body: serde_json::Value = serde_json::from_str(body).unwrap();
+        let documents = body["docs"].as_array().unwrap();
+        self.sizes.lock().unwrap().push(documents.len());
+        self.most
+            .fetch_max(self.under_way.fetch_add(1, Ordering::AcqRel) + 1, Ordering::AcqRel);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        self.under_way.fetch_sub(1, Ordering::AcqRel);
+        if documents.iter().any(|document| document["name"] == "monstrous") {
+            return ("413 Request Entity Too Large", String::new());
+        }
+        let fate = |document: &serde_json::Value| match document["name"].as_str() {
+            Some("forbidden") => serde_json::json!({ "id": document["_id"], "error": "forbidden", "reason": "x" }),
+            Some(_) | None => serde_json::json!({ "id": document["_id"], "rev": "1-a", "ok": true }),
+        };
+        let fates: Vec<_> = documents.iter().map(fate).collect();
+        ("201 Created", serde_json::to_string(&fates).unwrap())
+    }
+}
 
 /// Has every database and document that is asked for, and does this with bulk writes.
 async fn stub(bulk: Bulk) -> SocketAddr {
@@ -41,15 +78,10 @@ async fn stub(bulk: Bulk) -> SocketAddr {
 async fn serve(mut incoming: TcpStream, bulk: Bulk) {
     let request = request(&mut incoming).await;
     let (status, body) = match (request.starts_with("POST "), bulk) {
-        (false, _) => ("200 OK", r#"{"couchdb":"Welcome","ferrowhiskFormat":1}"#),
-        (true, Bulk::Says(status, body)) => (status, body),
+        (false, _) => ("200 OK", r#"{"couchdb":"Welcome","ferrowhiskFormat":1}"#.to_owned()),
+        (true, Bulk::Says(status, body)) => (status, body.to_owned()),
         (true, Bulk::Hangs) => std::future::pending().await,
-        (true, Bulk::Slow) => {
-            MOST.fetch_max(UNDER_WAY.fetch_add(1, Ordering::AcqRel) + 1, Ordering::AcqRel);
-            tokio::time::sleep(Duration::from_millis(20)).await;
-            UNDER_WAY.fetch_sub(1, Ordering::AcqRel);
-            ("201 Created", "[]")
-        }
+        (true, Bulk::Slow(counts)) => counts.answer(&request).await,
     };
     let length = body.len();
     let answer = format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}");
@@ -145,6 +177,7 @@ async fn a_server_that_fails_is_asked_again() {
             true,
         ),
         ("200 OK", "<html>Maintenance</html>", true),
+        ("201 Created", r#"[{"ok":true,"id":"guest/1","rev":"1-a"}]"#, true),
         ("302 Found", "", true),
         ("404 Not Found", r#"{"error":"not_found","reason":"no_db_file"}"#, true),
         (
@@ -174,7 +207,7 @@ async fn a_disk_that_is_full_is_said_and_counted() {
         ),
         (
             "201 Created",
-            r#"[{"id":"guest/1","error":"insufficient_storage","reason":"x"}]"#,
+            r#"[{"id":"guest/1","error":"insufficient_storage","reason":"x"},{"ok":true,"id":"guest/2","rev":"1-a"}]"#,
         ),
     ] {
         let error = failure(Bulk::Says(status, body)).await;
@@ -203,19 +236,49 @@ async fn a_server_that_hangs_is_given_up_in_time() {
     assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
 }
 
+/// Stores a record of each of these actions at once, each in a call of its own.
+async fn stored_at_once(activations: &Arc<dyn ActivationStore>, names: &[&str]) -> Vec<Result<(), Error>> {
+    let mut waiting = tokio::task::JoinSet::new();
+    for (id, name) in (1..).zip(names) {
+        let (activations, record) = (activations.clone(), record(id, &format!("guest/{name}"), 1000));
+        waiting.spawn(async move { (id, activations.store(arcs([record])).await) });
+    }
+    let mut stored = waiting.join_all().await;
+    stored.sort_unstable_by_key(|(id, _)| *id);
+    stored.into_iter().map(|(_, stored)| stored).collect()
+}
+
 /// As after a while without the server, when thousands of records wait: asked to take all of them at once it would take none in time.
+/// What waits goes together.
 #[tokio::test]
 async fn what_has_waited_for_the_server_does_not_overrun_it() {
-    let activations = stores(Bulk::Slow).await.activations;
-    let mut waiting = tokio::task::JoinSet::new();
-    for id in 1..=1000 {
-        let activations = activations.clone();
-        waiting.spawn(async move { activations.store(arcs([record(id, "guest/a", 1000)])).await });
-    }
-    let stored = waiting.join_all().await;
+    static COUNTS: Counts = Counts::new();
+    let activations = stores(Bulk::Slow(&COUNTS)).await.activations;
+    let stored = stored_at_once(&activations, &["a"; 1000]).await;
     assert!(stored.iter().all(Result::is_ok), "{stored:?}");
-    let most = MOST.load(Ordering::Acquire);
-    assert!((2..=16).contains(&most), "{most} at once");
+    let most = COUNTS.most.load(Ordering::Acquire);
+    assert!((2..=4).contains(&most), "{most} at once");
+    let sizes = COUNTS.sizes.lock().unwrap().clone();
+    assert_eq!(sizes.iter().sum::<usize>(), 1000, "{sizes:?}");
+    assert!(sizes.len() < 20, "{sizes:?}");
+}
+
+/// Whatever goes with it: neither a document that is refused nor one that the whole request is refused for is another's failure.
+#[tokio::test]
+async fn each_is_told_of_its_own_record_alone() {
+    static COUNTS: Counts = Counts::new();
+    let activations = stores(Bulk::Slow(&COUNTS)).await.activations;
+    let mut names = ["a"; 40];
+    (names[20], names[30]) = ("monstrous", "forbidden");
+    let stored = stored_at_once(&activations, &names).await;
+    for (name, stored) in names.iter().zip(stored) {
+        match *name {
+            "a" => stored.unwrap(),
+            _ => assert!(!stored.unwrap_err().retryable(), "{name}"),
+        }
+    }
+    let sizes = COUNTS.sizes.lock().unwrap().clone();
+    assert!(sizes.iter().any(|size| *size > 1), "nothing went together: {sizes:?}");
 }
 
 /// The others are stored at once, and what stands for the refused one is taken.

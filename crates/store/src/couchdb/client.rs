@@ -1,5 +1,6 @@
 //! CouchDB's HTTP interface, as far as the seams need it.
 
+use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -273,7 +274,7 @@ impl Database {
     }
 
     /// Writes many documents; the fate of each, in order.
-    pub async fn bulk(&self, documents: &[String]) -> Result<Vec<Written>, Error> {
+    pub async fn bulk(&self, documents: &[impl Borrow<str> + Sync]) -> Result<Vec<Written>, Error> {
         let body = format!("{{\"docs\":[{}]}}", documents.join(","));
         let path = format!("{}/_bulk_docs", self.name);
         let answer = self

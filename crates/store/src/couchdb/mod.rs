@@ -13,6 +13,7 @@
 
 mod answer;
 mod apis;
+mod bulk;
 mod client;
 mod connection;
 mod entities;

@@ -1,44 +1,31 @@
 //! Activation records: the database `<prefix>activations`.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde::de::DeserializeOwned;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::Semaphore;
 use wsk_entities::{Activation, ActivationId, ActivationSummary, Namespace, Timestamp};
 
-use super::answer::{Meta, Row, Written, corrupted, parse};
+use super::answer::{Meta, Row, corrupted, parse};
+use super::bulk::Writer;
 use super::client::Database;
 use super::query::Query;
 use super::{Config, exact, views};
-use crate::{ActivationFilter, ActivationStore, Error, Page, metrics};
+use crate::{ActivationFilter, ActivationStore, Error, Page};
 
 /// How many old records one round of retention removes at a time.
 const SWEEP: u64 = 500;
-/// Most records that are looked for, and most writes of them, at once. Thousands wait when a server is back after a while. Asked for
+/// Most records that are looked for at once. Thousands wait when a server is back after a while. Asked for
 /// all of them it would answer none in time, be asked again, and never catch up; nor would it answer users meanwhile.
-const AT_ONCE: usize = 16;
-/// What CouchDB has against a document that offering it again does not mend. That a user may not write it (`unauthorized`) is
-/// not among them: whoever is not let in may be let in again.
-const REFUSALS: [&str; 9] = [
-    "attachment_too_large",
-    "bad_request",
-    "doc_validation",
-    "document_too_large",
-    "forbidden",
-    "illegal_docid",
-    "invalid_json",
-    "request_entity_too_large",
-    "too_large",
-];
+const LOOKUPS: usize = 16;
 /// Above any time.
 const TOP: &str = "\"\u{fff0}\"";
 
 pub(super) struct Records {
     database: Database,
     lookups: Semaphore,
-    writes: Semaphore,
+    writer: Writer,
     batch: usize,
     retain_ms: u64,
     retain_count: u64,
@@ -47,9 +34,9 @@ pub(super) struct Records {
 impl Records {
     pub fn new(database: Database, config: &Config) -> Records {
         Records {
+            lookups: Semaphore::new(LOOKUPS),
+            writer: Writer::new(database.clone(), config.batch.max(1)),
             database,
-            lookups: Semaphore::new(AT_ONCE),
-            writes: Semaphore::new(AT_ONCE),
             batch: config.batch.max(1),
             retain_ms: config.retain_ms,
             retain_count: config.retain_count,
@@ -116,17 +103,8 @@ impl Records {
 impl ActivationStore for Records {
     async fn store(&self, records: Vec<Arc<Activation>>) -> Result<(), Error> {
         for batch in records.chunks(self.batch) {
-            let mut seen = HashSet::new();
-            let firsts = batch.iter().filter(|record| seen.insert(record.activation_id));
-            let documents: Vec<_> = firsts.map(|record| document(record)).collect();
-            let fates = {
-                let _turn = turn(&self.writes).await;
-                self.database.bulk(&documents).await?
-            };
-            if let Some(error) = fates.into_iter().find_map(failure) {
-                metrics::failed(&error);
-                return Err(error);
-            }
+            let documents = batch.iter().map(|record| (record.activation_id, document(record)));
+            self.writer.store(documents.collect()).await?;
         }
         Ok(())
     }
@@ -167,7 +145,7 @@ impl ActivationStore for Records {
     }
 
     async fn exists(&self, namespace: &Namespace, id: ActivationId) -> Result<bool, Error> {
-        let _turn = turn(&self.lookups).await;
+        let _turn = self.lookups.acquire().await.expect("nobody closes it");
         self.database.has(&document_id(namespace, id)).await
     }
 
@@ -195,29 +173,6 @@ impl ActivationStore for Records {
             }
         }
         Ok(gone)
-    }
-}
-
-async fn turn(turns: &Semaphore) -> SemaphorePermit<'_> {
-    turns.acquire().await.expect("nobody closes it")
-}
-
-/// Why a document was not stored; none where it is there.
-fn failure(fate: Written) -> Option<Error> {
-    let Written { id, error, reason } = fate;
-    let (error, reason) = (error?, reason.unwrap_or_default());
-    match &*error {
-        // The record is there already, and stays.
-        "conflict" => None,
-        "insufficient_storage" => Some(Error::Full {
-            path: format!("{id} in CouchDB"),
-        }),
-        refusal if REFUSALS.contains(&refusal) => {
-            Some(Error::Unusable(format!("CouchDB refuses {id}: {error}: {reason}")))
-        }
-        _ => Some(Error::Unavailable(format!(
-            "CouchDB did not store {id}: {error}: {reason}"
-        ))),
     }
 }
 
