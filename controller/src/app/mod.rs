@@ -153,6 +153,11 @@ impl Chance {
         ActivationId::at(now(), self.draw())
     }
 
+    /// A random number from 0 to 1.
+    pub fn fraction(&self) -> f64 {
+        f64::from(self.draw() as u32) / f64::from(u32::MAX)
+    }
+
     /// 128 random bits.
     pub fn draw(&self) -> u128 {
         use rand::Rng as _;

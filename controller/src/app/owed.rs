@@ -25,7 +25,7 @@ use super::App;
 use super::composition::{Progress, Run};
 use crate::Config;
 
-/// Pause before a store that failed is tried again.
+/// Pause before a store that failed is tried again, about.
 const RETRY: Duration = Duration::from_secs(1);
 /// Most compositions of which it is remembered that they have ended; as many as the topic holds states.
 const MOST: usize = 100_000;
@@ -335,7 +335,8 @@ impl App {
                 record = Arc::new(stand_in(&record, &error));
                 replaced = true;
             }
-            tokio::time::sleep(RETRY).await;
+            // Not all at once: a store that takes many records together may have failed because of one of them.
+            tokio::time::sleep(RETRY.mul_f64(0.5 + self.chance.fraction())).await;
         }
     }
 }

@@ -48,18 +48,24 @@ impl App {
         let deadline = Instant::now() + limit;
         let mut look = Instant::now() + POLL_EVERY;
         loop {
-            match tokio::time::timeout_at(look.min(deadline), &mut answer).await {
-                Ok(Ok(Answer::Record(record))) => return Some(record),
-                Ok(Ok(Answer::Stored) | Err(_)) => return self.poll_quickly(namespace, id, deadline).await,
-                Err(_) if Instant::now() >= deadline => return None,
-                Err(_) => {
-                    if let Some(record) = self.retrieve(namespace, id).await {
-                        return Some(record);
-                    }
-                    look += POLL_EVERY;
-                }
+            tokio::select! {
+                biased;
+                answered = &mut answer => match answered {
+                    Ok(Answer::Record(record)) => return Some(record),
+                    Ok(Answer::Stored) | Err(_) => return self.poll_quickly(namespace, id, deadline).await,
+                },
+                () = tokio::time::sleep_until(deadline) => return None,
+                found = self.retrieve_at(look, namespace, id) => match found {
+                    Some(record) => return Some(record),
+                    None => look = Instant::now() + POLL_EVERY,
+                },
             }
         }
+    }
+
+    async fn retrieve_at(&self, when: Instant, namespace: &Namespace, id: ActivationId) -> Option<Arc<Activation>> {
+        tokio::time::sleep_until(when).await;
+        self.retrieve(namespace, id).await
     }
 
     async fn poll_quickly(
@@ -70,7 +76,8 @@ impl App {
     ) -> Option<Arc<Activation>> {
         let mut pauses = QUICK_POLLS.into_iter();
         loop {
-            if let Some(record) = self.retrieve(namespace, id).await {
+            let found = tokio::time::timeout_at(deadline, self.retrieve(namespace, id)).await;
+            if let Ok(Some(record)) = found {
                 return Some(record);
             }
             let next = Instant::now() + pauses.next().unwrap_or(POLL_EVERY);
@@ -81,9 +88,15 @@ impl App {
         }
     }
 
-    /// The record from the store, without logs as every blocking answer.
+    /// The record from the store, without logs as every blocking answer. Whether there is one is asked first: when invokers are
+    /// slow thousands wait, and that is what a store can answer for many at once.
     async fn retrieve(&self, namespace: &Namespace, id: ActivationId) -> Option<Arc<Activation>> {
-        match self.activations.get(namespace, id).await {
+        let found = match self.activations.exists(namespace, id).await {
+            Ok(true) => self.activations.get(namespace, id).await,
+            Ok(false) => Ok(None),
+            Err(error) => Err(error),
+        };
+        match found {
             Ok(Some(mut record)) => {
                 metrics::RETRIEVED.inc();
                 record.logs.clear();

@@ -53,12 +53,27 @@ impl Counts {
         if documents.iter().any(|document| document["name"] == "monstrous") {
             return ("413 Request Entity Too Large", String::new());
         }
-        let fate = |document: &serde_json::Value| match document["name"].as_str() {
-            Some("forbidden") => serde_json::json!({ "id": document["_id"], "error": "forbidden", "reason": "x" }),
-            Some(_) | None => serde_json::json!({ "id": document["_id"], "rev": "1-a", "ok": true }),
+        let fate = |document: &serde_json::Value| {
+            let error = match document["name"].as_str() {
+                Some("forbidden") => "forbidden",
+                Some("failing") => "internal_server_error",
+                Some(_) | None => return serde_json::json!({ "id": document["_id"], "rev": "1-a", "ok": true }),
+            };
+            serde_json::json!({ "id": document["_id"], "error": error, "reason": "x" })
         };
-        let fates: Vec<_> = documents.iter().map(fate).collect();
-        ("201 Created", serde_json::to_string(&fates).unwrap())
+        let fates: Vec<_> = documents.iter().rev().map(fate).collect();
+        let failing = fates.iter().any(|fate| fate["error"] == "internal_server_error");
+        let status = if failing {
+            "500 Internal Server Error"
+        } else {
+            "201 Created"
+        };
+        (status, serde_json::to_string(&fates).unwrap())
+    }
+
+    /// How many documents each request had.
+    fn sizes(&self) -> Vec<usize> {
+        self.sizes.lock().unwrap().clone()
     }
 }
 
@@ -79,13 +94,18 @@ async fn serve(mut incoming: TcpStream, bulk: Bulk) {
     let request = request(&mut incoming).await;
     let (status, body) = match (request.starts_with("POST "), bulk) {
         (false, _) => ("200 OK", r#"{"couchdb":"Welcome","ferrowhiskFormat":1}"#.to_owned()),
-        (true, Bulk::Says(status, body)) => (status, body.to_owned()),
+        (true, Bulk::Says(status, body)) => (status, whole(body)),
         (true, Bulk::Hangs) => std::future::pending().await,
         (true, Bulk::Slow(counts)) => counts.answer(&request).await,
     };
     let length = body.len();
     let answer = format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}");
     let _written = incoming.write_all(answer.as_bytes()).await;
+}
+
+/// With ids of full length.
+fn whole(text: &str) -> String {
+    text.replace("guest/", &format!("guest/{:031}", 0))
 }
 
 /// A request, to the end of its body: a connection that is closed before that is reset.
@@ -95,10 +115,10 @@ async fn request(incoming: &mut TcpStream) -> String {
         let length = request
             .lines()
             .find_map(|line| line.strip_prefix("content-length: ")?.parse::<usize>().ok());
-        let whole = request
+        let complete = request
             .split_once("\r\n\r\n")
             .is_some_and(|(_, body)| body.len() >= length.unwrap_or(0));
-        if whole {
+        if complete {
             return request;
         }
         let read = incoming.read(&mut part).await.unwrap();
@@ -108,9 +128,15 @@ async fn request(incoming: &mut TcpStream) -> String {
 }
 
 async fn stores(bulk: Bulk) -> Stores {
+    stores_by(CouchConfig::default().batch, bulk).await
+}
+
+/// With so many records in a request.
+async fn stores_by(batch: usize, bulk: Bulk) -> Stores {
     let config = CouchConfig {
         url: format!("http://{}", stub(bulk).await),
         timeout_s: 1,
+        batch,
         ..CouchConfig::default()
     };
     open(&Config::Couchdb(config)).await.unwrap()
@@ -139,7 +165,10 @@ async fn a_document_that_is_refused_for_good_is_told_from_one_that_may_pass() {
         let error = failure(Bulk::Says("201 Created", fates)).await;
         assert_eq!(error.retryable(), retryable, "{fate}: {error}");
         let text = error.to_string();
-        assert!(text.contains("guest/2") && text.contains("too much of it"), "{text}");
+        assert!(
+            text.contains(&whole("guest/2")) && text.contains("too much of it"),
+            "{text}"
+        );
     }
 }
 
@@ -253,32 +282,124 @@ async fn stored_at_once(activations: &Arc<dyn ActivationStore>, names: &[&str]) 
 #[tokio::test]
 async fn what_has_waited_for_the_server_does_not_overrun_it() {
     static COUNTS: Counts = Counts::new();
-    let activations = stores(Bulk::Slow(&COUNTS)).await.activations;
+    let activations = stores_by(20, Bulk::Slow(&COUNTS)).await.activations;
     let stored = stored_at_once(&activations, &["a"; 1000]).await;
     assert!(stored.iter().all(Result::is_ok), "{stored:?}");
-    let most = COUNTS.most.load(Ordering::Acquire);
-    assert!((2..=4).contains(&most), "{most} at once");
-    let sizes = COUNTS.sizes.lock().unwrap().clone();
-    assert_eq!(sizes.iter().sum::<usize>(), 1000, "{sizes:?}");
-    assert!(sizes.len() < 20, "{sizes:?}");
+    assert_eq!(COUNTS.most.load(Ordering::Acquire), 4);
+    assert_eq!(COUNTS.sizes(), [20; 50]);
 }
 
-/// Whatever goes with it: neither a document that is refused nor one that the whole request is refused for is another's failure.
+/// The stub tells of the last document first.
 #[tokio::test]
 async fn each_is_told_of_its_own_record_alone() {
     static COUNTS: Counts = Counts::new();
     let activations = stores(Bulk::Slow(&COUNTS)).await.activations;
-    let mut names = ["a"; 40];
-    (names[20], names[30]) = ("monstrous", "forbidden");
+    let names = ["a", "forbidden", "a", "failing", "a"];
+    let stored = stored_at_once(&activations, &names).await;
+    assert_eq!(COUNTS.sizes(), [5]);
+    for (name, stored) in names.iter().zip(stored) {
+        match *name {
+            "a" => stored.unwrap(),
+            "failing" => assert!(stored.unwrap_err().retryable()),
+            _ => assert!(!stored.unwrap_err().retryable()),
+        }
+    }
+}
+
+/// The rest of a request that is refused as a whole, because of one that is too large, is stored.
+#[tokio::test]
+async fn what_a_whole_request_is_refused_for_is_one_records_failure() {
+    static COUNTS: Counts = Counts::new();
+    let activations = stores(Bulk::Slow(&COUNTS)).await.activations;
+    let names = ["a", "a", "a", "a", "a", "monstrous", "a", "a"];
     let stored = stored_at_once(&activations, &names).await;
     for (name, stored) in names.iter().zip(stored) {
         match *name {
             "a" => stored.unwrap(),
-            _ => assert!(!stored.unwrap_err().retryable(), "{name}"),
+            _ => assert!(!stored.unwrap_err().retryable()),
         }
     }
-    let sizes = COUNTS.sizes.lock().unwrap().clone();
-    assert!(sizes.iter().any(|size| *size > 1), "nothing went together: {sizes:?}");
+    assert_eq!(COUNTS.sizes(), [8, 4, 4, 2, 1, 1, 2]);
+}
+
+/// Offered at once, as when what was refused elsewhere is offered again while its stand-in is: whose text was not sent is not told
+/// that it was refused.
+#[tokio::test]
+async fn another_text_of_a_record_that_is_refused_is_offered_again() {
+    static COUNTS: Counts = Counts::new();
+    let activations = stores(Bulk::Slow(&COUNTS)).await.activations;
+    let (refused, taken) = tokio::join!(
+        activations.store(arcs([record(1, "guest/forbidden", 1000)])),
+        activations.store(arcs([record(1, "guest/a", 1000)])),
+    );
+    assert!(!refused.unwrap_err().retryable());
+    assert!(taken.unwrap_err().retryable());
+    assert_eq!(COUNTS.sizes(), [1]);
+}
+
+/// Nor does it keep the others from being stored.
+#[tokio::test]
+async fn who_stops_waiting_leaves_the_others_theirs() {
+    static COUNTS: Counts = Counts::new();
+    let activations = stores(Bulk::Slow(&COUNTS)).await.activations;
+    let gives_up = tokio::time::timeout(
+        Duration::from_millis(1),
+        activations.store(arcs([record(1, "guest/a", 1000)])),
+    );
+    let (gave_up, stored) = tokio::join!(gives_up, activations.store(arcs([record(2, "guest/a", 1000)])));
+    assert!(gave_up.is_err());
+    stored.unwrap();
+    assert_eq!(COUNTS.sizes(), [2]);
+}
+
+/// Whether records of these ids are there, asked at once.
+async fn there<const N: usize>(status: &'static str, body: &'static str, ids: [u128; N]) -> Vec<Result<bool, Error>> {
+    let activations = stores(Bulk::Says(status, body)).await.activations;
+    let mut asked = tokio::task::JoinSet::new();
+    for (place, id) in ids.into_iter().enumerate() {
+        let activations = activations.clone();
+        asked.spawn(async move {
+            let (namespace, id) = (Namespace::new("guest").unwrap(), ActivationId::from_bits(id));
+            (place, activations.exists(&namespace, id).await)
+        });
+    }
+    let mut answers = asked.join_all().await;
+    answers.sort_unstable_by_key(|(place, _)| *place);
+    answers.into_iter().map(|(_, answer)| answer).collect()
+}
+
+#[tokio::test]
+async fn each_is_told_of_the_record_it_asked_for() {
+    let rows = r#"{"rows":[{"key":"guest/3","error":"not_found"},{"key":"guest/5","error":"timeout"},
+        {"id":"guest/2","key":"guest/2","value":{"rev":"2-b","deleted":true},"doc":null},
+        {"id":"guest/1","key":"guest/1","value":{"rev":"1-a"}}]}"#;
+    let answers = there("200 OK", rows, [1, 2, 3, 4, 5, 1]).await;
+    for (answer, known) in answers.iter().zip([true, false, false]) {
+        assert_eq!(*answer.as_ref().unwrap(), known, "{answers:?}");
+    }
+    assert!(answers[5].as_ref().unwrap(), "{answers:?}");
+    for unsaid in &answers[3..5] {
+        assert!(unsaid.as_ref().unwrap_err().retryable(), "{answers:?}");
+    }
+}
+
+/// A record that is not found runs again.
+#[tokio::test]
+async fn what_cannot_be_looked_for_now_is_not_taken_for_absent() {
+    for (status, body) in [
+        (
+            "412 Precondition Failed",
+            r#"{"error":"nodedown","reason":"progress not possible"}"#,
+        ),
+        ("404 Object Not Found", r#"{"error":"not_found","reason":"no_db_file"}"#),
+        ("403 Forbidden", r#"{"error":"forbidden","reason":"not a member"}"#),
+        ("400 Bad Request", ""),
+        ("200 OK", "<html>Maintenance</html>"),
+    ] {
+        for answer in there(status, body, [1, 2]).await {
+            assert!(answer.as_ref().is_err_and(Error::retryable), "{status}: {answer:?}");
+        }
+    }
 }
 
 /// The others are stored at once, and what stands for the refused one is taken.

@@ -29,6 +29,38 @@ pub(super) struct Rows {
     pub rows: Vec<Row>,
 }
 
+#[derive(serde::Deserialize)]
+pub(super) struct Found {
+    pub rows: Vec<Present>,
+}
+
+/// What is said of an id that was asked for.
+#[derive(serde::Deserialize)]
+pub(super) struct Present {
+    key: String,
+    #[serde(default)]
+    value: Option<Revision>,
+    #[serde(default)]
+    error: Option<String>,
+}
+
+#[derive(serde::Deserialize)]
+struct Revision {
+    #[serde(default)]
+    deleted: bool,
+}
+
+impl Present {
+    /// The id, and whether it has a document; none where neither is said.
+    pub fn split(self) -> Option<(String, bool)> {
+        match (self.value, self.error.as_deref()) {
+            (Some(revision), _) => Some((self.key, !revision.deleted)),
+            (None, Some("not_found")) => Some((self.key, false)),
+            (None, Some(_) | None) => None,
+        }
+    }
+}
+
 /// One document's fate in a bulk write.
 #[derive(serde::Deserialize)]
 pub(super) struct Written {
@@ -36,8 +68,20 @@ pub(super) struct Written {
     pub id: String,
     #[serde(default)]
     pub error: Option<String>,
+    /// Text, except where an operator's own validation gives something else.
     #[serde(default)]
-    pub reason: Option<String>,
+    pub reason: Option<serde_json::Value>,
+}
+
+impl Written {
+    /// The reason, as text.
+    pub fn reason(&self) -> String {
+        match &self.reason {
+            None => String::new(),
+            Some(serde_json::Value::String(text)) => text.clone(),
+            Some(other) => other.to_string(),
+        }
+    }
 }
 
 /// Members that CouchDB adds to a document.

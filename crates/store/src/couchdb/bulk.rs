@@ -1,23 +1,15 @@
-//! Bulk writes of records: what is to be stored while others are being written goes together in the next request.
-//!
-//! A server spends more on a request than on the documents in it, and many that write one record each, as controllers do for
-//! fires, would keep it busy with requests. Who stores alone waits for nobody.
+//! Requests that are about many records: writes of them, and whether they are there.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::collections::hash_map::Entry;
 
-use tokio::sync::{Semaphore, mpsc, oneshot};
-use wsk_entities::ActivationId;
+use async_trait::async_trait;
 
 use super::answer::Written;
 use super::client::Database;
+use super::gather::Requests;
 use crate::{Error, metrics};
 
-/// Most writes at once; what comes meanwhile is gathered. With few, thousands that have waited for a server to be back do not
-/// overrun it.
-const AT_ONCE: usize = 4;
-/// Most text of documents that are gathered, in bytes: servers and proxies bound requests.
-const TEXT: usize = 4 << 20;
 /// What CouchDB has against a document that offering it again does not mend. That a user may not write it (`unauthorized`) is
 /// not among them: whoever is not let in may be let in again.
 const REFUSALS: [&str; 9] = [
@@ -32,145 +24,75 @@ const REFUSALS: [&str; 9] = [
     "too_large",
 ];
 
-/// Where documents are handed in.
-pub(super) struct Writer {
-    calls: mpsc::UnboundedSender<Call>,
+/// Stores documents. One that is there already is stored.
+pub(super) struct Writes(pub Database);
+
+/// A document to be stored.
+pub(super) struct Document {
+    pub id: String,
+    pub text: String,
 }
 
-/// Documents that one caller wants stored.
-struct Call {
-    documents: Vec<(ActivationId, String)>,
-    done: oneshot::Sender<Result<(), Error>>,
-}
+/// Says of ids whether they have a document.
+pub(super) struct Lookups(pub Database);
 
-/// Calls in the order they came, as groups for a request each.
-struct Queue {
-    calls: mpsc::UnboundedReceiver<Call>,
-    /// The call that was too much for the group before.
-    left: Option<Call>,
-    /// Most documents in a group; a call of more is one by itself.
-    most: usize,
-}
+#[async_trait]
+impl Requests for Writes {
+    type Question = Document;
+    type Answer = ();
 
-impl Writer {
-    /// Writes until it is dropped, and then what was handed in; `most` documents at a time. Needs a runtime.
-    pub fn new(database: Database, most: usize) -> Writer {
-        let (sender, calls) = mpsc::unbounded_channel();
-        let queue = Queue {
-            calls,
-            left: None,
-            most,
-        };
-        tokio::spawn(queue.run(database));
-        Writer { calls: sender }
+    fn size(document: &Document) -> usize {
+        document.text.len()
     }
 
-    /// Stores documents, at most as many as a request may have. A record that is there already is stored.
-    pub async fn store(&self, documents: Vec<(ActivationId, String)>) -> Result<(), Error> {
-        let (done, stored) = oneshot::channel();
-        let handed_in = self.calls.send(Call { documents, done });
-        let gone = || Error::Unavailable("this process is ending".to_owned());
-        handed_in.map_err(|_| gone())?;
-        stored.await.map_err(|_| gone())?
-    }
-}
-
-impl Call {
-    fn text(&self) -> usize {
-        self.documents.iter().map(|(_, document)| document.len()).sum()
-    }
-
-    fn end(self, stored: Result<(), Error>) {
-        if let Err(error) = self.done.send(stored) {
-            tracing::debug!(?error, "nobody waits for a record that was stored, or not");
-        }
-    }
-}
-
-impl Queue {
-    async fn run(mut self, database: Database) {
-        let turns = Arc::new(Semaphore::new(AT_ONCE));
-        loop {
-            let turn = turns.clone().acquire_owned().await.expect("nobody closes it");
-            let Some(group) = self.group().await else {
-                return;
+    async fn send(&self, documents: &[Document]) -> Result<Vec<Result<(), Error>>, Error> {
+        let firsts = firsts(documents);
+        let is_first = |document: &&Document| std::ptr::eq(firsts[document.id.as_str()], *document);
+        let texts: Vec<_> = documents
+            .iter()
+            .filter(is_first)
+            .map(|document| document.text.as_str())
+            .collect();
+        let fates = self.0.bulk(&texts).await?;
+        // The PouchDB project's server has them in an order of its own.
+        let fates: HashMap<_, _> = fates.iter().map(|fate| (fate.id.as_str(), fate)).collect();
+        let fate = |document: &Document| {
+            let id = &document.id;
+            let Some(fate) = fates.get(id.as_str()) else {
+                return Err(Error::Unavailable(format!(
+                    "CouchDB does not say whether it has stored {id}"
+                )));
             };
-            let database = database.clone();
-            tokio::spawn(async move {
-                write(&database, group).await;
-                drop(turn);
-            });
-        }
-    }
-
-    /// The next call, and what is waiting behind it; none at the end.
-    async fn group(&mut self) -> Option<Vec<Call>> {
-        let first = match self.left.take() {
-            Some(left) => left,
-            None => self.calls.recv().await?,
+            match failure(fate) {
+                None => Ok(()),
+                Some(_) if firsts[id.as_str()].text != document.text => Err(Error::Unavailable(format!(
+                    "another text of {id} was offered at the same time, and not stored"
+                ))),
+                Some(error) => Err(error),
+            }
         };
-        let (mut count, mut text) = (first.documents.len(), first.text());
-        let mut group = vec![first];
-        while let Ok(call) = self.calls.try_recv() {
-            (count, text) = (count + call.documents.len(), text + call.text());
-            if count > self.most || text > TEXT {
-                self.left = Some(call);
-                break;
-            }
-            group.push(call);
+        let fates: Vec<_> = documents.iter().map(fate).collect();
+        if let Some(error) = fates.iter().find_map(|fate| fate.as_ref().err()) {
+            metrics::failed(error);
         }
-        Some(group)
+        Ok(fates)
     }
 }
 
-/// Stores what a group wants stored, and tells each caller. What is held against the request is another's fault, perhaps: then each
-/// has one of its own.
-async fn write(database: &Database, group: Vec<Call>) {
-    match stored(database, &group).await {
-        Ok(outcomes) => group
-            .into_iter()
-            .zip(outcomes)
-            .for_each(|(call, outcome)| call.end(outcome)),
-        Err(error) if group.len() > 1 && !error.retryable() => {
-            for call in group {
-                let alone = stored(database, std::slice::from_ref(&call)).await;
-                call.end(alone.and_then(|outcomes| outcomes.into_iter().collect()));
-            }
+/// The first document of each id: of two in one request the second would be a conflict with the first.
+fn firsts(documents: &[Document]) -> HashMap<&str, &Document> {
+    let mut firsts = HashMap::with_capacity(documents.len());
+    for document in documents {
+        if let Entry::Vacant(place) = firsts.entry(document.id.as_str()) {
+            place.insert(document);
         }
-        Err(error) => group.into_iter().for_each(|call| call.end(Err(error.clone()))),
     }
-}
-
-/// How it ends for each call; or what is wrong with the request or the server.
-async fn stored(database: &Database, calls: &[Call]) -> Result<Vec<Result<(), Error>>, Error> {
-    let (mut places, mut documents) = (HashMap::new(), Vec::new());
-    for (id, document) in calls.iter().flat_map(|call| &call.documents) {
-        places.entry(*id).or_insert_with(|| {
-            documents.push(document.as_str());
-            documents.len() - 1
-        });
-    }
-    let fates = database.bulk(&documents).await?;
-    if fates.len() != documents.len() {
-        let (told, asked) = (fates.len(), documents.len());
-        return Err(Error::Unavailable(format!(
-            "CouchDB said of {told} documents what became of them, not of {asked}"
-        )));
-    }
-    let of = |call: &Call| {
-        let failure = call.documents.iter().find_map(|(id, _)| failure(&fates[places[id]]));
-        failure.map_or(Ok(()), |error| {
-            metrics::failed(&error);
-            Err(error)
-        })
-    };
-    Ok(calls.iter().map(of).collect())
+    firsts
 }
 
 /// Why a document was not stored; none where it is there.
 fn failure(fate: &Written) -> Option<Error> {
-    let Written { id, error, reason } = fate;
-    let (error, reason) = (error.as_deref()?, reason.as_deref().unwrap_or_default());
+    let (id, error, reason) = (&fate.id, fate.error.as_deref()?, fate.reason());
     match error {
         // The record is there already, and stays.
         "conflict" => None,
@@ -183,5 +105,24 @@ fn failure(fate: &Written) -> Option<Error> {
         _ => Some(Error::Unavailable(format!(
             "CouchDB did not store {id}: {error}: {reason}"
         ))),
+    }
+}
+
+#[async_trait]
+impl Requests for Lookups {
+    type Question = String;
+    type Answer = bool;
+
+    fn size(id: &String) -> usize {
+        id.len()
+    }
+
+    async fn send(&self, ids: &[String]) -> Result<Vec<Result<bool, Error>>, Error> {
+        let there = self.0.there(ids).await?;
+        let answer = |id: &String| {
+            let unsaid = || Error::Unavailable(format!("CouchDB does not say whether it has {id}"));
+            there.get(id).copied().ok_or_else(unsaid)
+        };
+        Ok(ids.iter().map(answer).collect())
     }
 }

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::Config;
-use super::answer::{Answer, Row, Rows, Written, corrupted, parse, revision};
+use super::answer::{Answer, Found, Present, Row, Rows, Written, corrupted, parse, revision};
 use super::connection::{Connection, is_couchdb, said};
 use super::query::Query;
 use super::views::{self, Design};
@@ -127,8 +127,12 @@ impl Client {
         let body = answer.bytes().await.map_err(|error| self.failed(&error))?.to_vec();
         match status.as_u16() {
             401 => Err(self.turned_away(self.connection.refused(&body))),
-            // Of a bulk write it is the user who is refused: what is wrong with a document is said of that one.
-            403 if path.ends_with("/_bulk_docs") => Err(self.turned_away(self.connection.refused(&body))),
+            // Where a document could not be written for a reason of the server's, the others' fates are said all the same.
+            500 if path.ends_with("/_bulk_docs") && body.starts_with(b"[") => Ok(Answer { status, body }),
+            // Of requests about many documents it is the user who is refused: what is wrong with a document is said of that one.
+            403 if path.ends_with("/_bulk_docs") || path.ends_with("/_all_docs") => {
+                Err(self.turned_away(self.connection.refused(&body)))
+            }
             403 => Err(Error::Unusable(self.connection.refused(&body))),
             413 => Err(Error::Unusable(format!(
                 "CouchDB at {} takes no document of this size: {}",
@@ -273,7 +277,7 @@ impl Database {
             .await
     }
 
-    /// Writes many documents; the fate of each, in order.
+    /// Writes many documents; the fate of each, in any order.
     pub async fn bulk(&self, documents: &[impl Borrow<str> + Sync]) -> Result<Vec<Written>, Error> {
         let body = format!("{{\"docs\":[{}]}}", documents.join(","));
         let path = format!("{}/_bulk_docs", self.name);
@@ -282,11 +286,29 @@ impl Database {
             .send(Method::POST, &path, &HashMap::new(), Some(body.into_bytes()))
             .await?;
         match answer.status {
-            StatusCode::CREATED | StatusCode::ACCEPTED | StatusCode::OK => {
+            StatusCode::CREATED | StatusCode::ACCEPTED | StatusCode::OK | StatusCode::INTERNAL_SERVER_ERROR => {
                 parse(&path, &answer.body).map_err(|error| self.client.unavailable(error))
             }
             StatusCode::BAD_REQUEST => Err(self.surprise("writing documents", &answer)),
             // The database is gone, or who answers is not CouchDB: neither is said of the documents.
+            status => Err(self.client.unavailable(format!("{status}: {}", said(&answer.body)))),
+        }
+    }
+
+    /// Whether documents are there, of those of which it is said.
+    pub async fn there(&self, ids: &[String]) -> Result<HashMap<String, bool>, Error> {
+        let path = format!("{}/_all_docs", self.name);
+        let body = serde_json::json!({ "keys": ids }).to_string().into_bytes();
+        let answer = self
+            .client
+            .send(Method::POST, &path, &HashMap::new(), Some(body))
+            .await?;
+        match answer.status {
+            StatusCode::OK => {
+                let Found { rows } = parse(&path, &answer.body).map_err(|error| self.client.unavailable(error))?;
+                Ok(rows.into_iter().filter_map(Present::split).collect())
+            }
+            // A shard that is down, a database that is being restored: nothing that an id could be blamed for.
             status => Err(self.client.unavailable(format!("{status}: {}", said(&answer.body)))),
         }
     }

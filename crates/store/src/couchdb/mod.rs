@@ -18,6 +18,7 @@ mod client;
 mod connection;
 mod entities;
 mod exact;
+mod gather;
 mod query;
 mod records;
 mod subjects;

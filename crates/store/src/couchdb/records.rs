@@ -4,29 +4,27 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde::de::DeserializeOwned;
-use tokio::sync::Semaphore;
 use wsk_entities::{Activation, ActivationId, ActivationSummary, Namespace, Timestamp};
 
 use super::answer::{Meta, Row, corrupted, parse};
-use super::bulk::Writer;
+use super::bulk::{Document, Lookups, Writes};
 use super::client::Database;
+use super::gather::Gatherer;
 use super::query::Query;
 use super::{Config, exact, views};
 use crate::{ActivationFilter, ActivationStore, Error, Page};
 
 /// How many old records one round of retention removes at a time.
 const SWEEP: u64 = 500;
-/// Most records that are looked for at once. Thousands wait when a server is back after a while. Asked for
-/// all of them it would answer none in time, be asked again, and never catch up; nor would it answer users meanwhile.
-const LOOKUPS: usize = 16;
+/// Most records that are looked for in one request.
+const LOOKED_FOR: usize = 500;
 /// Above any time.
 const TOP: &str = "\"\u{fff0}\"";
 
 pub(super) struct Records {
     database: Database,
-    lookups: Semaphore,
-    writer: Writer,
-    batch: usize,
+    lookups: Gatherer<Lookups>,
+    writes: Gatherer<Writes>,
     retain_ms: u64,
     retain_count: u64,
 }
@@ -34,10 +32,9 @@ pub(super) struct Records {
 impl Records {
     pub fn new(database: Database, config: &Config) -> Records {
         Records {
-            lookups: Semaphore::new(LOOKUPS),
-            writer: Writer::new(database.clone(), config.batch.max(1)),
+            lookups: Gatherer::new(Lookups(database.clone()), LOOKED_FOR),
+            writes: Gatherer::new(Writes(database.clone()), config.batch.max(1)),
             database,
-            batch: config.batch.max(1),
             retain_ms: config.retain_ms,
             retain_count: config.retain_count,
         }
@@ -86,7 +83,18 @@ impl Records {
             return Ok(0);
         }
         let fates = self.database.bulk(&tombstones).await?;
-        Ok(fates.iter().filter(|fate| fate.error.is_none()).count() as u64)
+        let gone = fates.iter().filter(|fate| fate.error.is_none()).count() as u64;
+        let failed = fates
+            .iter()
+            .find(|fate| fate.error.as_deref().is_some_and(|error| error != "conflict"));
+        match failed {
+            Some(fate) if gone == 0 => Err(Error::Unavailable(format!(
+                "CouchDB did not remove {}: {}",
+                fate.id,
+                fate.reason()
+            ))),
+            Some(_) | None => Ok(gone),
+        }
     }
 
     async fn total(&self) -> Result<u64, Error> {
@@ -102,11 +110,11 @@ impl Records {
 #[async_trait]
 impl ActivationStore for Records {
     async fn store(&self, records: Vec<Arc<Activation>>) -> Result<(), Error> {
-        for batch in records.chunks(self.batch) {
-            let documents = batch.iter().map(|record| (record.activation_id, document(record)));
-            self.writer.store(documents.collect()).await?;
-        }
-        Ok(())
+        let documents = records.iter().map(|record| Document {
+            id: document_id(&record.namespace, record.activation_id),
+            text: document(record),
+        });
+        self.writes.ask(documents).await.map(drop)
     }
 
     async fn get(&self, namespace: &Namespace, id: ActivationId) -> Result<Option<Activation>, Error> {
@@ -145,8 +153,8 @@ impl ActivationStore for Records {
     }
 
     async fn exists(&self, namespace: &Namespace, id: ActivationId) -> Result<bool, Error> {
-        let _turn = self.lookups.acquire().await.expect("nobody closes it");
-        self.database.has(&document_id(namespace, id)).await
+        let answers = self.lookups.ask([document_id(namespace, id)]).await?;
+        Ok(answers == [true])
     }
 
     async fn retain(&self, now: Timestamp) -> Result<u64, Error> {
