@@ -2,7 +2,8 @@
 //! as it is, and the original's tools read ours.
 //!
 //! [`client`] speaks HTTP, [`answer`] is what comes back, [`exact`] keeps what a JSON database would round, [`views`] are the
-//! design documents; the other modules are one seam each. HTTP and HTTPS without a driver: `couch_rs` takes no authority of an
+//! design documents; [`gather`] makes one request of what many callers ask, [`bulk`] says which; the other modules are one seam
+//! each. HTTP and HTTPS without a driver: `couch_rs` takes no authority of an
 //! operator's for the latter, and its typed documents know neither attachments nor numbers beyond 64 bits, nor the answers of
 //! a bulk write one by one.
 //!
