@@ -10,13 +10,13 @@
 //! REST API to its texts and statuses; `docs/differences.md` lists where it is not, on purpose.
 
 pub mod api;
-pub mod app;
+mod app;
 mod config;
 mod metrics;
 mod retention;
 #[cfg(feature = "service")]
 pub mod service;
 
-pub use app::{App, Duties, Parts};
+pub use app::{App, Duties, Parts, balancer};
 pub use config::Config;
 pub use retention::retain;

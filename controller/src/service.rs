@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use hyper::StatusCode;
 use hyper::header::{CONNECTION, HeaderValue};
 use hyper::http::request::Parts as Head;
@@ -292,6 +293,7 @@ impl Door {
     }
 }
 
+#[async_trait]
 impl Handler for Door {
     async fn handle(self: Arc<Self>, request: Request) -> Response {
         let Request { mut head, body, .. } = request;

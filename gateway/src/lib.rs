@@ -1,14 +1,14 @@
 //! The edge: who is calling, and on to a controller, or to where a published API leads.
 //!
 //! It answers probes and metrics itself, looks every key up once, and hands the request on with the outcome. What a route
-//! needs, and what a caller may do, the controller decides: a wrong key is no error for a web action. [`apis`] is the API
+//! needs, and what a caller may do, the controller decides: a wrong key is no error for a web action. `apis` is the API
 //! gateway, [`tls`] what listeners encrypt with. It knows no entity and no bus.
 //!
 //! Invariants: no request reaches a controller without an outcome of authentication; a failing subject store is never
 //! taken for a wrong key. Upstream behaviour honoured: the edge proxy hides nothing but `/metrics`, and the one error that
 //! is not JSON is that of an unreachable subject store.
 
-pub mod apis;
+mod apis;
 mod client;
 mod metrics;
 #[cfg(feature = "service")]
@@ -17,9 +17,9 @@ mod remote;
 pub mod service;
 pub mod tls;
 
-use std::future::Future;
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use hyper::StatusCode;
 use hyper::header::{AUTHORIZATION, CONNECTION, HeaderValue};
@@ -32,7 +32,7 @@ use wsk_service::telemetry::trace::{Span, within};
 use wsk_store::ApiStore;
 
 use apis::management::Action;
-use apis::target::Scheme;
+pub use apis::target::Scheme;
 use apis::{Apis, public, v2};
 
 wsk_service::settings! {
@@ -59,19 +59,20 @@ pub struct Forwarded {
 }
 
 /// Where requests go: in this process, or over HTTP with a signed identity.
+#[async_trait]
 pub trait Controllers: Send + Sync + 'static {
     /// Answers a request.
-    fn call(&self, request: Forwarded) -> impl Future<Output = Response> + Send;
+    async fn call(&self, request: Forwarded) -> Response;
 
     /// Answers a request that was turned away before it was read whole.
     fn reject(&self, head: &request::Parts, rejection: Rejection) -> Response;
 }
 
 /// What a gateway is made of.
-pub struct Parts<C> {
+pub struct Parts {
     pub config: Config,
     pub authenticator: Arc<Authenticator>,
-    pub controllers: C,
+    pub controllers: Arc<dyn Controllers>,
     pub phases: Phases,
     /// Where API routes are kept.
     pub apis: Arc<dyn ApiStore>,
@@ -80,17 +81,17 @@ pub struct Parts<C> {
 }
 
 /// The edge before some controllers.
-pub struct Gateway<C> {
+pub struct Gateway {
     config: Config,
     authenticator: Arc<Authenticator>,
-    controllers: C,
+    controllers: Arc<dyn Controllers>,
     phases: Phases,
     apis: Apis,
 }
 
 /// The edge as a listener shows it.
-pub struct Face<C> {
-    gateway: Arc<Gateway<C>>,
+pub struct Face {
+    gateway: Arc<Gateway>,
     scheme: Scheme,
     shows: Shows,
 }
@@ -122,9 +123,9 @@ fn place(path: &str) -> Place {
     }
 }
 
-impl<C: Controllers> Gateway<C> {
+impl Gateway {
     /// Errors: the text for the operator about a setting that cannot be used.
-    pub fn new(parts: Parts<C>) -> Result<Gateway<C>, String> {
+    pub fn new(parts: Parts) -> Result<Gateway, String> {
         let Parts {
             config,
             authenticator,
@@ -146,7 +147,7 @@ impl<C: Controllers> Gateway<C> {
     }
 
     /// The handler of a listener.
-    pub fn face(self: &Arc<Self>, scheme: Scheme, shows: Shows) -> Arc<Face<C>> {
+    pub fn face(self: &Arc<Self>, scheme: Scheme, shows: Shows) -> Arc<Face> {
         Arc::new(Face {
             gateway: self.clone(),
             scheme,
@@ -195,7 +196,8 @@ impl<C: Controllers> Gateway<C> {
     }
 }
 
-impl<C: Controllers> Handler for Face<C> {
+#[async_trait]
+impl Handler for Face {
     async fn handle(self: Arc<Self>, request: Request) -> Response {
         let gateway = &self.gateway;
         if let Some(answer) = gateway.probe(request.head.uri.path()) {

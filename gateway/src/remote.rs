@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use hyper::body::{Body as _, Frame, Incoming, SizeHint};
 use hyper::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
@@ -292,6 +293,7 @@ fn unavailable(reason: &'static str) -> Response {
     text(StatusCode::SERVICE_UNAVAILABLE, reason)
 }
 
+#[async_trait]
 impl Controllers for Remote {
     async fn call(&self, request: Forwarded) -> Response {
         let Forwarded { head, body, caller } = request;

@@ -88,7 +88,7 @@ pub async fn live(config: ServiceConfig, mut process: Process) -> Result<(), Fau
     let gateway = Gateway::new(Parts {
         config: config.gateway.clone(),
         authenticator: Arc::new(Authenticator::new(stores.subjects)),
-        controllers: remote,
+        controllers: Arc::new(remote),
         phases: process.phases.clone(),
         apis,
         hosts: Vec::new(),
@@ -97,13 +97,20 @@ pub async fn live(config: ServiceConfig, mut process: Process) -> Result<(), Fau
     if let Some((listener, acceptor)) = encrypting {
         look_after(&mut process, acceptor.clone());
         let face = gateway.face(Scheme::Https, Shows::Everything);
-        serve(&mut process, "https", listener, acceptor, face, drain);
+        serve(&mut process, "https", listener, Arc::new(acceptor), face, drain);
     }
     let face = gateway.face(Scheme::Http, Shows::Everything);
-    serve(&mut process, "api", listener, http::Plain, face, drain);
+    serve(&mut process, "api", listener, Arc::new(http::Plain), face, drain);
     if let Some(listener) = published {
         let face = gateway.face(Scheme::Http, Shows::Apis);
-        serve(&mut process, "published apis", listener, http::Plain, face, drain);
+        serve(
+            &mut process,
+            "published apis",
+            listener,
+            Arc::new(http::Plain),
+            face,
+            drain,
+        );
     }
     process.supervisor.linger(config.linger.0);
     // Requests are answered already, with what is missing; load balancers wait for `/ready`.
@@ -168,12 +175,12 @@ fn look_after(process: &mut Process, acceptor: tls::Acceptor) {
     });
 }
 
-fn serve<A: http::Accept + Clone>(
+fn serve(
     process: &mut Process,
     name: &'static str,
     listener: TcpListener,
-    accept: A,
-    face: Arc<Face<Remote>>,
+    accept: Arc<dyn http::Accept>,
+    face: Arc<Face>,
     drain: Duration,
 ) {
     let task = Task {

@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::SystemTime;
 use std::{fs, io};
 
+use async_trait::async_trait;
 use tokio::net::TcpStream;
 use tokio::time::Duration;
 use tokio_rustls::TlsAcceptor;
@@ -13,8 +14,7 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio_rustls::server::TlsStream;
-use wsk_service::http::Accept;
+use wsk_service::http::{Accept, Stream};
 
 wsk_service::settings! {
     /// Options of the encrypting listener.
@@ -208,17 +208,16 @@ impl Acceptor {
     }
 }
 
+#[async_trait]
 impl Accept for Acceptor {
-    type Stream = TlsStream<TcpStream>;
-
-    async fn accept(&self, tcp: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+    async fn accept(&self, tcp: TcpStream) -> io::Result<Box<dyn Stream>> {
         let acceptor = self
             .current
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .acceptor
             .clone();
-        acceptor.accept(tcp).await
+        Ok(Box::new(acceptor.accept(tcp).await?))
     }
 }
 

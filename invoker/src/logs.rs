@@ -1,8 +1,8 @@
 //! Log lines as they are stored: a timestamp padded to 30 columns, a space, the stream, a colon, the text.
 
 use std::fmt::Write;
+use std::time::{Duration, UNIX_EPOCH};
 
-use time::OffsetDateTime;
 use wsk_containers::{LogLine, Logs, Stream};
 use wsk_entities::StatusCode;
 
@@ -57,15 +57,8 @@ pub(crate) fn line(line: &LogLine) -> String {
 
 /// RFC 3339 in UTC with nine fractional digits: exactly 30 columns.
 fn timestamp(out: &mut String, time_ns: u64) {
-    let time = OffsetDateTime::from_unix_timestamp_nanos(i128::from(time_ns)).unwrap_or(OffsetDateTime::UNIX_EPOCH);
-    let (year, month, day) = time.to_calendar_date();
-    let (hour, minute, second, nanos) = time.to_hms_nano();
-    write!(
-        out,
-        "{year:04}-{:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{nanos:09}Z",
-        u8::from(month)
-    )
-    .expect("a string takes any text");
+    let time = UNIX_EPOCH + Duration::from_nanos(time_ns);
+    write!(out, "{}", humantime::format_rfc3339_nanos(time)).expect("a string takes any text");
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::os::unix::fs::DirBuilderExt as _;
 
 use anyhow::{Context, Result, bail};
 use wsk_gateway::tls;
-use wsk_service::program::show;
+use wsk_service::show;
 
 use crate::arguments::Certificate;
 

@@ -4,7 +4,7 @@ use anyhow::Result;
 use wsk_containers::{Layer, LayerState};
 use wsk_entities::Runtime;
 use wsk_invoker::interpreters;
-use wsk_service::program::show;
+use wsk_service::show;
 
 use crate::{Config, runtimes};
 

@@ -6,16 +6,15 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use tokio::net::TcpListener;
-use wsk_gateway::apis::target::Scheme;
+use wsk_gateway::Scheme;
 use wsk_gateway::{Face, Gateway, Shows, tls};
 use wsk_service::http::{self, Limits};
-use wsk_service::program::show;
+use wsk_service::show;
 use wsk_service::supervise::{OnCancel, OnFailure, Stage, Supervisor, Task};
 
 use crate::Config;
 use crate::folder::Folder;
 use crate::serve::task;
-use crate::wiring::InProcess;
 
 /// Bound, not yet serving.
 pub struct Edge {
@@ -91,21 +90,28 @@ impl Edge {
     }
 
     /// Serves until the supervisor cancels.
-    pub fn supervise(self, supervisor: &mut Supervisor, gateway: &Arc<Gateway<InProcess>>, drain: Duration) {
+    pub fn supervise(self, supervisor: &mut Supervisor, gateway: &Arc<Gateway>, drain: Duration) {
         let limits = Limits {
             drain_timeout: drain,
             ..Limits::default()
         };
         let everything = gateway.face(Scheme::Http, Shows::Everything);
-        listen(supervisor, "api", self.api, http::Plain, everything, &limits);
+        listen(supervisor, "api", self.api, Arc::new(http::Plain), everything, &limits);
         if let Some(listener) = self.published {
             let apis = gateway.face(Scheme::Http, Shows::Apis);
-            listen(supervisor, "published apis", listener, http::Plain, apis, &limits);
+            listen(
+                supervisor,
+                "published apis",
+                listener,
+                Arc::new(http::Plain),
+                apis,
+                &limits,
+            );
         }
         if let Some((listener, acceptor)) = self.encrypting {
             watch(supervisor, acceptor.clone());
             let everything = gateway.face(Scheme::Https, Shows::Everything);
-            listen(supervisor, "https", listener, acceptor, everything, &limits);
+            listen(supervisor, "https", listener, Arc::new(acceptor), everything, &limits);
         }
     }
 }
@@ -127,12 +133,12 @@ fn watch(supervisor: &mut Supervisor, acceptor: tls::Acceptor) {
 }
 
 /// Makes a listener a task of the supervisor.
-fn listen<A: http::Accept + Clone>(
+fn listen(
     supervisor: &mut Supervisor,
     name: &'static str,
     listener: TcpListener,
-    accept: A,
-    face: Arc<Face<InProcess>>,
+    accept: Arc<dyn http::Accept>,
+    face: Arc<Face>,
     limits: &Limits,
 ) {
     let (limits, mut listener) = (limits.clone(), Some(listener));

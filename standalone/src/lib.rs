@@ -18,7 +18,7 @@ mod subjects;
 mod wiring;
 
 use anyhow::Result;
-use wsk_service::program::show;
+use wsk_service::show;
 
 pub use arguments::Arguments;
 use arguments::Command;

@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
+use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
@@ -113,6 +114,7 @@ impl Operators {
     }
 }
 
+#[async_trait]
 impl Handler for Operators {
     async fn handle(self: Arc<Self>, request: Request) -> Response {
         let (method, path) = (&request.head.method, request.head.uri.path());

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use wsk_gateway::Gateway;
 use wsk_service::phase::Phases;
 use wsk_service::supervise::{OnCancel, OnFailure, Stage, Supervisor, Task};
-use wsk_service::{open_files, telemetry};
+use wsk_service::{on_this_thread, open_files, telemetry};
 
 use crate::edge::{Edge, reachable};
 use crate::folder::Folder;
@@ -21,12 +21,10 @@ pub fn serve(config: Config) -> Result<()> {
     open_files::raise();
     let folder = Folder::take(&config.data)?;
     Edge::withdraw(&folder)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .max_blocking_threads(16)
-        .build()
-        .context("cannot start the runtime")?;
-    runtime.block_on(live(config, folder))
+    let mut ended = Ok(());
+    let life = async { ended = live(config, folder).await };
+    on_this_thread(Box::pin(life)).context("cannot start the runtime")?;
+    ended
 }
 
 async fn live(mut config: Config, folder: Folder) -> Result<()> {
@@ -47,7 +45,7 @@ async fn live(mut config: Config, folder: Folder) -> Result<()> {
     let gateway = Gateway::new(wsk_gateway::Parts {
         config: config.gateway.clone(),
         authenticator: platform.authenticator.clone(),
-        controllers: InProcess(platform.app.clone()),
+        controllers: Arc::new(InProcess(platform.app.clone())),
         phases: phases.clone(),
         apis: platform.apis.clone(),
         hosts,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use async_trait::async_trait;
 use hyper::http::request::Parts;
 use rand::rngs::StdRng;
 use wsk_bus::MessageBus;
@@ -40,6 +41,7 @@ const SECRETS: &str = "secrets.keys";
 /// The controller of this process, without a socket in between.
 pub struct InProcess(pub Arc<App>);
 
+#[async_trait]
 impl Controllers for InProcess {
     async fn call(&self, request: Forwarded) -> Response {
         let Forwarded { head, body, caller } = request;

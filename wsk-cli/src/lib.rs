@@ -6,29 +6,66 @@
 //! **Leaves to others**: the wire (`wsk-client`), the rules about names, limits and runtimes (the platform), and the
 //! subjects database (`wsk-store`, for `wskadmin` alone).
 //!
-//! **Invariants**: only [`output`] prints, only [`props`] reads the environment, only [`exit`] knows exit codes; a
+//! **Invariants**: only `output` prints, only `props` reads the environment, only `exit` knows exit codes; a
 //! number typed or received keeps its digits; a closed pipe is a success.
 //!
 //! **Upstream behaviour honoured**: everything in its command-line reference, quirks included, because scripts grew
 //! around them; the few places where we are better say so at the spot.
 
-pub mod admin;
-pub mod args;
-pub mod commands;
-pub mod context;
-pub mod documents;
-pub mod exit;
-pub mod failure;
-pub mod files;
-pub mod json;
-pub mod lists;
-pub mod names;
-pub mod output;
-pub mod pairs;
-pub mod props;
-pub mod times;
-pub mod verbose;
+mod admin;
+mod args;
+mod commands;
+mod context;
+mod documents;
+mod exit;
+mod failure;
+mod files;
+mod json;
+mod lists;
+mod names;
+mod output;
+mod pairs;
+mod props;
+mod times;
+mod verbose;
 mod wsk;
-pub mod yaml;
+mod yaml;
 
-pub use wsk::run;
+use std::pin::Pin;
+use std::process::ExitCode;
+
+use exit::Exit;
+use output::Output;
+use props::Environment;
+
+/// The program `wsk`.
+pub fn wsk() -> ExitCode {
+    to_the_end(wsk::run(
+        arguments(),
+        Environment::from_process(),
+        Output::of_process("wsk"),
+    ))
+}
+
+/// The program `wskadmin`.
+pub fn wskadmin() -> ExitCode {
+    to_the_end(admin::run(arguments(), Output::of_process("wskadmin")))
+}
+
+fn arguments() -> Vec<String> {
+    std::env::args_os()
+        .skip(1)
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect()
+}
+
+/// Runs a program's future on this thread. Here, because a future is compiled where it is awaited: both programs link what this
+/// crate has compiled. Boxed, because `block_on` has a copy of what it awaits for each kind of event loop.
+fn to_the_end(program: impl Future<Output = Exit>) -> ExitCode {
+    let program: Pin<Box<dyn Future<Output = Exit>>> = Box::pin(program);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime
+        .expect("a process can have an event loop")
+        .block_on(program)
+        .into()
+}

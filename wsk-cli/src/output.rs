@@ -97,6 +97,7 @@ impl Output {
     }
 
     /// Streams of somebody else's.
+    #[cfg(test)]
     pub fn to(out: impl Write + Send + 'static, err: impl Write + Send + 'static, program: &'static str) -> Self {
         Self {
             out: Box::new(out),

@@ -20,7 +20,7 @@ mod packages;
 mod query;
 mod reply;
 mod request;
-pub mod router;
+mod router;
 mod rules;
 mod triggers;
 mod web;
@@ -31,6 +31,7 @@ use std::sync::Arc;
 use hyper::Method;
 use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use wsk_entities::Collection;
+use wsk_service::Boxed;
 use wsk_service::http::Response;
 use wsk_service::telemetry::Transaction;
 
@@ -54,10 +55,12 @@ pub const MAX_ENTITY: usize = 50 * 1024 * 1024;
 
 impl App {
     /// Answers a request. Never fails and never hangs longer than a blocking wait.
-    pub async fn handle(self: &Arc<App>, request: Request) -> Response {
-        let transid = &request.transid;
-        let transaction = Transaction::of(transid.id.clone(), transid.extra_logging);
-        transaction.run(self.respond(&request)).await
+    pub fn handle(self: &Arc<App>, request: Request) -> Boxed<'_, Response> {
+        Box::pin(async move {
+            let transid = &request.transid;
+            let transaction = Transaction::of(transid.id.clone(), transid.extra_logging);
+            transaction.run(self.respond(&request)).await
+        })
     }
 
     async fn respond(self: &Arc<App>, request: &Request) -> Response {
@@ -89,14 +92,10 @@ impl App {
                 route: Route::Start(start),
                 captures,
             } => (Surface::Management, self.start(start, captures, request).await),
-            // Boxed, so that the rare routes do not make the future of the frequent ones larger.
             Matched::Known {
                 route: Route::Resource(resource),
                 captures,
-            } => (
-                Surface::Management,
-                Box::pin(self.resource(resource, captures, request)).await,
-            ),
+            } => (Surface::Management, self.resource(resource, captures, request).await),
             Matched::Known {
                 route: Route::Open(open),
                 ..
@@ -131,37 +130,39 @@ impl App {
     ) -> Result<Response, Error> {
         use Collection::{Actions, Packages, Rules, Triggers};
         let call = &Call::new(request, request::known(request)?, captures)?;
-        match resource {
-            Resource::Namespaces => Ok(namespaces::list(call)),
-            Resource::Limits => limits::get(self, call),
-            Resource::LimitsEntity => Err(Error::LimitsEntity),
-            Resource::List(Actions) => actions::list(self, call).await,
-            Resource::List(Triggers) => triggers::list(self, call).await,
-            Resource::List(Rules) => rules::list(self, call).await,
-            Resource::List(Packages) => packages::list(self, call).await,
-            Resource::PackageActions => actions::list_package(self, call).await,
-            Resource::Get(Actions) => actions::get(self, call, call.full_name()?).await,
-            Resource::GetPackaged => actions::get(self, call, call.packaged_name()?).await,
-            Resource::Put(Actions) => actions::put(self, call, call.full_name()?).await,
-            Resource::PutPackaged => actions::put(self, call, call.packaged_name()?).await,
-            Resource::Delete(Actions) => actions::delete(self, call, call.full_name()?).await,
-            Resource::DeletePackaged => actions::delete(self, call, call.packaged_name()?).await,
-            Resource::Get(Triggers) => triggers::get(self, call).await,
-            Resource::Put(Triggers) => triggers::put(self, call).await,
-            Resource::Delete(Triggers) => triggers::delete(self, call).await,
-            Resource::Get(Rules) => rules::get(self, call).await,
-            Resource::Put(Rules) => rules::put(self, call).await,
-            Resource::Delete(Rules) => rules::delete(self, call).await,
-            Resource::RuleStatus => rules::set_status(self, call).await,
-            Resource::Get(Packages) => packages::get(self, call).await,
-            Resource::Put(Packages) => packages::put(self, call).await,
-            Resource::Delete(Packages) => packages::delete(self, call).await,
-            Resource::Activations => activations::list(self, call).await,
-            Resource::Activation => activations::get(self, call).await,
-            Resource::CancelActivation => activations::cancel(self, call).await,
-            Resource::ActivationResult => activations::result(self, call).await,
-            Resource::ActivationLogs => activations::logs(self, call).await,
-        }
+        // Boxed, so that the rare routes do not make the future of the frequent ones larger.
+        let answer: Boxed<'_, Result<Response, Error>> = match resource {
+            Resource::Namespaces => return Ok(namespaces::list(call)),
+            Resource::Limits => return limits::get(self, call),
+            Resource::LimitsEntity => return Err(Error::LimitsEntity),
+            Resource::List(Actions) => Box::pin(actions::list(self, call)),
+            Resource::List(Triggers) => Box::pin(triggers::list(self, call)),
+            Resource::List(Rules) => Box::pin(rules::list(self, call)),
+            Resource::List(Packages) => Box::pin(packages::list(self, call)),
+            Resource::PackageActions => Box::pin(actions::list_package(self, call)),
+            Resource::Get(Actions) => Box::pin(actions::get(self, call, call.full_name()?)),
+            Resource::GetPackaged => Box::pin(actions::get(self, call, call.packaged_name()?)),
+            Resource::Put(Actions) => Box::pin(actions::put(self, call, call.full_name()?)),
+            Resource::PutPackaged => Box::pin(actions::put(self, call, call.packaged_name()?)),
+            Resource::Delete(Actions) => Box::pin(actions::delete(self, call, call.full_name()?)),
+            Resource::DeletePackaged => Box::pin(actions::delete(self, call, call.packaged_name()?)),
+            Resource::Get(Triggers) => Box::pin(triggers::get(self, call)),
+            Resource::Put(Triggers) => Box::pin(triggers::put(self, call)),
+            Resource::Delete(Triggers) => Box::pin(triggers::delete(self, call)),
+            Resource::Get(Rules) => Box::pin(rules::get(self, call)),
+            Resource::Put(Rules) => Box::pin(rules::put(self, call)),
+            Resource::Delete(Rules) => Box::pin(rules::delete(self, call)),
+            Resource::RuleStatus => Box::pin(rules::set_status(self, call)),
+            Resource::Get(Packages) => Box::pin(packages::get(self, call)),
+            Resource::Put(Packages) => Box::pin(packages::put(self, call)),
+            Resource::Delete(Packages) => Box::pin(packages::delete(self, call)),
+            Resource::Activations => Box::pin(activations::list(self, call)),
+            Resource::Activation => Box::pin(activations::get(self, call)),
+            Resource::CancelActivation => Box::pin(activations::cancel(self, call)),
+            Resource::ActivationResult => Box::pin(activations::result(self, call)),
+            Resource::ActivationLogs => Box::pin(activations::logs(self, call)),
+        };
+        answer.await
     }
 
     /// What needs no key. Below `/api/v1` these answers carry CORS headers, outside they do not.

@@ -47,16 +47,16 @@ use wsk_store::{ActivationStore, EntityStore, Stores};
 
 use crate::Config;
 
-pub use actions::{CodeWanted, FullAction};
+pub use actions::CodeWanted;
 pub use activations::UnderWay;
 pub use balancer::Health;
 use cache::Cache;
 pub use cancel::{Cancelled, is_cancelled};
 pub use changes::Overwrite;
 pub use error::Error;
-pub use follow::{Follower, Told};
+pub use follow::Told;
 pub use invoke::Started;
-pub use packages::{Contents, FullPackage};
+pub use packages::Contents;
 pub use resolve::ResolvedAction;
 pub use rules::StatedRule;
 pub use wait::{MAX_WAIT, Wait};

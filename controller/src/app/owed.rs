@@ -177,6 +177,10 @@ impl Payload for Owed {
         serde_json::to_vec(self).expect("promises serialise").into()
     }
 
+    fn decode(text: &[u8]) -> Result<Self, String> {
+        serde_json::from_slice(text).map_err(|error| error.to_string())
+    }
+
     fn size(&self) -> usize {
         match self {
             Owed::Record(record) => 1024 + record.response.result.as_str().len() + 256 * record.logs.len(),

@@ -6,6 +6,8 @@
 
 use std::sync::Arc;
 
+use tokio::sync::oneshot;
+use tokio::task::JoinError;
 use wsk_bus::Receipt;
 use wsk_entities::ActivationId;
 use wsk_service::clock;
@@ -95,11 +97,16 @@ impl Drop for Underway<'_> {
 pub(super) async fn to_the_end<T: Send + 'static>(
     task: impl Future<Output = Result<T, Error>> + Send + 'static,
 ) -> Result<T, Error> {
-    match clock::spawn(trace::inherit(task)).await {
-        Ok(outcome) => outcome,
-        Err(failed) => match failed.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            Err(_) => Err(Error::Unavailable("the process ends".into())),
-        },
+    let (done, outcome) = oneshot::channel();
+    let task = trace::inherit(task);
+    let ended = clock::spawn(async move {
+        // Whoever waited may be gone.
+        let _ = done.send(task.await);
+    });
+    match ended.await.map_err(JoinError::try_into_panic) {
+        Err(Ok(panic)) => std::panic::resume_unwind(panic),
+        Ok(()) | Err(Err(_)) => outcome
+            .await
+            .unwrap_or_else(|_| Err(Error::Unavailable("the process ends".into()))),
     }
 }

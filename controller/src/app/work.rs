@@ -13,8 +13,8 @@ use wsk_bus::messages::{
     invoker_topic, read,
 };
 use wsk_bus::{Subscription, TopicConfig};
-use wsk_service::clock;
 use wsk_service::telemetry::trace;
+use wsk_service::{Boxed, clock};
 
 use super::acks::Flights;
 use super::balancer::Health;
@@ -113,61 +113,63 @@ impl App {
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the bus refuses the controller's topics for now, [`Error::Internal`] when for good.
-    pub async fn take_up_duties(self: &Arc<App>) -> Result<Duties, Error> {
-        let completed = completed_topic(&self.config.id);
-        let group = format!("controller{}", self.config.id);
-        self.declare(TopicConfig::queue(completed.clone())).await?;
-        self.declare(TopicConfig::broadcast(HEALTH)).await?;
-        self.declare(TopicConfig::broadcast(CACHE_INVALIDATION)).await?;
-        self.declare(TopicConfig {
-            max_messages: 100_000,
-            ..TopicConfig::queue(&**self.work.ledger.topic())
-        })
-        .await?;
-        self.declare(TopicConfig::broadcast(CONTROL)).await?;
-        self.declare(TopicConfig::queue(ELSEWHERE)).await?;
-        self.declare(TopicConfig::queue(&**self.work.cancels.topic())).await?;
-        let printed = self.work.feeds.topic();
-        self.declare(printed.clone()).await?;
-        self.bus.vacated(self.work.ledger.topic()).await;
-        self.bus.vacated(self.work.cancels.topic()).await;
-        let acks = self.subscribe(&completed, &group, ACKS_IN_FLIGHT).await?;
-        let pings = self.subscribe(HEALTH, &group, ACKS_IN_FLIGHT).await?;
-        let changes = self.subscribe(CACHE_INVALIDATION, &group, ACKS_IN_FLIGHT).await?;
-        let owed = self
-            .subscribe(self.work.ledger.topic(), &group, self.config.compositions.max(1))
+    pub fn take_up_duties(self: &Arc<App>) -> Boxed<'_, Result<Duties, Error>> {
+        Box::pin(async move {
+            let completed = completed_topic(&self.config.id);
+            let group = format!("controller{}", self.config.id);
+            self.declare(TopicConfig::queue(completed.clone())).await?;
+            self.declare(TopicConfig::broadcast(HEALTH)).await?;
+            self.declare(TopicConfig::broadcast(CACHE_INVALIDATION)).await?;
+            self.declare(TopicConfig {
+                max_messages: 100_000,
+                ..TopicConfig::queue(&**self.work.ledger.topic())
+            })
             .await?;
-        let cancels = self
-            .subscribe(self.work.cancels.topic(), &group, ACKS_IN_FLIGHT)
-            .await?;
-        let elsewhere = self
-            .subscribe(ELSEWHERE, super::elsewhere::GROUP, ACKS_IN_FLIGHT)
-            .await?;
-        let lines = self.subscribe(&printed.name, &group, ACKS_IN_FLIGHT).await?;
-        let questions = self.subscribe(CONTROL, &group, ACKS_IN_FLIGHT).await?;
-        let mut tasks = vec![
-            clock::spawn(self.take_up_cancels(cancels).await),
-            clock::spawn(hear_acknowledgements(self.clone(), acks)),
-            clock::spawn(hear_pings(self.clone(), pings)),
-            clock::spawn(super::follow::hear_lines(self.clone(), lines)),
-            clock::spawn(super::follow::hear_questions(self.clone(), questions)),
-            clock::spawn(sweep(self.clone())),
-            clock::spawn(super::changes::follow(self.clone(), changes)),
-            clock::spawn(super::changes::announce_again(self.clone())),
-            clock::spawn(super::owed::settle(self.clone(), owed)),
-            clock::spawn(super::elsewhere::place(self.clone(), elsewhere)),
-        ];
-        if let Some(after) = self.config.takeover_after_ms {
-            let after = Duration::from_millis(after);
-            tasks.push(clock::spawn(super::takeover::watch(self.clone(), after)));
-        }
-        if let Some(waiting) = self.work.events.take() {
-            self.declare(TopicConfig::broadcast(EVENTS)).await?;
-            tasks.push(clock::spawn(super::events::publish(self.clone(), waiting)));
-        }
-        Ok(Duties {
-            tasks,
-            app: self.clone(),
+            self.declare(TopicConfig::broadcast(CONTROL)).await?;
+            self.declare(TopicConfig::queue(ELSEWHERE)).await?;
+            self.declare(TopicConfig::queue(&**self.work.cancels.topic())).await?;
+            let printed = self.work.feeds.topic();
+            self.declare(printed.clone()).await?;
+            self.bus.vacated(self.work.ledger.topic()).await;
+            self.bus.vacated(self.work.cancels.topic()).await;
+            let acks = self.subscribe(&completed, &group, ACKS_IN_FLIGHT).await?;
+            let pings = self.subscribe(HEALTH, &group, ACKS_IN_FLIGHT).await?;
+            let changes = self.subscribe(CACHE_INVALIDATION, &group, ACKS_IN_FLIGHT).await?;
+            let owed = self
+                .subscribe(self.work.ledger.topic(), &group, self.config.compositions.max(1))
+                .await?;
+            let cancels = self
+                .subscribe(self.work.cancels.topic(), &group, ACKS_IN_FLIGHT)
+                .await?;
+            let elsewhere = self
+                .subscribe(ELSEWHERE, super::elsewhere::GROUP, ACKS_IN_FLIGHT)
+                .await?;
+            let lines = self.subscribe(&printed.name, &group, ACKS_IN_FLIGHT).await?;
+            let questions = self.subscribe(CONTROL, &group, ACKS_IN_FLIGHT).await?;
+            let mut tasks = vec![
+                clock::spawn(self.take_up_cancels(cancels).await),
+                clock::spawn(hear_acknowledgements(self.clone(), acks)),
+                clock::spawn(hear_pings(self.clone(), pings)),
+                clock::spawn(super::follow::hear_lines(self.clone(), lines)),
+                clock::spawn(super::follow::hear_questions(self.clone(), questions)),
+                clock::spawn(sweep(self.clone())),
+                clock::spawn(super::changes::follow(self.clone(), changes)),
+                clock::spawn(super::changes::announce_again(self.clone())),
+                clock::spawn(super::owed::settle(self.clone(), owed)),
+                clock::spawn(super::elsewhere::place(self.clone(), elsewhere)),
+            ];
+            if let Some(after) = self.config.takeover_after_ms {
+                let after = Duration::from_millis(after);
+                tasks.push(clock::spawn(super::takeover::watch(self.clone(), after)));
+            }
+            if let Some(waiting) = self.work.events.take() {
+                self.declare(TopicConfig::broadcast(EVENTS)).await?;
+                tasks.push(clock::spawn(super::events::publish(self.clone(), waiting)));
+            }
+            Ok(Duties {
+                tasks,
+                app: self.clone(),
+            })
         })
     }
 

@@ -138,6 +138,11 @@ impl Payload for Typed {
         self.0.to_string().into()
     }
 
+    fn decode(text: &[u8]) -> Result<Self, String> {
+        let number = std::str::from_utf8(text).map_err(|error| error.to_string())?;
+        number.parse().map(Typed).map_err(|error| format!("{error}"))
+    }
+
     fn size(&self) -> usize {
         4
     }

@@ -21,6 +21,14 @@ pub trait Payload: Any + Send + Sync {
     /// The wire form. Called at most a few times per message, and not at all on the warm path.
     fn encode(&self) -> Bytes;
 
+    /// Reads the wire form.
+    ///
+    /// # Errors
+    /// What is wrong with it, for the log.
+    fn decode(text: &[u8]) -> Result<Self, String>
+    where
+        Self: Sized;
+
     /// Roughly the bytes it occupies, for the topic's bound.
     fn size(&self) -> usize;
 }

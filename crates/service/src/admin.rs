@@ -5,6 +5,7 @@
 
 use crate::http::{Body, Handler, Request, Response, text};
 use crate::phase::{Phase, Phases};
+use async_trait::async_trait;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Method, StatusCode};
 use prometheus::{Encoder, TextEncoder};
@@ -55,6 +56,7 @@ impl Admin {
     }
 }
 
+#[async_trait]
 impl Handler for Admin {
     async fn handle(self: Arc<Self>, request: Request) -> Response {
         if request.head.method != Method::GET && request.head.method != Method::HEAD {

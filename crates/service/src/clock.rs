@@ -12,6 +12,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
+use crate::Boxed;
+
 /// How far the wall clock of a simulated machine is off.
 #[derive(Clone, Debug, Default)]
 pub struct Machine(Arc<AtomicI64>);
@@ -48,23 +50,21 @@ pub fn simulate(start: Duration) {
 }
 
 /// Spawns a task that goes by the same clock as the one that spawns it.
-pub fn spawn<F>(task: F) -> JoinHandle<F::Output>
-where
-    F: Future + Send + 'static,
-    F::Output: Send + 'static,
-{
-    match HERE.try_with(Clone::clone) {
-        Ok(machine) => tokio::spawn(machine.runs(task)),
-        Err(_) => tokio::spawn(task),
-    }
+pub fn spawn(task: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
+    tokio::spawn(here(Box::pin(task)))
 }
 
 /// As [`spawn`], into a set.
 pub fn spawn_into(set: &mut JoinSet<()>, task: impl Future<Output = ()> + Send + 'static) {
+    set.spawn(here(Box::pin(task)));
+}
+
+/// The task as one of this machine. Every task is of one type, for which alone tokio's part is compiled.
+fn here(task: Boxed<'static, ()>) -> Boxed<'static, ()> {
     match HERE.try_with(Clone::clone) {
-        Ok(machine) => set.spawn(machine.runs(task)),
-        Err(_) => set.spawn(task),
-    };
+        Ok(machine) => Box::pin(machine.runs(task)),
+        Err(_) => task,
+    }
 }
 
 impl Machine {
@@ -97,8 +97,12 @@ mod tests {
         simulate(Duration::from_secs(1_000));
         let (late, early) = (Machine::off_by(-500), Machine::off_by(0));
         early.step(2_000);
-        let spawned = async { spawn(async { now() }).await.unwrap() };
-        assert_eq!(late.runs(spawned).await, 999_500);
+        let spawned = || async {
+            let (told, hears) = tokio::sync::oneshot::channel();
+            spawn(async { told.send(now()).unwrap() }).await.unwrap();
+            hears.await.unwrap()
+        };
+        assert_eq!(late.runs(spawned()).await, 999_500);
         let into_set = async {
             let (told, hears) = tokio::sync::oneshot::channel();
             let mut set = JoinSet::new();
@@ -106,6 +110,6 @@ mod tests {
             hears.await.unwrap()
         };
         assert_eq!(early.runs(into_set).await, 1_002_000);
-        assert_eq!(spawn(async { now() }).await.unwrap(), 1_000_000);
+        assert_eq!(spawned().await, 1_000_000);
     }
 }

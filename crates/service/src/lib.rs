@@ -12,10 +12,22 @@
 pub mod admin;
 pub mod clock;
 pub mod config;
+mod event_loop;
 pub mod http;
 pub mod metrics;
 pub mod open_files;
 pub mod phase;
+#[cfg(feature = "program")]
 pub mod program;
+mod stdout;
 pub mod supervise;
 pub mod telemetry;
+
+pub use event_loop::on_this_thread;
+pub use stdout::show;
+
+/// A future whose type is not told.
+///
+/// The body of an `async fn` is compiled by every crate that awaits it, with all that it awaits in turn. What goes on behind this
+/// is compiled once, by the crate that makes it: so are the doors between crates.
+pub type Boxed<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;

@@ -5,8 +5,9 @@
 //! is waited for, with a line that says which and why.
 
 use std::future::Future;
-use std::io::{self, ErrorKind, Write as _};
+use std::io::ErrorKind;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +21,7 @@ use crate::admin::Admin;
 use crate::config::{self, Documented, Loader};
 use crate::phase::{Phase, Phases};
 use crate::supervise::{Interrupts as _, OnCancel, OnFailure, Signals, Stage, Supervisor, Task};
-use crate::{http, open_files, telemetry};
+use crate::{http, open_files, show, telemetry};
 
 /// Why a service ends; the text is for its operator.
 pub type Fault = Box<dyn std::error::Error + Send + Sync>;
@@ -100,15 +101,6 @@ const LET_GO: Duration = Duration::from_secs(5);
 /// How often to say that a dependency is still missing.
 const SAY_AGAIN: Duration = Duration::from_secs(15);
 
-/// Writes to standard output. A reader that has seen enough and goes away, as `head` does, is no failure.
-pub fn show(text: &str) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        shown => shown,
-    }
-}
-
 impl Program {
     /// Reads what was typed and runs the service in a runtime of its own.
     pub fn main<S: Settings, L: Future<Output = Result<(), Fault>>>(
@@ -154,12 +146,14 @@ impl Program {
             telemetry::trace::start(settings.log(), self.name)?
         };
         let phases = process.phases.clone();
-        let lived = runtime.block_on(async {
+        // Boxed, because `block_on` has a copy of what it awaits for each kind of event loop.
+        let life: Pin<Box<dyn Future<Output = Result<(), Fault>>>> = Box::pin(async {
             tokio::select! {
                 lived = live(settings, process) => lived,
                 given_up = given_up(phases) => given_up,
             }
         });
+        let lived = runtime.block_on(life);
         traces.end();
         // Calls of libraries that still wait for somebody who does not answer must not hold up the end.
         runtime.shutdown_timeout(AGAIN);

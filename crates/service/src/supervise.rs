@@ -4,11 +4,11 @@
 //! what does the work, and that before what keeps its results. No task outlives [`Supervisor::run`], which never takes longer
 //! than the drain deadline (and a moment to abort).
 
+use crate::Boxed;
 use crate::phase::{Phase, Phases};
 use std::fmt::Display;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -110,7 +110,9 @@ struct Running {
     handle: JoinHandle<()>,
 }
 
-type BoxedTask = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
+type BoxedTask = Boxed<'static, Result<(), String>>;
+/// Makes a task, for the first time or again.
+type Make = Box<dyn FnMut() -> BoxedTask + Send>;
 
 impl Cancel {
     /// A pair.
@@ -189,12 +191,18 @@ impl Supervisor {
         F: Future<Output = Result<(), E>> + Send + 'static,
         E: Display,
     {
+        let token = self.cancel_token(task.stage);
+        self.start(
+            task,
+            Box::new(move || {
+                let run = start(token.clone());
+                Box::pin(async move { run.await.map_err(|error| error.to_string()) })
+            }),
+        );
+    }
+
+    fn start(&mut self, task: Task, make: Make) {
         let cancel = self.cancel_token(task.stage);
-        let token = cancel.clone();
-        let make = move || -> BoxedTask {
-            let run = start(token.clone());
-            Box::pin(async move { run.await.map_err(|error| error.to_string()) })
-        };
         let handle = tokio::spawn(supervise(task, cancel, self.fatal.clone(), make));
         self.tasks.push(Running { task, handle });
     }
@@ -204,9 +212,11 @@ impl Supervisor {
     ///
     /// # Errors
     /// [`Error::Failed`] when a task ended the process, [`Error::Deadline`] when tasks had to be aborted.
-    pub async fn run(self, deadline: Duration) -> Result<(), Error> {
-        let mut signals = Signals::new().map_err(Error::Signals)?;
-        self.run_until(deadline, &mut signals).await
+    pub fn run(self, deadline: Duration) -> Boxed<'static, Result<(), Error>> {
+        Box::pin(async move {
+            let mut signals = Signals::new().map_err(Error::Signals)?;
+            self.run_until(deadline, &mut signals).await
+        })
     }
 
     async fn run_until(mut self, deadline: Duration, signals: &mut impl Interrupts) -> Result<(), Error> {
@@ -282,7 +292,7 @@ impl Drop for Supervisor {
 }
 
 /// Runs a task until its stage is over, as its declaration says.
-async fn supervise(task: Task, cancel: Cancel, fatal: mpsc::Sender<Error>, mut make: impl FnMut() -> BoxedTask) {
+async fn supervise(task: Task, cancel: Cancel, fatal: mpsc::Sender<Error>, mut make: Make) {
     loop {
         let result = contained(make()).await;
         if cancel.is_cancelled() {

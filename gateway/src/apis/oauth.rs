@@ -8,13 +8,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http_body_util::{BodyExt as _, Limited};
 use hyper::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
-use hyper::{Request, StatusCode};
+use hyper::{Request, StatusCode, Uri};
 use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{DecodingKey, Validation, errors::ErrorKind};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use tokio::time::{Duration, Instant};
-use url::Url;
 
 use super::Config;
 use super::backend::{Backends, Fate, Upload};
@@ -336,8 +335,18 @@ fn left(claims: &Value) -> Duration {
 }
 
 fn with_query(url: &str, pairs: &[(&str, &str)]) -> Result<String, Error> {
-    let url = Url::parse_with_params(url, pairs).map_err(|error| unusable(url, &error))?;
-    Ok(url.into())
+    let parsed: Uri = url.parse().map_err(|error| unusable(url, &error))?;
+    if parsed.authority().is_none() {
+        return Err(unusable(url, &"it names no server"));
+    }
+    let mut address = url.split('#').next().unwrap_or(url).to_owned();
+    if parsed.query().is_none() {
+        address.push('?');
+    }
+    let query = address.find('?').map_or(0, |mark| mark + 1);
+    Ok(form_urlencoded::Serializer::for_suffix(address, query)
+        .extend_pairs(pairs)
+        .finish())
 }
 
 fn refused(text: &str) -> Error {

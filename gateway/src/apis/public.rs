@@ -21,7 +21,7 @@ use super::routes::{Cors, Operation};
 use super::target::{Scheme, known_as};
 use super::tenants::Served;
 use crate::client::Client;
-use crate::{Controllers, Forwarded, Gateway, metrics};
+use crate::{Forwarded, Gateway, metrics};
 use asked::{mapped, only_the_callers, refuse_circles, rewrite, strip_connection};
 
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -57,7 +57,7 @@ struct Call<'a> {
 
 impl Apis {
     /// Answers a call of an API.
-    pub async fn answer<C: Controllers>(&self, gateway: &Gateway<C>, request: Streamed, scheme: Scheme) -> Response {
+    pub async fn answer(&self, gateway: &Gateway, request: Streamed, scheme: Scheme) -> Response {
         let request_id = request_id(&request.head.headers);
         let client = self.proxies.client(request.peer, &request.head, scheme);
         let mut response = self.routed(gateway, request, &client, &request_id).await;
@@ -65,9 +65,9 @@ impl Apis {
         response
     }
 
-    async fn routed<C: Controllers>(
+    async fn routed(
         &self,
-        gateway: &Gateway<C>,
+        gateway: &Gateway,
         request: Streamed,
         client: &Client,
         request_id: &HeaderValue,
@@ -101,9 +101,9 @@ impl Apis {
         Ok((routes, without_dots(rest)))
     }
 
-    async fn served<C: Controllers>(
+    async fn served(
         &self,
-        gateway: &Gateway<C>,
+        gateway: &Gateway,
         request: Streamed,
         (served, path): (&Served, &str),
         client: &Client,
@@ -140,12 +140,7 @@ impl Apis {
         Ok(response)
     }
 
-    async fn pass_on<C: Controllers>(
-        &self,
-        gateway: &Gateway<C>,
-        call: Call<'_>,
-        request: Streamed,
-    ) -> Result<Response, Error> {
+    async fn pass_on(&self, gateway: &Gateway, call: Call<'_>, request: Streamed) -> Result<Response, Error> {
         let Streamed { mut head, body, .. } = request;
         let most = self.config.body.bytes();
         if announced(&head.headers).is_some_and(|length| length > most) {
@@ -210,12 +205,7 @@ impl Apis {
 }
 
 /// Calls a controller without a connection in between.
-async fn in_process<C: Controllers>(
-    gateway: &Gateway<C>,
-    head: Parts,
-    upload: Upload,
-    wait: Duration,
-) -> Result<Response, Error> {
+async fn in_process(gateway: &Gateway, head: Parts, upload: Upload, wait: Duration) -> Result<Response, Error> {
     let body: Bytes = upload.whole().await?;
     let caller = gateway
         .authenticator

@@ -17,7 +17,6 @@ use super::target::Target;
 /// An API ready to serve.
 #[derive(Debug)]
 pub struct Routes {
-    pub title: String,
     /// Begins with a slash and has none at its end, but for `/`.
     pub base_path: String,
     pub cors: Cors,
@@ -99,7 +98,6 @@ pub fn read(document: &Value) -> Result<Routes, String> {
     }
     let (keys, guard) = protection(document)?;
     Ok(Routes {
-        title: text(document.get("info").and_then(|info| info.get("title"))).to_owned(),
         cors: cors(document),
         keys,
         guard,

@@ -78,7 +78,7 @@ impl Apis {
             },
             method: &head.method,
             path: segments.filter(|segment| !segment.is_empty()).collect(),
-            query: url::form_urlencoded::parse(head.uri.query().unwrap_or_default().as_bytes())
+            query: form_urlencoded::parse(head.uri.query().unwrap_or_default().as_bytes())
                 .into_owned()
                 .collect(),
             body,

@@ -226,7 +226,7 @@ async fn served(edge: &Edge, api: Value) -> Result<(), TestCaseError> {
         }
     }
     let query = |name: &str| {
-        url::form_urlencoded::Serializer::new(String::new())
+        form_urlencoded::Serializer::new(String::new())
             .append_pair("basepath", name)
             .finish()
     };

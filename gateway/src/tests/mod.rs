@@ -11,6 +11,7 @@ mod tokens;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use base64::Engine as _;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
@@ -34,6 +35,7 @@ pub const BOB: &str = "789c46b1-71f6-4ed5-8c54-816aa4f8c502";
 /// Answers with what it was asked, as JSON; `/api/v1/web/guest/default/slow…` never does.
 struct Telling;
 
+#[async_trait]
 impl Controllers for Telling {
     async fn call(&self, request: Forwarded) -> Response {
         let head = &request.head;
@@ -114,7 +116,7 @@ impl Data {
         let gateway = Gateway::new(Parts {
             config,
             authenticator: Arc::new(Authenticator::new(self.stores.subjects.clone())),
-            controllers: Telling,
+            controllers: Arc::new(Telling),
             phases,
             apis: self.apis.clone(),
             hosts: vec![address.to_string()],

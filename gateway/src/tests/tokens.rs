@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use async_trait::async_trait;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use wsk_service::http::{Handler, Request};
@@ -14,6 +15,7 @@ struct Providers {
     key: rcgen::KeyPair,
 }
 
+#[async_trait]
 impl Handler for Providers {
     async fn handle(self: Arc<Self>, request: Request) -> Response {
         self.asked.fetch_add(1, Ordering::Relaxed);

@@ -1,14 +1,51 @@
+//! The action proxy: one small program that makes a language answer `POST /init` and `POST /run`.
+//!
+//! It owns the container's side of the contract: reading requests, unpacking code, starting the interpreter or program,
+//! passing arguments and answers, and bringing the program's output to the container's log with an end mark per
+//! activation. It knows nothing of the platform: limits of time and size, verdicts and records are the invoker's.
+//!
+//! Invariants. The interpreter is started before `/init`, so a prewarmed container has it running. User code never holds
+//! a descriptor on which the proxy listens for requests, nor one on which its log is read; the end mark and the listening
+//! socket are out of its reach. Output belongs to the activation in which it was written; what appears between two
+//! activations is dropped. An answer does not wait for the log.
+//!
+//! Upstream behaviour honoured: texts, status codes and log lines of OpenWhisk's nodejs runtime, of its ActionLoop proxy
+//! 1.17 with the python runtime, and of `dockerskeleton`.
+//!
 //! `wsk-proxy LANGUAGE [INTERPRETER]` (nodejs, python, native) and `wsk-proxy actionloop [-version] [-debug]
 //! [-compile MAIN] [-env JSON]`: prepares the process, starts the language, serves until the container ends.
 
+mod action_loop;
+mod archive;
+mod channel;
+mod child;
+mod code;
+mod compile;
+mod error;
+mod init_request;
+mod lines;
+mod logs;
+mod native;
+mod nodejs;
+mod program;
+mod python;
+mod reply;
+mod server;
+mod settings;
+mod sink;
+mod workspace;
+
+use std::pin::Pin;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
-use wsk_proxy::server::{How, Listener, Runtime};
-use wsk_proxy::settings::{Language, Settings};
-use wsk_proxy::{Error, action_loop};
+
+use error::Error;
+use reply::Reply;
+use server::{How, Listener, Runtime};
+use settings::{Language, Settings};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -42,7 +79,7 @@ fn start(arguments: &[String]) -> Result<ExitCode, Error> {
             interpreter: arguments.get(1).cloned(),
             options: action_loop::Options::default(),
         };
-        return runtime.block_on(serve(how, settings));
+        return to_the_end(&runtime, serve(how, settings));
     }
     let options = action_loop::Options::parse(&arguments[1..])?;
     if options.version {
@@ -53,16 +90,28 @@ fn start(arguments: &[String]) -> Result<ExitCode, Error> {
         return Ok(ExitCode::SUCCESS);
     }
     match &options.compile {
-        Some(main) => runtime.block_on(action_loop::precompile(&settings, main, options.env.as_deref())),
-        None => runtime.block_on(serve(
-            How {
+        Some(main) => to_the_end(
+            &runtime,
+            action_loop::precompile(&settings, main, options.env.as_deref()),
+        ),
+        None => {
+            let how = How {
                 language,
                 interpreter: None,
                 options,
-            },
-            settings,
-        )),
+            };
+            to_the_end(&runtime, serve(how, settings))
+        }
     }
+}
+
+/// Boxed, because `block_on` has a copy of what it awaits for each kind of event loop.
+fn to_the_end(
+    runtime: &tokio::runtime::Runtime,
+    program: impl Future<Output = Result<ExitCode, Error>>,
+) -> Result<ExitCode, Error> {
+    let program: Pin<Box<dyn Future<Output = Result<ExitCode, Error>>>> = Box::pin(program);
+    runtime.block_on(program)
 }
 
 async fn serve(how: How, settings: Arc<Settings>) -> Result<ExitCode, Error> {

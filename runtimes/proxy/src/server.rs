@@ -180,13 +180,13 @@ impl Listener {
             match &self {
                 Listener::Unix(listener) => {
                     if let Ok((stream, _)) = listener.accept().await {
-                        tokio::spawn(connection(stream, runtime.clone()));
+                        tokio::spawn(connection(Box::new(stream), runtime.clone()));
                     }
                 }
                 Listener::Tcp(listener) => {
                     if let Ok((stream, _)) = listener.accept().await {
                         let _ = stream.set_nodelay(true);
-                        tokio::spawn(connection(stream, runtime.clone()));
+                        tokio::spawn(connection(Box::new(stream), runtime.clone()));
                     }
                 }
             }
@@ -201,10 +201,12 @@ fn from_inherited(socket: OwnedFd) -> std::io::Result<Listener> {
     Ok(Listener::Unix(UnixListener::from_std(listener)?))
 }
 
-async fn connection<S>(stream: S, runtime: Arc<Runtime>)
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
+/// What HTTP is spoken on.
+trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
+
+async fn connection(stream: Box<dyn Stream>, runtime: Arc<Runtime>) {
     let service = service_fn(move |request| {
         let runtime = runtime.clone();
         async move { runtime.handle(request).await }

@@ -82,6 +82,10 @@ impl Payload for Order {
         serde_json::to_vec(self).expect("orders serialise").into()
     }
 
+    fn decode(text: &[u8]) -> Result<Self, String> {
+        serde_json::from_slice(text).map_err(|error| error.to_string())
+    }
+
     fn size(&self) -> usize {
         512
     }

@@ -186,6 +186,10 @@ impl Payload for Acknowledgement {
         super::encode(self)
     }
 
+    fn decode(text: &[u8]) -> Result<Self, String> {
+        super::decode(text)
+    }
+
     fn size(&self) -> usize {
         match self.response() {
             Some(Completed::Record(record)) => 1024 + record.response.result.as_str().len(),

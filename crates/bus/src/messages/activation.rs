@@ -97,6 +97,10 @@ impl Payload for ActivationMessage {
         super::encode(self)
     }
 
+    fn decode(text: &[u8]) -> Result<Self, String> {
+        super::decode(text)
+    }
+
     fn size(&self) -> usize {
         1024 + self.content.as_ref().map_or(0, |c| c.as_str().len())
     }

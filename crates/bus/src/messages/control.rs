@@ -93,6 +93,10 @@ impl Payload for Control {
         super::encode(self)
     }
 
+    fn decode(text: &[u8]) -> Result<Self, String> {
+        super::decode(text)
+    }
+
     fn size(&self) -> usize {
         192
     }
@@ -101,6 +105,10 @@ impl Payload for Control {
 impl Payload for Printed {
     fn encode(&self) -> Bytes {
         super::encode(self)
+    }
+
+    fn decode(text: &[u8]) -> Result<Self, String> {
+        super::decode(text)
     }
 
     fn size(&self) -> usize {

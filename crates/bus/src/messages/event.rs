@@ -169,6 +169,10 @@ impl Payload for Event {
         super::encode(self)
     }
 
+    fn decode(text: &[u8]) -> Result<Self, String> {
+        super::decode(text)
+    }
+
     fn size(&self) -> usize {
         768
     }

@@ -100,6 +100,10 @@ impl Payload for Ping {
         super::encode(self)
     }
 
+    fn decode(text: &[u8]) -> Result<Self, String> {
+        super::decode(text)
+    }
+
     fn size(&self) -> usize {
         let node = |node: &Node| node.kinds.len() + node.unfit.len();
         512 + 64 * self.node.as_ref().map_or(0, node)
@@ -109,6 +113,10 @@ impl Payload for Ping {
 impl Payload for CacheInvalidation {
     fn encode(&self) -> Bytes {
         super::encode(self)
+    }
+
+    fn decode(text: &[u8]) -> Result<Self, String> {
+        super::decode(text)
     }
 
     fn size(&self) -> usize {

@@ -32,6 +32,10 @@ impl Payload for Instance {
         super::encode(self)
     }
 
+    fn decode(text: &[u8]) -> Result<Self, String> {
+        super::decode(text)
+    }
+
     fn size(&self) -> usize {
         512
     }

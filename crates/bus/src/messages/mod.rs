@@ -51,13 +51,15 @@ pub const EVENTS: &str = "events";
 pub struct Unreadable(String);
 
 /// The typed message of a delivery: the published value itself, or decoded from the wire form.
-pub fn read<T: Payload + DeserializeOwned>(delivery: &Delivery) -> Result<Arc<T>, Unreadable> {
+pub fn read<T: Payload>(delivery: &Delivery) -> Result<Arc<T>, Unreadable> {
     match delivery.local::<T>() {
         Some(value) => Ok(value),
-        None => serde_json::from_slice(&delivery.bytes())
-            .map(Arc::new)
-            .map_err(|e| Unreadable(e.to_string())),
+        None => T::decode(&delivery.bytes()).map(Arc::new).map_err(Unreadable),
     }
+}
+
+fn decode<T: DeserializeOwned>(text: &[u8]) -> Result<T, String> {
+    serde_json::from_slice(text).map_err(|error| error.to_string())
 }
 
 fn encode<T: Serialize>(message: &T) -> Bytes {

@@ -42,7 +42,8 @@ struct Row {
 
 /// The effective configuration as TOML, secrets hidden.
 pub fn print<T: Serialize>(config: &T) -> String {
-    toml::to_string(config).unwrap_or_else(|error| format!("# this configuration cannot be shown: {error}\n"))
+    let tree = toml::Table::try_from(config).and_then(|tree| toml::to_string(&tree));
+    tree.unwrap_or_else(|error| format!("# this configuration cannot be shown: {error}\n"))
 }
 
 /// A Markdown table of every key with type, default and meaning.

@@ -1,5 +1,6 @@
 //! One connection: its socket, its idle clock, and the two ways of ending it.
 
+use super::Stream;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
 use std::collections::HashMap;
@@ -8,7 +9,6 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Notify;
 
 /// What the server asks of a connection, where 0 is nothing; higher ones outrank lower ones.
@@ -61,8 +61,8 @@ pub(super) struct Registered {
 pub(super) struct Busy(Arc<Registered>);
 
 /// The socket, reporting writes as signs of life. Reads are none: a head that dribbles in is what the idle rule is for.
-pub(super) struct Io<S> {
-    inner: TokioIo<S>,
+pub(super) struct Io {
+    inner: TokioIo<Box<dyn Stream>>,
     registered: Arc<Registered>,
 }
 
@@ -190,8 +190,8 @@ impl Drop for Busy {
     }
 }
 
-impl<S> Io<S> {
-    pub(super) fn new(stream: S, registered: Arc<Registered>) -> Self {
+impl Io {
+    pub(super) fn new(stream: Box<dyn Stream>, registered: Arc<Registered>) -> Self {
         Self {
             inner: TokioIo::new(stream),
             registered,
@@ -211,13 +211,13 @@ impl<S> Io<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> Read for Io<S> {
+impl Read for Io {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.inner).poll_read(cx, buf)
     }
 }
 
-impl<S: AsyncWrite + Unpin> Write for Io<S> {
+impl Write for Io {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.inner).poll_write(cx, buf);
         self.note(written)

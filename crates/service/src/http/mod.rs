@@ -16,7 +16,9 @@ mod tests;
 pub use body::{Body, Broken, Gone, Response, Sender};
 pub use request::{Rejection, Request, Streamed, text};
 
+use crate::Boxed;
 use crate::supervise::Cancel;
+use async_trait::async_trait;
 use connection::{Connections, Io, Registered};
 use hyper::body::Incoming;
 use hyper::header::{CONNECTION, HeaderValue};
@@ -50,9 +52,10 @@ pub struct Limits {
 }
 
 /// Answers requests.
+#[async_trait]
 pub trait Handler: Send + Sync + 'static {
     /// Answers one request. Dropped when the client goes away: what must be finished belongs in a task.
-    fn handle(self: Arc<Self>, request: Request) -> impl Future<Output = Response> + Send;
+    async fn handle(self: Arc<Self>, request: Request) -> Response;
 
     /// Whether a request goes to [`Handler::stream`] before its body was read. Asked of every request.
     fn streams(&self, _head: &hyper::http::request::Parts) -> bool {
@@ -60,8 +63,8 @@ pub trait Handler: Send + Sync + 'static {
     }
 
     /// Answers a request whose body is still arriving. Its length and its time are for the handler to judge.
-    fn stream(self: Arc<Self>, request: Streamed) -> impl Future<Output = Response> + Send {
-        async move { self.reject(&request.head, Rejection::BodyBroken) }
+    async fn stream(self: Arc<Self>, request: Streamed) -> Response {
+        self.reject(&request.head, Rejection::BodyBroken)
     }
 
     /// The answer to a request that was turned away; the connection is closed after it.
@@ -71,23 +74,25 @@ pub trait Handler: Send + Sync + 'static {
 }
 
 /// What happens to a connection before HTTP is spoken on it.
+#[async_trait]
 pub trait Accept: Send + Sync + 'static {
-    /// What HTTP is spoken on.
-    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
-
     /// Prepares a connection; it is dropped when this fails or takes longer than [`HANDSHAKE`].
-    fn accept(&self, tcp: TcpStream) -> impl Future<Output = std::io::Result<Self::Stream>> + Send;
+    async fn accept(&self, tcp: TcpStream) -> std::io::Result<Box<dyn Stream>>;
 }
+
+/// What HTTP is spoken on.
+pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Stream for S {}
 
 /// HTTP in the clear.
 #[derive(Clone, Copy, Debug)]
 pub struct Plain;
 
+#[async_trait]
 impl Accept for Plain {
-    type Stream = TcpStream;
-
-    async fn accept(&self, tcp: TcpStream) -> std::io::Result<TcpStream> {
-        Ok(tcp)
+    async fn accept(&self, tcp: TcpStream) -> std::io::Result<Box<dyn Stream>> {
+        Ok(Box::new(tcp))
     }
 }
 
@@ -117,58 +122,62 @@ const FIRST_REQUEST: Duration = Duration::from_secs(1);
 pub const HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// Serves `listener` until `cancel`, then drains. Returns when every connection has ended or the drain deadline has passed.
-pub async fn serve<H: Handler>(listener: TcpListener, limits: Limits, handler: Arc<H>, cancel: Cancel) {
-    serve_over(listener, Plain, limits, handler, cancel).await;
+pub async fn serve(listener: TcpListener, limits: Limits, handler: Arc<dyn Handler>, cancel: Cancel) {
+    serve_over(listener, Arc::new(Plain), limits, handler, cancel).await;
 }
 
 /// The same over connections that are prepared first.
-pub async fn serve_over<A: Accept, H: Handler>(
+pub fn serve_over(
     listener: TcpListener,
-    accept: A,
+    accept: Arc<dyn Accept>,
     limits: Limits,
-    handler: Arc<H>,
+    handler: Arc<dyn Handler>,
     cancel: Cancel,
-) {
+) -> Boxed<'static, ()> {
     let server = Server {
-        accept: Arc::new(accept),
+        accept,
         limits: Arc::new(limits),
         handler,
         connections: Arc::default(),
     };
-    let mut sweep = tokio::time::interval(SWEEP);
-    sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let idle_ticks = server.limits.idle_timeout.as_secs().div_ceil(SWEEP.as_secs());
-    let mut cancelled = pin!(cancel.cancelled());
-    loop {
-        let room = server.connections.count() < server.limits.connections;
-        tokio::select! {
-            () = &mut cancelled => break,
-            _ = sweep.tick() => server.connections.sweep(idle_ticks),
-            () = server.connections.ended.notified(), if !room => {}
-            accepted = listener.accept(), if room => match accepted {
-                Ok((stream, peer)) => server.accept(stream, peer),
-                Err(error) => {
-                    tracing::warn!(%error, "cannot accept a connection");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
-            },
-        }
-    }
-    server.accept_backlog(listener);
-    // One look at the network, so that requests which are there already are read, and so answered.
-    tokio::task::yield_now().await;
-    server.drain().await;
+    Box::pin(server.serve(listener, cancel))
 }
 
 /// What the connections of one listener share.
-struct Server<A, H> {
-    accept: Arc<A>,
+struct Server {
+    accept: Arc<dyn Accept>,
     limits: Arc<Limits>,
-    handler: Arc<H>,
+    handler: Arc<dyn Handler>,
     connections: Arc<Connections>,
 }
 
-impl<A: Accept, H: Handler> Server<A, H> {
+impl Server {
+    async fn serve(self, listener: TcpListener, cancel: Cancel) {
+        let mut sweep = tokio::time::interval(SWEEP);
+        sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let idle_ticks = self.limits.idle_timeout.as_secs().div_ceil(SWEEP.as_secs());
+        let mut cancelled = pin!(cancel.cancelled());
+        loop {
+            let room = self.connections.count() < self.limits.connections;
+            tokio::select! {
+                () = &mut cancelled => break,
+                _ = sweep.tick() => self.connections.sweep(idle_ticks),
+                () = self.connections.ended.notified(), if !room => {}
+                accepted = listener.accept(), if room => match accepted {
+                    Ok((stream, peer)) => self.accept(stream, peer),
+                    Err(error) => {
+                        tracing::warn!(%error, "cannot accept a connection");
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                    }
+                },
+            }
+        }
+        self.accept_backlog(listener);
+        // One look at the network, so that requests which are there already are read, and so answered.
+        tokio::task::yield_now().await;
+        self.drain().await;
+    }
+
     fn accept(&self, stream: TcpStream, peer: SocketAddr) {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "cannot set TCP_NODELAY");
@@ -231,16 +240,13 @@ impl<A: Accept, H: Handler> Server<A, H> {
     }
 }
 
-async fn serve_connection<S, H>(
-    stream: S,
+async fn serve_connection(
+    stream: Box<dyn Stream>,
     peer: SocketAddr,
     registered: Arc<Registered>,
-    handler: Arc<H>,
+    handler: Arc<dyn Handler>,
     limits: Arc<Limits>,
-) where
-    S: AsyncRead + AsyncWrite + Unpin,
-    H: Handler,
-{
+) {
     let io = Io::new(stream, registered.clone());
     let state = registered.connection.clone();
     let service = service_fn(move |request: hyper::Request<Incoming>| {
@@ -284,10 +290,10 @@ async fn serve_connection<S, H>(
     }
 }
 
-async fn answer<H: Handler>(
+async fn answer(
     request: hyper::Request<Incoming>,
     peer: SocketAddr,
-    handler: &Arc<H>,
+    handler: &Arc<dyn Handler>,
     limits: &Limits,
 ) -> Response {
     let (head, body) = request.into_parts();
@@ -295,8 +301,7 @@ async fn answer<H: Handler>(
     let collected = if target > limits.target_bytes {
         Err(Rejection::TargetTooLong)
     } else if handler.streams(&head) {
-        // Boxed, so that the rare requests do not make the future of the frequent ones larger.
-        return Box::pin(handler.clone().stream(Streamed { head, body, peer })).await;
+        return handler.clone().stream(Streamed { head, body, peer }).await;
     } else {
         request::collect(body, limits).await
     };

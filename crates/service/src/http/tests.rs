@@ -1,5 +1,6 @@
 use super::*;
 use crate::supervise::Canceller;
+use async_trait::async_trait;
 use std::sync::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -14,6 +15,7 @@ struct Echo {
     stream: Mutex<Option<Sender>>,
 }
 
+#[async_trait]
 impl Handler for Echo {
     async fn handle(self: Arc<Self>, request: Request) -> Response {
         match request.head.uri.path() {
@@ -186,6 +188,7 @@ async fn a_body_that_does_not_come_is_given_up() {
 #[tokio::test]
 async fn a_rejection_can_be_reshaped() {
     struct Shaped;
+    #[async_trait]
     impl Handler for Shaped {
         async fn handle(self: Arc<Self>, _: Request) -> Response {
             unreachable!("the request is rejected")
@@ -395,6 +398,7 @@ async fn a_client_that_does_not_read_is_cut_off() {
 #[tokio::test]
 async fn a_streamed_request_reaches_its_handler_before_its_end() {
     struct First;
+    #[async_trait]
     impl Handler for First {
         async fn handle(self: Arc<Self>, _: Request) -> Response {
             unreachable!("every request is streamed")

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::Error;
 use crate::embedded::failure::located;
@@ -226,6 +226,10 @@ where
     T: Send + 'static,
     F: FnOnce() -> Result<T, Error> + Send + 'static,
 {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|e| Error::Unavailable(format!("a read was given up: {e}")))?
+    let given_up = |why: &dyn std::fmt::Display| Error::Unavailable(format!("a read was given up: {why}"));
+    let (done, result) = oneshot::channel();
+    // Boxed, so that tokio's part is compiled for one type. Whoever asked may be gone.
+    let work: Box<dyn FnOnce() + Send> = Box::new(move || drop(done.send(work())));
+    tokio::task::spawn_blocking(work).await.map_err(|e| given_up(&e))?;
+    result.await.map_err(|e| given_up(&e))?
 }

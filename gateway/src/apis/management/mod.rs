@@ -298,7 +298,7 @@ pub fn is_named(api: &Api, name: &str) -> bool {
 
 /// What a web action would get: the query's pairs and, over them, the members of the body.
 fn parameters(head: &Parts, body: &Bytes, most: u64) -> Result<Map<String, Value>, String> {
-    let query = url::form_urlencoded::parse(head.uri.query().unwrap_or_default().as_bytes());
+    let query = form_urlencoded::parse(head.uri.query().unwrap_or_default().as_bytes());
     let mut parameters: Map<String, Value> = query
         .map(|(name, value)| (name.into(), value.as_ref().into()))
         .collect();

@@ -33,7 +33,7 @@ impl Message<'_> {
                 let values: Vec<&str> = values.collect::<Option<_>>()?;
                 (!values.is_empty()).then(|| values.join(", ").into())
             }
-            Location::Query => url::form_urlencoded::parse(self.query.as_bytes())
+            Location::Query => form_urlencoded::parse(self.query.as_bytes())
                 .find(|(name, _)| *name == part.name)
                 .map(|(_, value)| value.into_owned().into()),
             Location::Body => self.body.get(&part.name).cloned(),
@@ -57,7 +57,7 @@ impl Message<'_> {
             }
             Location::Query => {
                 self.remove(part);
-                let mut pair = url::form_urlencoded::Serializer::new(String::new());
+                let mut pair = form_urlencoded::Serializer::new(String::new());
                 let pair = pair.append_pair(&part.name, &plain(&value)).finish();
                 let separator = if self.query.is_empty() { "" } else { "&" };
                 self.query = format!("{}{separator}{pair}", self.query);
@@ -99,7 +99,7 @@ impl Message<'_> {
                 let movable = self.headers.keys().filter(|name| !is_fixed(name));
                 movable.map(|name| name.as_str().to_owned()).collect()
             }
-            Location::Query => url::form_urlencoded::parse(self.query.as_bytes())
+            Location::Query => form_urlencoded::parse(self.query.as_bytes())
                 .map(|(name, _)| name.into_owned())
                 .collect(),
             Location::Body => self.body.keys().cloned().collect(),

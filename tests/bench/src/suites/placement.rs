@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use wsk_bus::messages::InvokerInstance;
-use wsk_controller::app::balancer::{Balancer, Demand, Outcome, Slot, Wants};
+use wsk_controller::balancer::{Balancer, Demand, Outcome, Slot, Wants};
 use wsk_entities::{FullName, Namespace};
 
 use super::{Plan, outcome};
