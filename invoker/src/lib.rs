@@ -4,9 +4,9 @@
 //! **Left to others.** Which invoker an activation goes to is the controller's choice; how a container is made, sandboxed and
 //! spoken to is `wsk-containers`'; where records are kept is `wsk-store`'s.
 //!
-//! **Map.** [`pool`] is one task that owns all containers: it decides, by the pure machine in `pool/lifecycle.rs`, and holds
+//! **Map.** `pool` is one task that owns all containers: it decides, by the pure machine in `pool/lifecycle.rs`, and holds
 //! the work under way as futures of its own, so that ending the task ends everything at once. `pool/worker.rs` is that work.
-//! [`run`] builds bodies, [`outcome`] is the verdict on answers, `records` writes behind the reply, `ack` tells controllers.
+//! `run` builds bodies, `outcome` is the verdict on answers, `records` writes behind the reply, `ack` tells controllers.
 //!
 //! **Invariants.**
 //! * Every activation taken ends in exactly one record, whatever dies: its delivery is committed only once the record is

@@ -40,7 +40,7 @@ use props::Environment;
 
 /// The program `wsk`.
 pub fn wsk() -> ExitCode {
-    to_the_end(wsk::run(
+    block_on(wsk::run(
         arguments(),
         Environment::from_process(),
         Output::of_process("wsk"),
@@ -49,7 +49,7 @@ pub fn wsk() -> ExitCode {
 
 /// The program `wskadmin`.
 pub fn wskadmin() -> ExitCode {
-    to_the_end(admin::run(arguments(), Output::of_process("wskadmin")))
+    block_on(admin::run(arguments(), Output::of_process("wskadmin")))
 }
 
 fn arguments() -> Vec<String> {
@@ -61,7 +61,7 @@ fn arguments() -> Vec<String> {
 
 /// Runs a program's future on this thread. Here, because a future is compiled where it is awaited: both programs link what this
 /// crate has compiled. Boxed, because `block_on` has a copy of what it awaits for each kind of event loop.
-fn to_the_end(program: impl Future<Output = Exit>) -> ExitCode {
+fn block_on(program: impl Future<Output = Exit>) -> ExitCode {
     let program: Pin<Box<dyn Future<Output = Exit>>> = Box::pin(program);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime

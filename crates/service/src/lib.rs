@@ -1,7 +1,7 @@
 //! The shell that every process of the platform lives in.
 //!
-//! **Responsible for** layered configuration, logs, readiness, supervision and drain of background tasks, the admin endpoints
-//! and the HTTP server loop.
+//! **Responsible for** layered configuration, logs, readiness, supervision and drain of background tasks, the event loop of
+//! one thread, the admin endpoints and the HTTP server loop.
 //! **Leaves to others** everything that has to do with functions: this crate knows no entity, no store and no bus, and it
 //! renders no error body of the API.
 //!

@@ -336,17 +336,16 @@ fn left(claims: &Value) -> Duration {
 
 fn with_query(url: &str, pairs: &[(&str, &str)]) -> Result<String, Error> {
     let parsed: Uri = url.parse().map_err(|error| unusable(url, &error))?;
-    if parsed.authority().is_none() {
-        return Err(unusable(url, &"it names no server"));
+    if parsed.scheme().is_none() {
+        return Err(unusable(url, &"it does not begin with https:// or http://"));
     }
-    let mut address = url.split('#').next().unwrap_or(url).to_owned();
-    if parsed.query().is_none() {
-        address.push('?');
-    }
-    let query = address.find('?').map_or(0, |mark| mark + 1);
-    Ok(form_urlencoded::Serializer::for_suffix(address, query)
-        .extend_pairs(pairs)
-        .finish())
+    let address = url.split('#').next().unwrap_or(url);
+    let (place, query) = address.split_once('?').unwrap_or((address, ""));
+    Ok(
+        form_urlencoded::Serializer::for_suffix(format!("{place}?{query}"), place.len() + 1)
+            .extend_pairs(pairs)
+            .finish(),
+    )
 }
 
 fn refused(text: &str) -> Error {

@@ -79,7 +79,7 @@ fn start(arguments: &[String]) -> Result<ExitCode, Error> {
             interpreter: arguments.get(1).cloned(),
             options: action_loop::Options::default(),
         };
-        return to_the_end(&runtime, serve(how, settings));
+        return block_on(&runtime, serve(how, settings));
     }
     let options = action_loop::Options::parse(&arguments[1..])?;
     if options.version {
@@ -90,7 +90,7 @@ fn start(arguments: &[String]) -> Result<ExitCode, Error> {
         return Ok(ExitCode::SUCCESS);
     }
     match &options.compile {
-        Some(main) => to_the_end(
+        Some(main) => block_on(
             &runtime,
             action_loop::precompile(&settings, main, options.env.as_deref()),
         ),
@@ -100,13 +100,13 @@ fn start(arguments: &[String]) -> Result<ExitCode, Error> {
                 interpreter: None,
                 options,
             };
-            to_the_end(&runtime, serve(how, settings))
+            block_on(&runtime, serve(how, settings))
         }
     }
 }
 
 /// Boxed, because `block_on` has a copy of what it awaits for each kind of event loop.
-fn to_the_end(
+fn block_on(
     runtime: &tokio::runtime::Runtime,
     program: impl Future<Output = Result<ExitCode, Error>>,
 ) -> Result<ExitCode, Error> {

@@ -146,18 +146,22 @@ impl Loader {
         // A text whose default does not tell its type was read as TOML; where that does not fit, it is a plain text.
         let mut plain = self.texts.clone();
         loop {
-            let reason = match read::<T>(&tree) {
+            let error = match serde_path_to_error::deserialize(Value::Table(dotted(&tree))) {
                 Ok(config) => return Ok(config),
-                Err(reason) => reason,
+                Err(error) => error,
             };
-            let key = guilty::<T>(&tree, &reason);
+            let key = error.path().to_string();
             match plain.remove(&key) {
                 Some(text)
                     if find(&tree, &key) != Some(&Value::String(text.clone())) && find(&defaults, &key).is_none() =>
                 {
                     put(&mut tree, &key, Value::String(text));
                 }
-                Some(_) | None => return Err(self.explain(&key, &reason)),
+                Some(_) | None => {
+                    let reason = error.into_inner().to_string();
+                    let key = narrowed::<T>(&tree, &key, &reason).unwrap_or(key);
+                    return Err(self.explain(&key, &reason));
+                }
             }
         }
     }
@@ -189,27 +193,34 @@ impl Loader {
 
     /// Turns serde's words into ours. Its text for an unknown field lists the fields there are, which gives the hint.
     fn explain(&self, path: &str, reason: &str) -> Error {
+        let reason = reason.lines().next().unwrap_or(reason).to_owned();
         let Some(rest) = reason.strip_prefix("unknown field `") else {
+            let key = path.to_owned();
             return Error::Value {
-                origin: self.origin(path),
-                key: path.replace(DOT, "."),
-                reason: reason.to_owned(),
+                origin: self.origin(&key),
+                key: key.replace(DOT, "."),
+                reason,
             };
         };
         let mut names = rest.split('`').step_by(2);
         let wrong = names.next().unwrap_or_default();
-        // What is in an unknown section is below the name that is wrong.
-        let parents = path.split('.').take_while(|name| name.replace(DOT, ".") != wrong);
-        let parents = parents.map(|name| format!("{name}.")).collect::<String>();
-        let full = |name: &str| format!("{parents}{name}");
+        let parent = path.strip_suffix(wrong).unwrap_or(path).trim_end_matches('.');
+        let full = |name: &str| {
+            if parent.is_empty() || parent == "?" {
+                name.to_owned()
+            } else {
+                format!("{parent}.{name}")
+            }
+        };
         let known = rest.split('`').skip(2).step_by(2).collect::<Vec<_>>();
         let nearest = known.iter().min_by_key(|name| distance(name, wrong));
         let hint = nearest
             .map(|name| format!("; did you mean `{}`?", full(name)))
             .unwrap_or_default();
+        let key = full(wrong);
         Error::Unknown {
-            origin: self.origin(path),
-            key: full(wrong).replace(DOT, "."),
+            origin: self.origin(&key),
+            key,
             hint,
         }
     }
@@ -256,31 +267,23 @@ fn default_types(tree: &mut Table, defaults: &Table) {
     }
 }
 
-/// The configuration in the tree, or the first line of what serde says is wrong.
-fn read<T: DeserializeOwned>(tree: &Table) -> Result<T, String> {
-    let read = T::deserialize(Value::Table(dotted(tree)));
-    read.map_err(|error| {
-        let text = error.to_string();
-        text.lines().next().unwrap_or(&text).to_owned()
-    })
-}
-
-/// The key that is wrong, for which serde has no words: the one without which there is no such error. With one wrong key of
-/// two gone the same may be said of the other, so none comes back, but one without which something is missing instead.
-fn guilty<T: DeserializeOwned>(tree: &Table, reason: &str) -> String {
-    let mut keys = Vec::new();
-    collect("", tree, &mut keys);
-    let mut rest = tree.clone();
-    for key in keys {
-        let mut without = rest.clone();
-        remove(&mut without, &key);
-        match read::<T>(&without) {
-            Err(same) if same == reason => rest = without,
-            Err(other) if other.starts_with("missing field") => {}
-            Ok(_) | Err(_) => return key,
+/// The value below `key` that is wrong. What has a type of its own among several, such as a store, says only that it is
+/// somewhere inside: it is the one without which there is no such error.
+fn narrowed<T: DeserializeOwned>(tree: &Table, key: &str, reason: &str) -> Option<String> {
+    let below = find(tree, key)?.as_table()?;
+    let mut leaves = Vec::new();
+    collect(key, below, &mut leaves);
+    leaves.into_iter().find(|leaf| {
+        let mut without = tree.clone();
+        remove(&mut without, leaf);
+        match serde_path_to_error::deserialize::<_, T>(Value::Table(dotted(&without))) {
+            Ok(_) => true,
+            Err(error) => {
+                let other = error.into_inner().to_string();
+                other != reason && !other.starts_with("missing field")
+            }
         }
-    }
-    String::new()
+    })
 }
 
 /// With the names as they were written.
@@ -295,14 +298,13 @@ fn dotted(table: &Table) -> Table {
     named.collect()
 }
 
-/// Every key, that of a section after those in it.
-fn collect(prefix: &str, table: &Table, keys: &mut Vec<String>) {
+fn collect(key: &str, table: &Table, leaves: &mut Vec<String>) {
     for (name, value) in table {
-        let key = format!("{prefix}{name}");
-        if let Value::Table(inner) = value {
-            collect(&format!("{key}."), inner, keys);
+        let key = format!("{key}.{name}");
+        match value {
+            Value::Table(inner) if !inner.is_empty() => collect(&key, inner, leaves),
+            _ => leaves.push(key),
         }
-        keys.push(key);
     }
 }
 

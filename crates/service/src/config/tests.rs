@@ -90,12 +90,6 @@ fn error(pairs: &[(&str, &str)]) -> String {
         .to_string()
 }
 
-fn error_of(text: &str) -> String {
-    let (_keep, path) = file(text);
-    let loader = Loader::new("T").file(&path).unwrap();
-    loader.load::<Whole>().unwrap_err().to_string()
-}
-
 #[test]
 fn later_layers_win() {
     let (_keep, path) = file("name = 'file'\n[pool]\nmemory = '1 GB'\nidle = '1s'\ncontainers = 7\n");
@@ -265,44 +259,6 @@ fn a_wrong_value_is_named_with_what_is_expected() {
     assert!(
         error.ends_with(": invalid type: integer `5`, expected a size such as \"48 MB\""),
         "{error}"
-    );
-}
-
-#[test]
-fn one_of_several_wrong_values_is_named() {
-    let (_keep, path) = file("[pool]\nidle = true\nmemory = true\n[store]\ntype = 'disk'\npages = 'x'\n");
-    let error = Loader::new("T")
-        .file(&path)
-        .unwrap()
-        .load::<Whole>()
-        .unwrap_err()
-        .to_string();
-    let wrong = ["`pool.idle`", "`pool.memory`", "`store.pages`"];
-    assert!(wrong.iter().any(|key| error.contains(key)), "{error}");
-    let same = error_of("[pool]\ncontainers = 'x'\n[store]\ntype = 'disk'\n[store.cache]\nsize = 'x'\n");
-    assert!(
-        same.contains("`pool.containers`") || same.contains("`store.cache.size`"),
-        "{same}"
-    );
-}
-
-#[test]
-fn what_is_wrong_as_a_whole_is_named_as_a_whole() {
-    let section = error_of("[pol]\nmemory = '1 GB'\n");
-    assert!(
-        section.starts_with("unknown configuration key `pol` in /") && section.ends_with("did you mean `pool`?"),
-        "{section}"
-    );
-    let value = error_of("[name]\nfirst = 'x'\n");
-    assert!(value.starts_with("configuration key `name` in /"), "{value}");
-    let section = error_of("pool = 5\n");
-    assert!(section.starts_with("configuration key `pool` in /"), "{section}");
-    let list = error_of("labels = ['a', 5]\n");
-    assert!(list.starts_with("configuration key `labels` in /"), "{list}");
-    let choice = error_of("[store]\ntype = 'dsk'\npages = 4\n");
-    assert!(
-        choice.starts_with("configuration key `store` in /") && choice.contains("dsk"),
-        "{choice}"
     );
 }
 
