@@ -157,7 +157,7 @@ impl Post {
             let message = Message::local(Key::Id(self.id.bits()), self.ack.clone());
             match self.bus.publish(&self.topic, message, Durability::Volatile).await {
                 Ok(receipt) => return Some(receipt),
-                Err(error) if self.may_try_again(&error).await => {}
+                Err(error) if Box::pin(self.may_try_again(&error)).await => {}
                 Err(error) => return self.give_up(&error),
             }
         }

@@ -55,9 +55,12 @@ pub(crate) struct Client {
 
 struct Connection {
     sender: http1::SendRequest<Sent>,
-    driver: Option<http1::Connection<Socket, Sent>>,
+    /// In a box, as is an exchange: they are large, and what is moved about is memory that a call touches.
+    driver: Option<Driver>,
     touched: Arc<AtomicBool>,
 }
+
+type Driver = Box<http1::Connection<Socket, Sent>>;
 
 /// Why an exchange over one connection brought nothing.
 enum Failure {
@@ -103,7 +106,8 @@ impl Client {
 
     /// One `/run`.
     pub(crate) async fn run(&self, call: Call) -> Result<Answer, CallError> {
-        match tokio::time::timeout(call.limit, self.exchange("/run", call.body, call.answer_limit)).await {
+        let exchange = Box::pin(self.exchange("/run", call.body, call.answer_limit));
+        match tokio::time::timeout(call.limit, exchange).await {
             Ok(result) => result,
             Err(_) => Err(CallError::Timeout),
         }
@@ -111,7 +115,7 @@ impl Client {
 
     /// One `/init`, tried again while nobody listens, unless `dead` says that nobody ever will.
     pub(crate) async fn init(&self, call: Call, dead: impl Fn() -> bool) -> Result<Answer, CallError> {
-        let attempts = async {
+        let attempts = Box::pin(async {
             loop {
                 match self.exchange("/init", call.body.clone(), call.answer_limit).await {
                     Err(CallError::Refused) if dead() => return Err(CallError::ConnectionLost),
@@ -119,7 +123,7 @@ impl Client {
                     result => return result,
                 }
             }
-        };
+        });
         match tokio::time::timeout(call.limit, attempts).await {
             Ok(result) => result,
             Err(_) => Err(CallError::Timeout),
@@ -177,7 +181,7 @@ impl Connection {
         let (sender, driver) = http1::handshake(socket).await.map_err(io::Error::other)?;
         Ok(Connection {
             sender,
-            driver: Some(driver),
+            driver: Some(Box::new(driver)),
             touched,
         })
     }
@@ -234,7 +238,7 @@ impl Connection {
 
 /// Polls the connection along with a future that waits for it. Twice, because what the future asked for in its poll (the
 /// next piece of a body) is often there already.
-async fn driven<F: Future>(driver: &mut Option<http1::Connection<Socket, Sent>>, future: F) -> F::Output {
+async fn driven<F: Future>(driver: &mut Option<Driver>, future: F) -> F::Output {
     let mut future = pin!(future);
     poll_fn(|cx| {
         for _ in 0..2 {

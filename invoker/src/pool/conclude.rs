@@ -57,11 +57,9 @@ pub(super) enum Ending {
 
 /// Ends an activation whose end was reported. A panic in here hands the activation back and is nobody else's business.
 pub(super) async fn conclude(place: Place, container: Arc<dyn Container>, ended: Ended) {
-    if AssertUnwindSafe(finish(place, container, ended))
-        .catch_unwind()
-        .await
-        .is_err()
-    {
+    // In a box, so that a run is not as large as its end.
+    let end = Box::pin(finish(place, container, ended));
+    if AssertUnwindSafe(end).catch_unwind().await.is_err() {
         tracing::error!("the end of an activation panicked");
     }
 }
@@ -141,7 +139,7 @@ async fn collect(
         prompt.disappointed();
     }
     *answered = true;
-    shared.acks.result(message, Arc::new(record.clone())).await;
+    Box::pin(shared.acks.result(message, Arc::new(record.clone()))).await;
     logs.await
 }
 
@@ -166,8 +164,12 @@ async fn acknowledge(
     Arc::new(Activation { logs: lines, ..record })
 }
 
-/// Ends an activation without a container.
-pub(super) async fn fail(shared: Arc<Shared>, plan: Option<Arc<Plan>>, job: Job, fault: Fault) {
+/// Ends an activation without a container. In a box: it is rare, and what may end so is not to be as large as this.
+pub(super) fn fail(shared: Arc<Shared>, plan: Option<Arc<Plan>>, job: Job, fault: Fault) -> BoxFuture<'static, ()> {
+    Box::pin(end_without(shared, plan, job, fault))
+}
+
+async fn end_without(shared: Arc<Shared>, plan: Option<Arc<Plan>>, job: Job, fault: Fault) {
     let now = clock::now();
     let timing = Timing {
         start: now,

@@ -85,7 +85,7 @@ impl Shared {
     /// Hands an ended activation to the writer of records, or, where its namespace keeps none, ends it here.
     pub async fn keep(&self, message: &ActivationMessage, record: Arc<Activation>, ticket: Ticket) {
         if self.config.user_events {
-            self.acks.event(message, &record).await;
+            Box::pin(self.acks.event(message, &record)).await;
         }
         if self.is_kept(message, &record) {
             self.records.send(record, ticket).await;

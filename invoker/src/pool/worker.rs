@@ -295,7 +295,7 @@ pub(crate) async fn run(place: Place, container: Arc<dyn Container>, bound: Arc<
     let took = millis(span);
     let Some(result) = result else {
         let timing = timing(&job, at, took, false);
-        return recall::in_run(place.clone(), &container, bound, job, timing, call).await;
+        return Box::pin(recall::in_run(place.clone(), &container, bound, job, timing, call)).await;
     };
     drop(call);
     let time = Time {

@@ -10,6 +10,7 @@ mod burn;
 mod goals;
 mod groups;
 mod load;
+mod machine;
 mod measure;
 mod platform;
 mod report;

@@ -2,11 +2,11 @@
 
 use std::fmt::Write as _;
 use std::path::Path;
-use std::process::Command;
 
 use anyhow::Result;
 
 use crate::goals::{Better, Goal, Outcome};
+use crate::machine;
 use crate::suites::Plan;
 
 pub fn publish(outcomes: &[Outcome], plan: &Plan, out: &Path) -> Result<()> {
@@ -14,7 +14,7 @@ pub fn publish(outcomes: &[Outcome], plan: &Plan, out: &Path) -> Result<()> {
         "# Benchmarks\n\nWritten by `make bench`; every figure is from one run on the machine named here.\n\
          [Where the time goes](where-the-time-goes.md) says what stands behind those that are missed, [Scaling](scaling.md) behind H1.\n\n",
     );
-    writeln!(text, "{}\n", machine())?;
+    writeln!(text, "{}\n{}\n", machine::described(), machine::memory())?;
     if plan.quick {
         writeln!(
             text,
@@ -66,24 +66,4 @@ fn found(outcome: &Outcome, unit: &str) -> String {
     }
     let (low, high) = outcome.spread;
     format!("**{:.2}{unit}** | {low:.2} … {high:.2}", outcome.value)
-}
-
-fn machine() -> String {
-    let first = |program: &str, arguments: &[&str]| {
-        let output = Command::new(program).args(arguments).output().ok()?;
-        Some(String::from_utf8_lossy(&output.stdout).lines().next()?.to_owned())
-    };
-    let cpu = std::fs::read_to_string("/proc/cpuinfo").ok().and_then(|text| {
-        let line = text.lines().find(|l| l.starts_with("model name"))?;
-        Some(line.split_once(':')?.1.trim().to_owned())
-    });
-    let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    format!(
-        "{cores} cores of {}, {}, node {}, {}, {}",
-        cpu.unwrap_or_else(|| "an unnamed processor".into()),
-        first("uname", &["-sr"]).unwrap_or_default(),
-        first("node", &["--version"]).unwrap_or_else(|| "absent".into()),
-        first("rustc", &["--version"]).unwrap_or_default(),
-        first("date", &["-u", "+%F %H:%M UTC"]).unwrap_or_default(),
-    )
 }
