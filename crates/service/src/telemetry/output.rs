@@ -2,6 +2,7 @@
 
 use super::{Format, transaction};
 use std::cell::RefCell;
+use std::error::Error;
 use std::fmt::{Debug, Write as _};
 use std::io::Write;
 use std::time::SystemTime;
@@ -171,6 +172,10 @@ impl Visit for Message {
 }
 
 impl Visit for Pairs<'_> {
+    fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
+        self.record_debug(field, &format_args!("{}", with_causes(value)));
+    }
+
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
         if field.name() != "message" {
             let start = self.0.len();
@@ -202,9 +207,26 @@ impl Visit for Members<'_> {
         member(self.0, field.name(), value);
     }
 
+    fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
+        member(self.0, field.name(), &with_causes(value));
+    }
+
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
         member(self.0, field.name(), &format!("{value:?}"));
     }
+}
+
+/// An error and what caused it, each once, as some errors tell their cause themselves.
+fn with_causes(error: &(dyn Error + 'static)) -> String {
+    let (mut text, mut cause) = (error.to_string(), error.source());
+    while let Some(error) = cause {
+        let told = error.to_string();
+        if !text.ends_with(&told) {
+            put(&mut text, format_args!(": {told}"));
+        }
+        cause = error.source();
+    }
+    text
 }
 
 fn member(line: &mut String, name: &str, value: &str) {

@@ -71,6 +71,28 @@ fn a_json_line_is_one_object() {
     assert_eq!(line["bytes"].to_string(), "5");
 }
 
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error("the root failed")]
+    Silent(#[source] io::Error),
+    #[error("the root failed: {0}")]
+    Telling(#[source] io::Error),
+}
+
+#[test]
+fn an_error_is_written_with_its_cause_once() {
+    for format in [Format::Human, Format::Json] {
+        for of in [Failure::Silent, Failure::Telling] {
+            let page = logged("info", format, || {
+                let error = of(io::Error::other("no such\nfolder"));
+                tracing::warn!(target: "wsk_test", error = &error as &dyn Error, "again");
+            });
+            assert!(page.contains(r"the root failed: no such\nfolder"), "{page}");
+            assert_eq!(page.matches("no such").count(), 1, "{page}");
+        }
+    }
+}
+
 #[test]
 fn extra_logging_shows_debug_lines_of_one_transaction_only() {
     let page = logged("info", Format::Human, || {
