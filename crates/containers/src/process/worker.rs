@@ -37,10 +37,16 @@ pub(super) struct Worker {
     /// Readable once this process has died.
     platform: OwnedFd,
     null: OwnedFd,
-    /// The mount namespace we came from, and the plan that the present one holds.
-    home: Option<File>,
+    /// Where we came from, and the plan that the present place holds.
+    home: Option<Home>,
     built: Option<Arc<Plan>>,
     root_folder: CString,
+}
+
+/// The mounts of the machine and the platform's root among them, which is another than theirs in a chroot.
+struct Home {
+    mounts: File,
+    root: File,
 }
 
 /// The platform's ends of what a child is connected to.
@@ -57,12 +63,37 @@ struct ChildEnds {
     listener: OwnedFd,
 }
 
+impl Home {
+    fn open() -> io::Result<Home> {
+        Ok(Home {
+            mounts: File::open("/proc/self/ns/mnt")?,
+            root: File::open("/")?,
+        })
+    }
+
+    /// Puts this thread into a copy of it.
+    fn enter(&self) -> Result<(), Failure> {
+        // SAFETY: only this thread is concerned; sharing its folder with the others must end first. Entering mounts leaves a
+        // chroot.
+        unsafe {
+            check("unshare folder", libc::unshare(libc::CLONE_FS).into())?;
+            check(
+                "go home",
+                libc::setns(self.mounts.as_raw_fd(), libc::CLONE_NEWNS).into(),
+            )?;
+            check("find root", libc::fchdir(self.root.as_raw_fd()).into())?;
+            check("enter root", libc::chroot(c".".as_ptr()).into())?;
+            check("unshare mounts", libc::unshare(libc::CLONE_NEWNS).into()).map(drop)
+        }
+    }
+}
+
 impl Worker {
     pub(super) fn new(shared: Arc<Shared>, number: usize) -> io::Result<Self> {
         let root = shared.common.folder.join(format!("root-{number}"));
         fs::create_dir_all(&root)?;
         let home = if shared.common.as_root {
-            Some(File::open("/proc/self/ns/mnt")?)
+            Some(Home::open()?)
         } else {
             None
         };
@@ -155,12 +186,7 @@ impl Worker {
             return Ok(());
         }
         self.built = None;
-        // SAFETY: only this thread is concerned; sharing its folder with the others must end first.
-        unsafe {
-            check("unshare folder", libc::unshare(libc::CLONE_FS).into())?;
-            check("go home", libc::setns(home.as_raw_fd(), libc::CLONE_NEWNS).into())?;
-            check("unshare mounts", libc::unshare(libc::CLONE_NEWNS).into())?;
-        }
+        home.enter()?;
         sys::plain_mask();
         root::build(plan, &self.root_folder, false)?;
         // Where this thread binds sockets; a child mounts its own folder over it.
